@@ -1,0 +1,99 @@
+"""Windows against a plain loop over the samples: nothing crosses a gap or the split, and every window is accounted for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgcvx.errors import InputError
+from ecgcvx.windows import Scaler, all_windows, split_windows
+
+
+def by_hand(signal, length, horizon, first, stop):
+    """(start, window, target) of every admissible window, one sample at a time."""
+    out = []
+    for s in range(first, stop):
+        end = s + length - 1 + horizon
+        if end < stop and np.isfinite(signal[s : end + 1]).all():
+            out.append((s, signal[s : s + length], signal[end]))
+    return out
+
+
+@st.composite
+def gapped_signals(draw):
+    n = draw(st.integers(10, 120))
+    signal = np.random.default_rng(draw(st.integers(0, 999))).standard_normal(n)
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, n - 1))
+        signal[at : at + draw(st.integers(1, 5))] = np.nan
+    return signal
+
+
+@settings(max_examples=200, deadline=None)
+@given(gapped_signals(), st.integers(1, 8), st.integers(1, 5), st.floats(0.2, 0.9))
+def test_split_equals_a_loop_over_samples(signal, length, horizon, fraction):
+    k = int(fraction * len(signal))
+    expected = [by_hand(signal, length, horizon, 0, k), by_hand(signal, length, horizon, k, len(signal))]
+    try:
+        split = split_windows(signal, length, horizon, fraction)
+    except InputError:
+        assert not expected[0] or not expected[1] or np.nanstd(signal[:k]) < 1e-9
+        return
+    scaler = Scaler(np.nanmean(signal[:k]), np.nanstd(signal[:k]))
+    assert split.scaler.mean == pytest.approx(scaler.mean)
+    assert split.scaler.scale == pytest.approx(scaler.scale)
+    for part, rows in zip((split.train, split.test), expected, strict=True):
+        np.testing.assert_array_equal(part.starts, [s for s, _, _ in rows])
+        np.testing.assert_allclose(part.X[:][:, :-1], [scaler.standardise(w) for _, w, _ in rows], atol=1e-9)
+        np.testing.assert_allclose(part.y, [scaler.standardise(t) for _, _, t in rows], atol=1e-9)
+        assert (part.X[:][:, -1] == 1).all()
+    ledger = split.ledger
+    assert ledger.train + ledger.test + ledger.excluded == max(len(signal) - length - horizon + 1, 0)
+    assert ledger.split == len(by_hand(signal, length, horizon, 0, len(signal))) - ledger.train - ledger.test
+
+
+@settings(max_examples=50, deadline=None)
+@given(gapped_signals(), st.integers(0, 130), st.integers(0, 130))
+def test_any_slice_of_the_matrix_is_the_same_rows(signal, a, b):
+    try:
+        X = all_windows(signal, Scaler(0.0, 1.0), 3, 1).X
+    except InputError:
+        return
+    np.testing.assert_array_equal(X[a:b], X[:][a:b])
+
+
+def test_windows_are_views_of_the_signal():
+    split = split_windows(np.sin(np.arange(400.0)), 15, 1)
+    pieces = list(split.train.X.pieces(0, len(split.train)))
+    assert all(np.shares_memory(piece, split.train.signal) for piece, _ in pieces)
+
+
+def test_no_training_window_sees_the_test_part():
+    signal = np.random.default_rng(0).standard_normal(500)
+    changed = signal.copy()
+    changed[400:] = 1e6
+    one, two = split_windows(signal, 15, 4), split_windows(changed, 15, 4)
+    np.testing.assert_array_equal(one.train.X[:], two.train.X[:])
+    np.testing.assert_array_equal(one.train.y, two.train.y)
+    assert one.scaler == two.scaler
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"length": 0}, "window = 0"),
+        ({"horizon": 0}, "horizon = 0"),
+        ({"train_fraction": 1.0}, "train_fraction = 1.0"),
+        ({"train_fraction": float("nan")}, "train_fraction = nan"),
+        ({"length": 30}, "test part"),
+    ],
+)
+def test_bad_options_are_named(options, named):
+    with pytest.raises(InputError, match=named):
+        split_windows(np.sin(np.arange(100.0)), **options)
+
+
+@pytest.mark.parametrize("signal", [np.ones(100), np.full(100, np.nan), np.empty(0)])
+def test_signals_without_information_are_refused(signal):
+    with pytest.raises(InputError, match="signal"):
+        split_windows(signal)
