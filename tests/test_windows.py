@@ -1,4 +1,4 @@
-"""Windows against a plain loop over the samples: nothing crosses a gap or the split, and every window is accounted for."""
+"""Windows against a plain loop over the samples: nothing crosses a gap or the split, and nothing is lost."""
 
 import numpy as np
 import pytest
