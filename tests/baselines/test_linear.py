@@ -1,0 +1,107 @@
+"""Linear baselines against numpy.linalg.lstsq on the whole matrix."""
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ecgcvx.baselines import least_squares, persistence_weights
+from ecgcvx.baselines import linear as linear_module
+from ecgcvx.errors import InputError
+
+
+class LazyWindows:
+    """Windows and a bias column that exist only as the rows asked for."""
+
+    def __init__(self, signal, length):
+        self.windows = sliding_window_view(signal, length)[:-1]
+        self.shape = (len(self.windows), length + 1)
+
+    def __getitem__(self, rows):
+        chunk = self.windows[rows]
+        return np.column_stack([chunk, np.ones(len(chunk))])
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(1)
+
+
+@pytest.fixture(params=[1, 7, 100, 8192])
+def _chunk_rows(request, monkeypatch):
+    monkeypatch.setattr(linear_module, "CHUNK_ROWS", request.param)
+
+
+@pytest.mark.usefixtures("_chunk_rows")
+@pytest.mark.parametrize("shape", [(200, 5), (5, 5), (3, 8), (1, 1), (1, 4)])
+def test_equals_lstsq(shape, random):
+    X, y = random.standard_normal(shape), random.standard_normal(shape[0])
+    np.testing.assert_allclose(least_squares(X, y), np.linalg.lstsq(X, y)[0], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.usefixtures("_chunk_rows")
+def test_rank_deficient_gives_least_norm(random):
+    X = random.standard_normal((150, 3)) @ random.standard_normal((3, 6))
+    X[:, 5] = 0
+    y = random.standard_normal(150)
+    np.testing.assert_allclose(least_squares(X, y), np.linalg.pinv(X) @ y, rtol=1e-8, atol=1e-10)
+
+
+def test_does_not_square_the_condition_number(random):
+    basis = np.linalg.qr(random.standard_normal((500, 4)))[0]
+    X = basis * np.array([1, 1e-3, 1e-6, 1e-9])  # condition 1e9: the normal equations would see 1e18
+    planted = np.array([1.0, -2.0, 3.0, -4.0])
+    np.testing.assert_allclose(least_squares(X, X @ planted), planted, rtol=1e-5)
+
+
+def test_lazy_windows_equal_array(random, monkeypatch):
+    monkeypatch.setattr(linear_module, "CHUNK_ROWS", 64)
+    signal = np.cumsum(random.standard_normal(400))
+    X, y = LazyWindows(signal, 6), signal[6:]
+    np.testing.assert_array_equal(least_squares(X, y), least_squares(X[:], y))
+
+
+def test_recovers_planted_autoregression(random):
+    taps = np.array([0.2, -0.5, 0.9])
+    signal = list(random.standard_normal(3))
+    for _ in range(300):
+        signal.append(float(taps @ signal[-3:]) + 0.1)
+    X = LazyWindows(np.array(signal), 3)
+    np.testing.assert_allclose(least_squares(X, np.array(signal[3:])), [*taps, 0.1], atol=1e-8)
+
+
+def test_persistence_repeats_newest_sample():
+    signal = np.arange(20.0) ** 2
+    X = LazyWindows(signal, 5)
+    np.testing.assert_array_equal(X[:] @ persistence_weights(6), signal[4:-1])
+
+
+@pytest.mark.parametrize("d", [-1, 0, 1])
+def test_persistence_needs_a_sample(d):
+    with pytest.raises(InputError, match=f"d is {d}"):
+        persistence_weights(d)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["X", "y"])
+def test_refuses_values_that_are_not_finite(where, value, monkeypatch):
+    monkeypatch.setattr(linear_module, "CHUNK_ROWS", 4)
+    X, y = np.ones((10, 2)), np.ones(10)
+    (X if where == "X" else y)[7] = value
+    with pytest.raises(InputError, match=f"{where} has the value {value} in row 7"):
+        least_squares(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.ones((0, 2)), np.ones(0), "X has shape"),
+        (np.ones((2, 0)), np.ones(2), "X has shape"),
+        (np.ones(3), np.ones(3), "X has shape"),
+        (np.ones((3, 2)), np.ones(2), "y has shape"),
+        (np.ones((3, 2)), np.ones((3, 1)), "y has shape"),
+        (np.ones((3, 2)), 1.0, "y has shape"),
+    ],
+)
+def test_refuses_shapes(X, y, message):
+    with pytest.raises(InputError, match=message):
+        least_squares(X, y)
