@@ -1,0 +1,130 @@
+"""What every solver takes besides the program, and what it returns."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.errors import InputError
+from ecgcvx.programs.cone import project
+from ecgcvx.programs.program import ConvexProgram
+
+Array = NDArray[np.float64]
+
+
+class Progress(NamedTuple):
+    """One line of a solver's history: seconds since its start, primal objective, relative gap (NaN while unknown)."""
+
+    iteration: int
+    seconds: float
+    primal: float
+    gap: float
+
+
+Callback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The result of a solve.
+
+    u : (g, d) variables, inside their cones to rounding. primal : P(u), evaluated on the data. dual : lower bound on
+    the optimum of the program (its given patterns). gap : (primal - dual) / primal. violation : largest cone
+    violation, a sine. status : 'optimal' when the gap is within tolerance, else why the solver stopped. detail : the
+    words of the underlying solver.
+    """
+
+    u: Array
+    primal: float
+    dual: float
+    violation: float
+    iterations: int
+    status: str
+    detail: str
+    seconds: float
+    history: tuple[Progress, ...]
+
+    @property
+    def gap(self) -> float:
+        """Relative duality gap over the given patterns."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+
+class Solver(Protocol):
+    """Anything with this method is a solver."""
+
+    def solve(
+        self,
+        program: ConvexProgram,
+        *,
+        warm_start: Array | None = None,
+        callback: Callback | None = None,
+        time_limit: float = float("inf"),
+    ) -> Solution:
+        """Solve the program; on a time limit or Ctrl-C return the best point so far."""
+        ...
+
+
+@dataclass
+class Clock:
+    """Time, history and callback of one solve."""
+
+    callback: Callback | None
+    time_limit: float
+    start: float = field(default_factory=time.perf_counter)
+    history: list[Progress] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.time_limit > 0:
+            raise InputError(f"time_limit = {self.time_limit}: give a positive number of seconds")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start of the solve."""
+        return time.perf_counter() - self.start
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.seconds >= self.time_limit
+
+    def report(self, primal: float, gap: float = float("nan")) -> None:
+        """Add a line to the history and tell the caller."""
+        line = Progress(len(self.history), self.seconds, primal, gap)
+        self.history.append(line)
+        if self.callback is not None:
+            self.callback(line)
+
+
+def feasible(program: ConvexProgram, u: Array, tolerance: float) -> Array:
+    """Return u with negligible blocks zeroed and every other block projected on its cone, exact to rounding.
+
+    Dropping u_j moves each price by at most ||u_j|| mean_k ||x_k||^2: a block is negligible when that is far below
+    tolerance * beta, so that the gap does not feel it.
+    """
+    curvature = float(np.mean(program.features.row_norms**2))
+    kept = np.linalg.norm(u, axis=1) > 1e-2 * tolerance * program.beta / curvature
+    out = np.where(kept[:, None], u, 0.0)
+    if program.cones:
+        out[kept] = project(program.features, program.blocks[kept], u[kept])
+    return out
+
+
+def finish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
+    """Make the last iterate feasible, evaluate it on the data, and bound it.
+
+    reason: the status if the gap turns out above the tolerance.
+    """
+    u = feasible(program, u, tolerance)
+    r = program.residual(u)
+    primal = float(r @ r) / (2 * len(r)) + program.penalty(u)
+    dual = program.dual_bound(r).value
+    gap = (primal - dual) / primal if primal > 0 else 0.0
+    status = "optimal" if gap <= tolerance else reason
+    clock.report(primal, max(gap, 0.0))
+    return Solution(
+        u, primal, dual, program.violation(u), len(clock.history), status, detail, clock.seconds, tuple(clock.history)
+    )
