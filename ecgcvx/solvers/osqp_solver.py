@@ -26,7 +26,8 @@ from ecgcvx.solvers.solution import Callback, Clock, Solution, finish
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-LOOSE, TIGHT = (
+# OSQP's residuals while the objective still falls by 1e-3 a QP, and after; its own polish comes on top.
+LOOSE, TIGHT = 1e-5, 1e-8
     1e-5,
     1e-8,
 )  # OSQP's residuals while the objective still falls by 1e-3 a QP, and after (before its own polish)
