@@ -28,9 +28,6 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # OSQP's residuals while the objective still falls by 1e-3 a QP, and after; its own polish comes on top.
 LOOSE, TIGHT = 1e-5, 1e-8
-    1e-5,
-    1e-8,
-)  # OSQP's residuals while the objective still falls by 1e-3 a QP, and after (before its own polish)
 SMALL = 0.1  # of the largest norm: groups below it are screened
 REVIVED = 1e-3  # of the largest norm: first weight of a group that comes back
 QP_ITERATIONS = 10_000
