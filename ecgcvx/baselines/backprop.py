@@ -1,8 +1,8 @@
 """Backpropagation on the two-layer ReLU network: minibatch Adam with a cosine schedule.
 
-Objective, as everywhere (W1 (d, m), w2 (m,), the hidden bias is the column of ones in X):
+Objective, as everywhere (W1 (d, m), W2 (m,), the hidden bias is the column of ones in X):
 
-    P(W1, w2) = 1/(2n) ||(X W1)_+ w2 - y||^2 + beta/2 (||W1||_F^2 + ||w2||^2)
+    P(W1, W2) = 1/(2n) ||(X W1)_+ W2 - y||^2 + beta/2 (||W1||_F^2 + ||W2||^2)
 """
 
 import contextlib
@@ -25,14 +25,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class BackpropResult:
-    """A trained network, W1 (d, m) and w2 (m,) float64, and its ledger.
+    """A trained network, W1 (d, m) and W2 (m,) float64, and its ledger.
 
     `history` has for each finished epoch the mean minibatch loss, seen while the weights moved, plus the penalty at the
     epoch's end: an estimate of P. It is shorter than `epochs` when the run was interrupted.
     """
 
     W1: NDArray[np.float64]
-    w2: NDArray[np.float64]
+    W2: NDArray[np.float64]
     history: tuple[float, ...]
 
 
@@ -92,22 +92,22 @@ class _Buffers:
         return cls(np.empty((rows, neurons), dtype), np.empty((rows, neurons), dtype))
 
 
-def _squares_and_gradient(W1: Array, w2: Array, X: Array, y: Array, buffers: _Buffers) -> tuple[float, Array, Array]:
-    """Return ||r||^2 and the gradient of ||r||^2 / 2 in W1 and w2, r = (X W1)_+ w2 - y, in the precision of X."""
+def _squares_and_gradient(W1: Array, W2: Array, X: Array, y: Array, buffers: _Buffers) -> tuple[float, Array, Array]:
+    """Return ||r||^2 and the gradient of ||r||^2 / 2 in W1 and W2, r = (X W1)_+ W2 - y, in the precision of X."""
     hidden, active = buffers.hidden[: len(X)], buffers.active[: len(X)]
     np.matmul(X, W1, out=hidden)
     np.greater(hidden, 0, out=active)
     np.maximum(hidden, 0, out=hidden)
-    residual = hidden @ w2 - y
+    residual = hidden @ W2 - y
     # X' diag(r) D_j w2_j: scaling the narrow X instead of the wide pattern saves a pass over (rows, m).
-    gradient_W1 = (X * residual[:, None]).T @ active * w2
+    gradient_W1 = (X * residual[:, None]).T @ active * W2
     return float(residual @ residual), gradient_W1, residual @ hidden
 
 
 def objective_and_gradient(
-    W1: NDArray[np.float64], w2: NDArray[np.float64], X: Rows, y: NDArray[np.float64], beta: float
+    W1: NDArray[np.float64], W2: NDArray[np.float64], X: Rows, y: NDArray[np.float64], beta: float
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Return P and its gradient in W1 (d, m) and w2 (m,) over all rows of X (n, d), in float64, chunk by chunk.
+    """Return P and its gradient in W1 (d, m) and W2 (m,) over all rows of X (n, d), in float64, chunk by chunk.
 
     At a kink the derivative of the ReLU is taken as 0.
 
@@ -118,20 +118,20 @@ def objective_and_gradient(
     """
     _check_beta(beta)
     chunks = checked_chunks(X, y)
-    if np.ndim(W1) != 2 or np.shape(W1)[:1] != tuple(X.shape[1:]) or np.shape(w2) != np.shape(W1)[1:]:
-        raise InputError(f"W1 {np.shape(W1)} and w2 {np.shape(w2)} do not fit X {tuple(X.shape)}; pass (d, m) and (m,)")
-    if not (np.isfinite(W1).all() and np.isfinite(w2).all()):
-        raise InputError("W1 or w2 has a value that is not finite; pass the weights of a run that converged")
+    if np.ndim(W1) != 2 or np.shape(W1)[:1] != tuple(X.shape[1:]) or np.shape(W2) != np.shape(W1)[1:]:
+        raise InputError(f"W1 {np.shape(W1)} and W2 {np.shape(W2)} do not fit X {tuple(X.shape)}; pass (d, m) and (m,)")
+    if not (np.isfinite(W1).all() and np.isfinite(W2).all()):
+        raise InputError("W1 or W2 has a value that is not finite; pass the weights of a run that converged")
     n = X.shape[0]
-    buffers = _Buffers.of(min(n, CHUNK_ROWS), len(w2), np.float64)
-    squares, gradient_W1, gradient_w2 = 0.0, np.zeros(W1.shape), np.zeros(w2.shape)
+    buffers = _Buffers.of(min(n, CHUNK_ROWS), len(W2), np.float64)
+    squares, gradient_W1, gradient_W2 = 0.0, np.zeros(W1.shape), np.zeros(W2.shape)
     for rows, targets in chunks:
-        chunk_squares, chunk_W1, chunk_w2 = _squares_and_gradient(W1, w2, rows, targets, buffers)
+        chunk_squares, chunk_W1, chunk_w2 = _squares_and_gradient(W1, W2, rows, targets, buffers)
         squares += chunk_squares
         gradient_W1 += chunk_W1
-        gradient_w2 += chunk_w2
-    value = squares / (2 * n) + beta / 2 * float(np.vdot(W1, W1) + w2 @ w2)
-    return value, gradient_W1 / n + beta * W1, gradient_w2 / n + beta * w2
+        gradient_W2 += chunk_w2
+    value = squares / (2 * n) + beta / 2 * float(np.vdot(W1, W1) + W2 @ W2)
+    return value, gradient_W1 / n + beta * W1, gradient_W2 / n + beta * W2
 
 
 def train_adam(
@@ -203,10 +203,10 @@ def _train_step(
     state: AdamState, X: Array, y: Array, beta: float, step_size: float, buffers: _Buffers
 ) -> tuple[float, AdamState]:
     """Return the batch's sum of squared residuals before the step, and Adam's state after it."""
-    W1, w2 = _layers(state.parameters, X.shape[1])
+    W1, W2 = _layers(state.parameters, X.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once an epoch, by name
-        squares, gradient_W1, gradient_w2 = _squares_and_gradient(W1, w2, X, y, buffers)
-        gradient = np.concatenate([gradient_W1.ravel(), gradient_w2]) / len(y) + beta * state.parameters
+        squares, gradient_W1, gradient_W2 = _squares_and_gradient(W1, W2, X, y, buffers)
+        gradient = np.concatenate([gradient_W1.ravel(), gradient_W2]) / len(y) + beta * state.parameters
         return squares, adam_step(state, gradient, step_size)
 
 
@@ -216,7 +216,7 @@ def _penalty(parameters: Array, beta: float) -> float:
 
 
 def _layers(parameters: Array, d: int) -> tuple[Array, Array]:
-    """Return W1 (d, m) and w2 (m,) as views of `parameters` (d m + m,)."""
+    """Return W1 (d, m) and W2 (m,) as views of `parameters` (d m + m,)."""
     neurons = len(parameters) // (d + 1)
     return parameters[: d * neurons].reshape(d, neurons), parameters[d * neurons :]
 

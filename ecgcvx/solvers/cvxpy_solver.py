@@ -61,7 +61,7 @@ class CvxpySolver:
         """The gap that we report is first order in the error of u, Clarabel's is second order: ask it for much more."""
         if self.solver != "CLARABEL":
             return {}
-        return dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), max(1e-3 * self.tolerance, 1e-11))
+        return dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), max(1e-5 * self.tolerance, 1e-11))
 
     def _solve_with(self, program: ConvexProgram, rows: ConeRows, clock: Clock) -> tuple[Array, float, str]:
         import cvxpy as cp

@@ -25,20 +25,20 @@ class LazyRows:
         return self._array[rows].copy()
 
 
-def objective(W1, w2, X, y, beta):
+def objective(W1, W2, X, y, beta):
     """P row by row in plain Python, as the paper has it."""
     loss = 0.0
     for x, target in zip(X, y, strict=True):
-        output = sum(w2[j] * max(0.0, float(x @ W1[:, j])) for j in range(len(w2)))
+        output = sum(W2[j] * max(0.0, float(x @ W1[:, j])) for j in range(len(W2)))
         loss += (output - target) ** 2
-    return loss / (2 * len(y)) + beta / 2 * (np.linalg.norm(W1) ** 2 + np.linalg.norm(w2) ** 2)
+    return loss / (2 * len(y)) + beta / 2 * (np.linalg.norm(W1) ** 2 + np.linalg.norm(W2) ** 2)
 
 
 def planted(n=2000, d=5, neurons=3, seed=0):
     random = np.random.default_rng(seed)
     X = np.column_stack([random.standard_normal((n, d - 1)), np.ones(n)])
-    W1, w2 = random.standard_normal((d, neurons)), np.array([1.0, -1.5, 2.0])[:neurons]
-    return X, np.maximum(X @ W1, 0) @ w2
+    W1, W2 = random.standard_normal((d, neurons)), np.array([1.0, -1.5, 2.0])[:neurons]
+    return X, np.maximum(X @ W1, 0) @ W2
 
 
 # --- objective and gradient ---
@@ -55,48 +55,48 @@ def planted(n=2000, d=5, neurons=3, seed=0):
 def test_gradient_equals_central_differences(n, d, m, beta, seed):
     random = np.random.default_rng(seed)
     X, y = random.standard_normal((n, d)), random.standard_normal(n)
-    W1, w2 = random.standard_normal((d, m)), random.standard_normal(m)
+    W1, W2 = random.standard_normal((d, m)), random.standard_normal(m)
     step = 1e-6
     assume(np.abs(X @ W1).min() > 2 * step * np.abs(X).max())  # away from the kinks
-    value, *gradients = objective_and_gradient(W1, w2, X, y, beta)
-    assert value == pytest.approx(objective(W1, w2, X, y, beta), rel=1e-12)
-    for weights, gradient in zip((W1, w2), gradients, strict=True):
+    value, *gradients = objective_and_gradient(W1, W2, X, y, beta)
+    assert value == pytest.approx(objective(W1, W2, X, y, beta), rel=1e-12)
+    for weights, gradient in zip((W1, W2), gradients, strict=True):
         for index in np.ndindex(weights.shape):
             kept = weights[index]
             weights[index] = kept + step
-            above = objective(W1, w2, X, y, beta)
+            above = objective(W1, W2, X, y, beta)
             weights[index] = kept - step
-            below = objective(W1, w2, X, y, beta)
+            below = objective(W1, W2, X, y, beta)
             weights[index] = kept
             assert gradient[index] == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-6 * (1 + value))
 
 
 def test_zero_weights_give_half_mean_square():
     X, y = planted()
-    value, gradient_W1, gradient_w2 = objective_and_gradient(np.zeros((5, 2)), np.zeros(2), X, y, 0.1)
+    value, gradient_W1, gradient_W2 = objective_and_gradient(np.zeros((5, 2)), np.zeros(2), X, y, 0.1)
     assert value == pytest.approx(np.mean(y**2) / 2)
     assert not gradient_W1.any()
-    assert not gradient_w2.any()
+    assert not gradient_W2.any()
 
 
 @pytest.mark.parametrize("scale", [0.25, 3.0])
 def test_balanced_scaling_is_optimal(scale):
-    """(x'w)_+ w2 is unchanged by w c, w2 / c, and the penalty is least, ||w|| |w2| beta, where the norms agree."""
+    """(x'w)_+ W2 is unchanged by w c, W2 / c, and the penalty is least, ||w|| |W2| beta, where the norms agree."""
     X, y = planted()
-    W1, w2 = np.array([[0.6], [0.0], [0.8], [0.0], [0.0]]), np.array([1.0])
-    balanced = objective_and_gradient(W1, w2, X, y, 0.5)[0]
-    scaled = objective_and_gradient(W1 * scale, w2 / scale, X, y, 0.5)[0]
+    W1, W2 = np.array([[0.6], [0.0], [0.8], [0.0], [0.0]]), np.array([1.0])
+    balanced = objective_and_gradient(W1, W2, X, y, 0.5)[0]
+    scaled = objective_and_gradient(W1 * scale, W2 / scale, X, y, 0.5)[0]
     assert scaled - balanced == pytest.approx(0.25 * (scale**2 + scale**-2 - 2))
 
 
 def test_chunks_and_lazy_rows_give_the_same_gradient(monkeypatch):
     X, y = planted(n=1000)
     random = np.random.default_rng(3)
-    W1, w2 = random.standard_normal((5, 7)), random.standard_normal(7)
-    whole = objective_and_gradient(W1, w2, X, y, 1e-2)
+    W1, W2 = random.standard_normal((5, 7)), random.standard_normal(7)
+    whole = objective_and_gradient(W1, W2, X, y, 1e-2)
     for module in (linear_module, backprop):
         monkeypatch.setattr(module, "CHUNK_ROWS", 37)
-    for part, expected in zip(objective_and_gradient(W1, w2, LazyRows(X), y, 1e-2), whole, strict=True):
+    for part, expected in zip(objective_and_gradient(W1, W2, LazyRows(X), y, 1e-2), whole, strict=True):
         np.testing.assert_allclose(part, expected, rtol=1e-12, atol=1e-14)
 
 
@@ -162,7 +162,7 @@ def test_learns_a_planted_network():
     X, y = planted()
     linear = np.mean((X @ least_squares(X, y) - y) ** 2) / 2
     result = train_adam(X, y, neurons=32, beta=1e-6, batch=64)
-    value = objective_and_gradient(result.W1, result.w2, X, y, 1e-6)[0]
+    value = objective_and_gradient(result.W1, result.W2, X, y, 1e-6)[0]
     assert value < 1e-3 * linear
     assert result.history[-1] == pytest.approx(value, rel=0.1)
 
@@ -173,7 +173,7 @@ def test_reaches_the_convex_optimum_in_one_dimension():
     size = 2.0 - 2 * beta
     optimum = (2 * beta) ** 2 / 4 + beta * size
     result = train_adam(X, y, neurons=8, beta=beta, epochs=3000, batch=2)
-    assert objective_and_gradient(result.W1, result.w2, X, y, beta)[0] == pytest.approx(optimum, rel=1e-4)
+    assert objective_and_gradient(result.W1, result.W2, X, y, beta)[0] == pytest.approx(optimum, rel=1e-4)
 
 
 def test_first_steps_are_adam_on_the_whole_batch():
@@ -187,17 +187,17 @@ def test_first_steps_are_adam_on_the_whole_batch():
         value, *gradients = objective_and_gradient(*backprop._layers(state.parameters, 5), X, y, beta)
         values.append(value)
         state = adam_step(state, np.concatenate([g.ravel() for g in gradients]), cosine_step(epoch, epochs, step_size))
-    W1, w2 = backprop._layers(state.parameters, 5)
+    W1, W2 = backprop._layers(state.parameters, 5)
     np.testing.assert_allclose(result.W1, W1, atol=1e-5)
-    np.testing.assert_allclose(result.w2, w2, atol=1e-5)
+    np.testing.assert_allclose(result.W2, W2, atol=1e-5)
     np.testing.assert_allclose(result.history, values, rtol=0.05)  # the penalty is taken after the step
 
 
 def test_he_initialisation_has_its_variances():
-    W1, w2 = backprop._layers(backprop._he_initialisation(40, 5000, np.random.default_rng(0)), 40)
+    W1, W2 = backprop._layers(backprop._he_initialisation(40, 5000, np.random.default_rng(0)), 40)
     assert W1.shape == (40, 5000)
     assert np.var(W1) == pytest.approx(2 / 40, rel=0.02)
-    assert np.var(w2) == pytest.approx(2 / 5000, rel=0.1)
+    assert np.var(W2) == pytest.approx(2 / 5000, rel=0.1)
 
 
 @pytest.mark.parametrize(("n", "batch"), [(10, 3), (10, 10), (10, 64), (1, 1), (513, 512), (86385, 512)])
@@ -214,7 +214,7 @@ def test_same_seed_same_bytes():
     X, y = planted(n=300)
     first, second, other = (train_adam(X, y, neurons=8, epochs=3, batch=64, seed=seed) for seed in (7, 7, 8))
     assert first.W1.tobytes() == second.W1.tobytes()
-    assert first.w2.tobytes() == second.w2.tobytes()
+    assert first.W2.tobytes() == second.W2.tobytes()
     assert first.history == second.history
     assert first.W1.tobytes() != other.W1.tobytes()
 
@@ -234,8 +234,8 @@ def test_leaves_data_untouched_and_returns_float64():
     result = train_adam(X, y, neurons=4, epochs=2)
     np.testing.assert_array_equal(X, kept_X)
     np.testing.assert_array_equal(y, kept_y)
-    assert (result.W1.shape, result.w2.shape, len(result.history)) == ((5, 4), (4,), 2)
-    assert (result.W1.dtype, result.w2.dtype) == (np.float64, np.float64)
+    assert (result.W1.shape, result.W2.shape, len(result.history)) == ((5, 4), (4,), 2)
+    assert (result.W1.dtype, result.W2.dtype) == (np.float64, np.float64)
 
 
 def test_numpy_scalars_as_options():
@@ -248,15 +248,15 @@ def test_numpy_scalars_as_options():
 def test_huge_weight_decay_sends_the_weights_to_zero():
     X, y = planted(n=200)
     result = train_adam(X, y, neurons=8, beta=1e3, epochs=200, batch=50)
-    assert max(np.abs(result.W1).max(), np.abs(result.w2).max()) < 1e-3
+    assert max(np.abs(result.W1).max(), np.abs(result.W2).max()) < 1e-3
     assert result.history[-1] == pytest.approx(np.mean(y**2) / 2, rel=1e-2)
 
 
 def test_weight_decay_shrinks_and_zero_fits_best():
     X, y = planted(n=500)
     results = [train_adam(X, y, neurons=16, beta=beta, epochs=100, batch=50) for beta in (0.0, 1e-2, 1.0)]
-    norms = [np.linalg.norm(r.W1) ** 2 + np.linalg.norm(r.w2) ** 2 for r in results]
-    losses = [objective_and_gradient(r.W1, r.w2, X, y, 0.0)[0] for r in results]
+    norms = [np.linalg.norm(r.W1) ** 2 + np.linalg.norm(r.W2) ** 2 for r in results]
+    losses = [objective_and_gradient(r.W1, r.W2, X, y, 0.0)[0] for r in results]
     assert norms[0] > norms[1] > norms[2]
     assert losses[0] < losses[1] < losses[2]
     assert results[0].history[-1] < 1e-3 * np.mean(y**2)
@@ -342,7 +342,7 @@ def test_refuses_data(X, y, message):
 
 
 @pytest.mark.parametrize(
-    ("W1", "w2", "message"),
+    ("W1", "W2", "message"),
     [
         (np.ones((4, 2)), np.ones(2), "do not fit X"),
         (np.ones((5, 2)), np.ones(3), "do not fit X"),
@@ -351,10 +351,10 @@ def test_refuses_data(X, y, message):
         (np.full((5, 2), np.nan), np.ones(2), "not finite"),
     ],
 )
-def test_objective_refuses_weights(W1, w2, message):
+def test_objective_refuses_weights(W1, W2, message):
     X, y = planted(n=10)
     with pytest.raises(InputError, match=message):
-        objective_and_gradient(W1, w2, X, y, 0.0)
+        objective_and_gradient(W1, W2, X, y, 0.0)
 
 
 def test_objective_refuses_negative_beta():

@@ -1,0 +1,201 @@
+"""The command line: parse, call, print."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecgcvx import __version__
+from ecgcvx.errors import EcgcvxError
+
+if TYPE_CHECKING:
+    from ecgcvx.fitting import Step
+    from ecgcvx.records import Recording
+
+RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
+or a .csv file"""
+
+FIT_TEXT = """\
+Train a convex two-layer network on the sliding windows of an ECG record and compare it with what you would have used
+instead: persistence, a linear autoregression, and a network trained by backprop (Adam, cosine schedule).
+
+The first part of the record (--train-fraction) trains, the rest tests; no window reaches over the boundary or over a
+gap. The network minimises
+
+    P = 1/(2n) ||f(X) - y||^2 + beta/2 (||W1||^2 + ||W2||^2)
+
+on the standardised training windows, as a convex program over sampled activation patterns: the result does not depend
+on initialisation, and its gap bounds how far P is from the optimum over those patterns.
+
+The output folder holds model.safetensors, metrics.json and predictions.png."""
+
+FIT_EXAMPLES = """\
+examples:
+  ecgcvx fit data/mitdb208/208
+  ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
+  ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
+  ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
+
+PREDICT_TEXT = """\
+Apply a fitted model to a record: every sample with the forecast that was made for it, as CSV with the columns
+sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none)."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; its help is the reference."""
+    parser = argparse.ArgumentParser(prog="ecgcvx", description="Globally optimal neural networks for ECG prediction.")
+    parser.add_argument("--version", action="version", version=f"ecgcvx {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    raw = argparse.RawDescriptionHelpFormatter
+
+    fit = commands.add_parser(
+        "fit", help="train on a record and compare", description=FIT_TEXT, epilog=FIT_EXAMPLES, formatter_class=raw
+    )
+    _add_record(fit)
+    data = fit.add_argument_group("windows")
+    data.add_argument("--window", type=int, default=15, metavar="N", help="samples in a window (default 15)")
+    data.add_argument("--horizon", type=int, default=1, metavar="N", help="samples ahead to predict (default 1)")
+    data.add_argument(
+        "--train-fraction", type=float, default=0.8, metavar="F", help="share of the record that trains (default 0.8)"
+    )
+    model = fit.add_argument_group("network")
+    model.add_argument(
+        "--network", choices=("gated", "relu"), default="gated",
+        help="gated: the gates of the sampled patterns stay fixed, each with a free linear filter (default); "
+        "relu: each neuron must stay in the cone of its pattern",
+    )  # fmt: skip
+    model.add_argument(
+        "--patterns", type=int, metavar="P", help="activation patterns to sample (default: gated 100, relu 12)"
+    )
+    model.add_argument("--beta", type=float, default=1e-5, help="weight of the penalty (default 1e-5)")
+    model.add_argument(
+        "--solver", choices=("cvxpy", "osqp"), default="cvxpy",
+        help="cvxpy: interior point, Clarabel (default); osqp: a sequence of quadratic programs",
+    )  # fmt: skip
+    model.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
+    fit.add_argument("--output", type=Path, metavar="DIR", help="folder for the results (default out/NAME)")
+    fit.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
+
+    predict = commands.add_parser(
+        "predict", help="apply a fitted model to a record", description=PREDICT_TEXT, formatter_class=raw
+    )
+    predict.add_argument("model", type=Path, metavar="MODEL", help="output folder of a fit, or its model.safetensors")
+    _add_record(predict)
+    predict.add_argument("--output", type=Path, metavar="CSV", help="file to write (default: standard output)")
+    return parser
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("record", metavar="RECORD", help=RECORD_HELP)
+    group = parser.add_argument_group("record")
+    group.add_argument("--lead", help="name or number (from 0) of the lead (default: the first ECG lead)")
+    group.add_argument("--start", type=float, metavar="S", help="seconds into the record to start at")
+    group.add_argument("--end", type=float, metavar="S", help="seconds into the record to end at")
+    group.add_argument("--sampling-frequency", type=float, metavar="HZ", help="of a CSV file without a time column")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
+    options = build_parser().parse_args(arguments)
+    try:
+        {"fit": _fit, "predict": _predict}[options.command](options)
+    except EcgcvxError as error:
+        print(f"ecgcvx: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ecgcvx: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from ecgcvx.fitting import FitOptions, fit
+    from ecgcvx.output import score_table, write_output
+
+    chosen = FitOptions(
+        options.window, options.horizon, options.beta, options.patterns or {"gated": 100, "relu": 12}[options.network],
+        options.network, options.solver, options.train_fraction, options.seed,
+    )  # fmt: skip
+    recording = _read(options, options.lead)
+    folder = options.output or Path("out") / Path(recording.name).name
+    with _progress() as step:
+        result = fit(recording, chosen, step)
+        step("writing the results", None)
+        found = write_output(result, recording, chosen, folder)
+    if options.json:
+        print(json.dumps(found, allow_nan=False))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    windows = found["windows"]
+    console.print(
+        f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: "
+        f"{chosen.window} samples predict the one {chosen.horizon} later\n"
+        f"windows: {windows['train']:,} train, {windows['test']:,} test, {windows['excluded']:,} excluded "
+        f"({windows['excluded_because']['gap']:,} over gaps); beta = {chosen.beta:g}\n"
+    )
+    console.print(score_table(result.scores))
+    solution = result.solution
+    console.print(
+        f"\nconvex: {chosen.network} network, {solution.detail}; status {solution.status}, "
+        f"cone violation {solution.violation:.1e}\n"
+        f"train, test: root-mean-square error; gap: relative to P, over the {chosen.patterns} given patterns\n"
+        f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
+    )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from ecgcvx.files import atomic_write
+    from ecgcvx.forecaster import load
+    from ecgcvx.output import forecast_csv
+
+    forecaster = load(options.model)
+    recording = _read(options, forecaster.lead if options.lead is None else options.lead)
+    forecast = forecaster.predict(recording)
+    text = forecast_csv(recording, forecast)
+    if options.output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    atomic_write(options.output, lambda file: file.write(text.encode()))
+    rmse = float(np.sqrt(np.nanmean((recording.signal - forecast) ** 2)))
+    made = int(np.isfinite(forecast).sum())
+    print(f"{recording.name}, lead {recording.lead}: {made:,} forecasts, RMSE {rmse:.5f} mV; wrote {options.output}")
+
+
+@contextmanager
+def _progress() -> "Iterator[Step]":
+    """A line on the terminal that says what is being done; nothing when standard error is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def step(what: str, share: float | None) -> None:
+            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield step
+
+
+def _read(options: argparse.Namespace, lead: str | None) -> "Recording":
+    from ecgcvx.records import read_recording
+
+    number = int(lead) if lead is not None and lead.isdecimal() else lead
+    return read_recording(options.record, number, options.start, options.end, options.sampling_frequency)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Figures: the forecast drawn over the signal on ECG paper, the residual below it."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # ECG paper: 25 mm/s and 10 mm/mV
+MM = 1 / 25.4  # inches
+SIGNAL, FORECAST, GRID = "#1a1a1a", "#4a8df0", "#e8a0a0"
+STRIP_SECONDS = 8.0
+
+
+def forecast_figure(
+    signal: Array, forecast: Array, sampling_frequency: float, first: int, title: str, note: str
+) -> "Figure":
+    """Return a strip of signal and forecast (samples,) in mV from sample `first` on, true to ECG paper's scale.
+
+    The residual below has the same time axis and an amplitude scale of its own. note: one line under the title.
+    """
+    from matplotlib.figure import Figure
+
+    stop = min(first + round(STRIP_SECONDS * sampling_frequency), len(signal))
+    time = np.arange(first, stop) / sampling_frequency
+    shown, predicted = signal[first:stop], forecast[first:stop]
+    residual = shown - predicted
+    low, high = _whole_mv(np.concatenate([shown, predicted]))
+    width, height = (time[-1] - time[0]) / SECONDS_PER_MM, (high - low) / MV_PER_MM
+    below, left, right, top, between, bottom = 28.0, 18.0, 6.0, 16.0, 4.0, 13.0  # mm
+    total = np.array([left + width + right, bottom + below + between + height + top])
+    figure = Figure(figsize=tuple(total * MM), dpi=150)
+
+    def axes(up: float, tall: float) -> "Axes":
+        return figure.add_axes((left / total[0], up / total[1], width / total[0], tall / total[1]))
+
+    upper, lower = axes(bottom + below + between, height), axes(bottom, below)
+    _paper(upper, (time[0], time[-1]), (low, high))
+    upper.plot(time, shown, color=SIGNAL, linewidth=2.2, label="signal")
+    upper.plot(time, predicted, color=FORECAST, linewidth=0.8, label="forecast")
+    upper.set_ylabel("mV")
+    upper.tick_params(labelbottom=False)
+    upper.legend(loc="upper right", ncols=2, frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
+    lower.plot(time, residual, color=FORECAST, linewidth=0.7)
+    lower.axhline(0, color=SIGNAL, linewidth=0.5)
+    lower.set(xlim=(time[0], time[-1]), xlabel="time (s)", ylabel="residual (mV)")
+    lower.grid(color=GRID, linewidth=0.4)
+    figure.text(left / total[0], 1 - 6 / total[1], title, fontsize=11, fontweight="bold", va="center")
+    figure.text(left / total[0], 1 - 11.5 / total[1], note, fontsize=8, va="center", color="#444444")
+    return figure
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG; a file that is there already is replaced whole or not at all."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    atomic_write(path, lambda file: file.write(buffer.getvalue()))
+
+
+def strip_start(forecast: Array, sampling_frequency: float, first: int) -> int:
+    """First sample of a strip in the middle of the longest run of forecasts after sample `first`."""
+    known = np.r_[False, np.isfinite(forecast[first:]), False]
+    edges = np.flatnonzero(np.diff(known.astype(np.int8))).reshape(-1, 2) + first
+    a, b = edges[np.argmax(edges[:, 1] - edges[:, 0])]
+    return max(int(a), int(a + b) // 2 - round(STRIP_SECONDS * sampling_frequency / 2))
+
+
+def _whole_mv(values: Array) -> tuple[float, float]:
+    """Limits at half mV that hold the values with a little room."""
+    finite = values[np.isfinite(values)]
+    return float(np.floor(2 * finite.min() - 0.4) / 2), float(np.ceil(2 * finite.max() + 0.4) / 2)
+
+
+def _paper(axes: "Axes", times: tuple[float, float], mv: tuple[float, float]) -> None:
+    """Lines every 1 mm, strong every 5 mm (0.2 s and 0.5 mV)."""
+    axes.set(xlim=times, ylim=mv)
+    for step, width in ((1, 0.25), (5, 0.7)):
+        t, v = step * SECONDS_PER_MM, step * MV_PER_MM
+        for x in np.arange(np.ceil(times[0] / t), np.floor(times[1] / t) + 1) * t:
+            axes.axvline(x, color=GRID, linewidth=width, zorder=0)
+        for y in np.arange(np.ceil(mv[0] / v - 1e-9), np.floor(mv[1] / v + 1e-9) + 1) * v:
+            axes.axhline(y, color=GRID, linewidth=width, zorder=0)
+    axes.set_yticks(np.arange(np.ceil(mv[0]), np.floor(mv[1]) + 1))

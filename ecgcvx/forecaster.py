@@ -1,0 +1,114 @@
+"""A network with what it needs to forecast a recording in mV, and its file: safetensors with JSON metadata."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx import __version__
+from ecgcvx.errors import InputError, ModelError
+from ecgcvx.files import atomic_write
+from ecgcvx.networks import Network
+from ecgcvx.records import Recording
+from ecgcvx.windows import Scaler, all_windows
+
+Array = NDArray[np.float64]
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A network, its scaler (mV), and the recording it was made for.
+
+    lead and sampling_frequency (Hz) name the signal that it takes; window and horizon are in samples; beta is the
+    weight of the penalty that it was trained with.
+    """
+
+    network: Network
+    scaler: Scaler
+    lead: str
+    sampling_frequency: float
+    window: int
+    horizon: int
+    beta: float
+
+    def predict(self, recording: Recording) -> Array:
+        """Return the forecast of every sample (samples,) in mV, made `horizon` samples before it; NaN where none is.
+
+        Raises ModelError when the recording has another sampling frequency, InputError when it holds no whole window.
+        """
+        if not np.isclose(recording.sampling_frequency, self.sampling_frequency, rtol=1e-6):
+            raise ModelError(
+                f"{recording.name}: sampled at {recording.sampling_frequency:g} Hz, but the model was trained at "
+                f"{self.sampling_frequency:g} Hz; resample the record or train on it"
+            )
+        windows = all_windows(recording.signal, self.scaler, self.window, self.horizon)
+        out = np.full(len(recording.signal), np.nan)
+        out[windows.targets] = self.scaler.restore(self.network.predict(windows.X))
+        return out
+
+
+def save(forecaster: Forecaster, path: Path) -> None:
+    """Write a model file; a file that is there already is replaced whole or not at all."""
+    from safetensors.numpy import save as to_bytes
+
+    network = forecaster.network
+    tensors = {"W1": network.W1, "W2": network.W2}
+    if network.gates is not None:
+        tensors["gates"] = network.gates
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "scaler": asdict(forecaster.scaler),
+        **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
+    }
+    data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata)})
+    atomic_write(path, lambda file: file.write(data))
+
+
+def load(path: Path) -> Forecaster:
+    """Read a model file, or the model of an output folder.
+
+    Raises ModelError when it is missing, damaged, not of this program or of a newer one.
+    """
+    file = path / "model.safetensors" if path.is_dir() else path
+    tensors, metadata = _read(file)
+    if metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{file}: model format {metadata.get('format')}, this version reads {FORMAT}; update ecgcvx or fit again"
+        )
+    try:
+        network = Network(tensors["W1"], tensors["W2"], tensors.get("gates"))
+        forecaster = Forecaster(
+            network,
+            Scaler(float(metadata["scaler"]["mean"]), float(metadata["scaler"]["scale"])),
+            str(metadata["lead"]),
+            float(metadata["sampling_frequency"]),
+            int(metadata["window"]),
+            int(metadata["horizon"]),
+            float(metadata["beta"]),
+        )
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise ModelError(f"{file}: damaged model ({type(error).__name__}: {error}); fit again") from None
+    if len(network.W1) != forecaster.window + 1:
+        raise ModelError(f"{file}: W1 has {len(network.W1)} rows for windows of {forecaster.window}; fit again")
+    return forecaster
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="numpy") as model:
+            text = (model.metadata() or {}).get("ecgcvx")
+            tensors = {name: model.get_tensor(name).astype(np.float64) for name in model.keys()}  # noqa: SIM118
+        if text is None:
+            raise ModelError(f"{file}: a safetensors file, but not one of ecgcvx; give the output folder of a fit")
+        return tensors, json.loads(text)
+    except FileNotFoundError:
+        raise ModelError(f"{file}: no such file; give the output folder of `ecgcvx fit`") from None
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{file}: not a readable model file ({error}); give the output folder of a fit") from None

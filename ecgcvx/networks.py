@@ -1,0 +1,75 @@
+"""Two-layer networks as plain weights: predict, and recover from the variables of a convex program.
+
+ReLU    f(x) = sum_j W2_j (x'W1_j)_+
+gated   f(x) = sum_j W2_j 1[x'g_j >= 0] x'W1_j
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.arrangements.patterns import Matrix, row_chunks
+from ecgcvx.errors import InputError
+from ecgcvx.programs.program import ConvexProgram
+
+Array = NDArray[np.float64]
+CHUNK_ELEMENTS = 1 << 18  # rows x neurons of one product: 2 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Weights of a two-layer network with m neurons on d inputs, the last of which is the constant 1.
+
+    W1 : (d, m). W2 : (m,). gates : (d, m) for a gated network, None for a ReLU network.
+
+    Raises InputError when the shapes do not fit together or a weight is not finite.
+    """
+
+    W1: Array
+    W2: Array
+    gates: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.W1.ndim != 2 or self.W2.shape != self.W1.shape[1:]:
+            raise InputError(f"W1 {self.W1.shape} and W2 {self.W2.shape} do not fit; give (d, m) and (m,)")
+        if self.gates is not None and self.gates.shape != self.W1.shape:
+            raise InputError(f"gates {self.gates.shape} do not fit W1 {self.W1.shape}; give one gate a neuron")
+        for name, weights in (("W1", self.W1), ("W2", self.W2), ("gates", self.gates)):
+            if weights is not None and not np.isfinite(weights).all():
+                raise InputError(f"{name} holds a number that is not finite; the training has failed")
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons m."""
+        return len(self.W2)
+
+    def activations(self, X: Array) -> Array:
+        """Return the output of the first layer (n, m) for rows X (n, d)."""
+        Z = X @ self.W1
+        return np.maximum(Z, 0.0) if self.gates is None else np.where(X @ self.gates >= 0, Z, 0.0)
+
+    def predict(self, X: Matrix) -> Array:
+        """Return f (n,) for a matrix or lazy matrix X (n, d).
+
+        Raises InputError when X has another number of columns.
+        """
+        if X.shape[1] != self.W1.shape[0]:
+            raise InputError(f"X has {X.shape[1]} columns, but the network takes {self.W1.shape[0]} inputs")
+        out = np.empty(X.shape[0])
+        for start, rows in row_chunks(X, CHUNK_ELEMENTS // max(self.neurons, 1)):
+            out[start : start + len(rows)] = self.activations(rows) @ self.W2
+        return out
+
+
+def network_of(program: ConvexProgram, u: Array) -> Network:
+    """Return the network of a convex program's variables u (g, d): W1 = u/sqrt||u||, W2 = s sqrt||u||, zeros left out.
+
+    Its output is the program's prediction (for a ReLU program: where u lies in its cones), and its weight decay
+    1/2 (||W1||^2 + ||W2||^2) is the program's penalty sum ||u||. Source: Pilanci & Ergen 2020, theorem 1.
+    """
+    norms = np.linalg.norm(u, axis=1)
+    active = np.flatnonzero(norms)
+    roots = np.sqrt(norms[active])
+    gates = None if program.cones else np.ascontiguousarray(program.features.interior(program.blocks[active]).T)
+    return Network(np.ascontiguousarray((u[active] / roots[:, None]).T), program.signs[active] * roots, gates)

@@ -1,0 +1,113 @@
+"""The output folder of a fit, and the forms in which results are told: JSON, table, CSV."""
+
+import csv
+import json
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from ecgcvx import __version__
+from ecgcvx.errors import InputError
+from ecgcvx.figures import forecast_figure, save_figure, strip_start
+from ecgcvx.files import atomic_write
+from ecgcvx.fitting import Fit, FitOptions, Score
+from ecgcvx.forecaster import save
+from ecgcvx.records import Recording
+
+Array = NDArray[np.float64]
+
+
+def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
+    """The result of a fit as one JSON object; null where a number does not exist."""
+    ledger = result.split.ledger
+    return {
+        "record": recording.name,
+        "lead": recording.lead,
+        "sampling_frequency_hz": recording.sampling_frequency,
+        "window": options.window,
+        "horizon": options.horizon,
+        "beta": options.beta,
+        "windows": {
+            "train": ledger.train,
+            "test": ledger.test,
+            "excluded": ledger.excluded,
+            "excluded_because": {"gap": ledger.gap, "split": ledger.split},
+        },
+        "models": [asdict(score) for score in result.scores],
+        "output": str(folder),
+    }
+
+
+def write_output(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
+    """Write model, metrics and figure into a folder, each file whole or not at all; return the metrics.
+
+    Raises InputError when the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
+    found = metrics(result, recording, options, folder)
+    settings = {
+        "version": __version__,
+        "options": asdict(options),
+        "solver": {
+            name: getattr(result.solution, name)
+            for name in ("status", "detail", "primal", "dual", "violation", "iterations", "seconds")
+        },
+    }
+    text = json.dumps(found | settings, indent=2, allow_nan=False) + "\n"
+    save(result.forecaster, folder / "model.safetensors")
+    atomic_write(folder / "metrics.json", lambda file: file.write(text.encode()))
+    forecast = result.forecaster.predict(recording)
+    rate = recording.sampling_frequency
+    ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
+    convex = result.scores[-1]
+    figure = forecast_figure(
+        recording.signal,
+        forecast,
+        rate,
+        strip_start(forecast, rate, result.split.boundary),
+        f"{recording.name}, {recording.lead}: forecast {ahead} ({1e3 * options.horizon / rate:.3g} ms) ahead",
+        f"test part; convex {options.network} network, {convex.neurons} neurons, "
+        f"test RMSE {convex.test_rmse_mv:.4f} mV; 25 mm/s, 10 mm/mV",
+    )
+    save_figure(figure, folder / "predictions.png")
+    return found
+
+
+def score_table(scores: tuple[Score, ...]) -> Table:
+    """The comparison as a table, root-mean-square errors in mV; the best on the test part stands out."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "neurons", "train mV", "test mV", "objective P", "gap", "seconds"):
+        table.add_column(title, justify="left" if title == "model" else "right", no_wrap=True)
+    best = min(score.test_rmse_mv for score in scores)
+    for score in scores:
+        table.add_row(
+            score.name,
+            "" if score.neurons is None else str(score.neurons),
+            f"{score.train_rmse_mv:.5f}",
+            f"{score.test_rmse_mv:.5f}",
+            "" if score.objective is None else f"{score.objective:.5e}",
+            "" if score.gap is None else f"{score.gap:.1e}",
+            f"{score.seconds:.2f}",
+            style="bold" if score.test_rmse_mv == best else "",
+        )
+    return table
+
+
+def forecast_csv(recording: Recording, forecast: Array) -> str:
+    """Every sample with its forecast (mV) and residual (signal - forecast) as CSV text; empty where there is none."""
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("sample", "time_s", "signal_mv", "forecast_mv", "residual_mv"))
+    time = np.arange(len(forecast)) / recording.sampling_frequency
+    residual = recording.signal - forecast
+    for sample, numbers in enumerate(zip(time, recording.signal, forecast, residual, strict=True)):
+        writer.writerow((sample, *("" if np.isnan(value) else f"{value:.6f}" for value in numbers)))
+    return buffer.getvalue()

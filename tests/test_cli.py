@@ -1,0 +1,129 @@
+"""The command line as a user meets it: files, JSON, exit codes, one line for every refusal."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ecgcvx.cli import main
+
+FAST = ["--end", "40", "--patterns", "6"]
+
+
+@pytest.fixture(scope="module")
+def fitted(record_208, tmp_path_factory):
+    """(output folder, parsed JSON) of a fit of 40 seconds."""
+    folder = tmp_path_factory.mktemp("fit") / "made" / "here"
+    command = [sys.executable, "-m", "ecgcvx.cli", "fit", str(record_208), *FAST, "--json", "--output", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return folder, json.loads(done.stdout)
+
+
+def test_json_holds_what_the_documentation_says(fitted):
+    folder, found = fitted
+    assert (found["record"], found["lead"], found["sampling_frequency_hz"]) == ("208", "MLII", 360)
+    assert (found["window"], found["horizon"], found["beta"], found["output"]) == (15, 1, 1e-5, str(folder))
+    assert found["windows"] == {
+        "train": 11_505, "test": 2_865, "excluded": 15, "excluded_because": {"gap": 0, "split": 15}
+    }  # fmt: skip
+    assert [model["name"] for model in found["models"]] == ["persistence", "linear_ar", "backprop_adam", "convex"]
+    for model in found["models"]:
+        assert set(model) == {
+            "name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective", "gap", "gap_kind", "seconds"
+        }  # fmt: skip
+    persistence, linear, _, convex = found["models"]
+    assert persistence["objective"] is None
+    assert persistence["gap"] is None
+    assert convex["gap"] < 1e-4
+    assert convex["gap_kind"] == "given patterns"
+    assert convex["test_rmse_mv"] < linear["test_rmse_mv"] < persistence["test_rmse_mv"]
+
+
+def test_the_folder_holds_model_metrics_and_figure(fitted):
+    folder, found = fitted
+    assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "model.safetensors", "predictions.png"]
+    kept = json.loads((folder / "metrics.json").read_text())
+    assert {name: kept[name] for name in found} == found
+    assert kept["solver"]["status"] == "optimal"
+    pixels = np.asarray(Image.open(folder / "predictions.png").convert("RGB"))
+    # The forecast's colour is drawn in the upper and in the lower panel.
+    blue = (np.abs(pixels.astype(int) - (0x4A, 0x8D, 0xF0)).sum(axis=2) < 30).any(axis=1)
+    assert blue[: len(blue) // 2].any()
+    assert blue[len(blue) // 2 :].any()
+
+
+def test_predict_repeats_the_test_error(fitted, record_208, tmp_path, capsys):
+    folder, found = fitted
+    target = tmp_path / "forecast.csv"
+    assert main(["predict", str(folder), str(record_208), "--end", "40", "--output", str(target)]) == 0
+    assert "14,385 forecasts" in capsys.readouterr().out
+    rows = list(csv.DictReader(target.open()))
+    assert len(rows) == 40 * 360
+    assert rows[14]["forecast_mv"] == ""
+    residual = np.array([float(row["residual_mv"]) for row in rows[32 * 360 + 15 :]])
+    assert np.sqrt(np.mean(residual**2)) == pytest.approx(found["models"][-1]["test_rmse_mv"], rel=1e-4)
+
+
+def test_predict_writes_to_standard_output(fitted, record_208, capsys):
+    assert main(["predict", str(fitted[0]), str(record_208), "--end", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sample,time_s,signal_mv,forecast_mv,residual_mv"
+    assert len(lines) == 361
+
+
+def test_the_table_names_every_model(record_208, tmp_path, capsys):
+    arguments = ["fit", str(record_208), "--end", "20", "--network", "relu", "--patterns", "4", "--solver", "osqp"]
+    assert main([*arguments, "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    for word in ("persistence", "linear_ar", "backprop_adam", "convex", "OSQP", "model.safetensors"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["fit", "no/such/record.hea"], "no/such/record.hea"),
+        (["fit", "RECORD", "--lead", "V9"], "MLII"),
+        (["fit", "RECORD", "--beta", "-1"], "beta = -1"),
+        (["fit", "RECORD", "--window", "0"], "window = 0"),
+        (["fit", "RECORD", "--patterns", "1"], "patterns = 1"),
+        (["fit", "RECORD", "--end", "0.05"], "signal"),
+        (["fit", "RECORD", *FAST, "--output", "RECORD.hea/x"], "output"),
+        (["predict", "no/model", "RECORD"], "no/model"),
+        (["predict", "RECORD.hea", "RECORD"], "not a readable model"),
+    ],
+)
+def test_refusals_are_one_line_and_exit_code_2(arguments, named, record_208, capsys):
+    assert main([word.replace("RECORD", str(record_208)) for word in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert named in captured.err
+
+
+def test_a_reader_that_leaves_is_no_error(fitted, record_208):
+    command = f"{sys.executable} -m ecgcvx.cli predict {fitted[0]} {record_208} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout.startswith("sample,")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["predict"]])
+def test_help_explains(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: ecgcvx" in capsys.readouterr().out
+
+
+def test_help_does_not_wait_for_the_numerical_stack():
+    code = "import sys, ecgcvx.cli; ecgcvx.cli.build_parser(); print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert done.stdout.strip() == "False"

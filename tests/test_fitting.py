@@ -1,0 +1,83 @@
+"""The main job on the record that ships with the project: both solvers agree, and the network is what it claims."""
+
+import numpy as np
+import pytest
+
+from ecgcvx.errors import InputError
+from ecgcvx.fitting import FitOptions, fit, fit_patterns
+from ecgcvx.networks import network_of
+from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.program import gated_relu_program, relu_program
+from ecgcvx.records import read_recording
+from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.solvers.osqp_solver import OsqpSolver
+from ecgcvx.windows import split_windows
+
+
+def silent(_what, _share):
+    pass
+
+
+@pytest.fixture(scope="module")
+def minute(record_208):
+    return read_recording(record_208, end=60)
+
+
+@pytest.mark.parametrize(("build", "kind", "count"), [(gated_relu_program, "gated", 50), (relu_program, "relu", 10)])
+def test_both_solvers_agree_on_the_whole_record(record_208, build, kind, count):
+    windows = split_windows(read_recording(record_208).signal).train
+    assert len(windows) == 86_385
+    patterns = fit_patterns(windows, count, kind, seed=0)
+    program = build(PatternFeatures(windows.X, patterns), windows.y, 1e-3)
+    one, two = CvxpySolver().solve(program), OsqpSolver().solve(program)
+    assert one.primal == pytest.approx(two.primal, rel=1e-4)
+    for solution in (one, two):
+        assert solution.gap < 1e-4
+        assert solution.violation < 1e-10
+        network = network_of(program, solution.u)
+        assert np.abs(network.predict(windows.X) - program.predict(solution.u)).max() < 1e-9
+
+
+@pytest.mark.parametrize("network", ["gated", "relu"])
+def test_never_worse_than_the_penalised_linear_predictor(minute, network):
+    """Held by the patterns that fit_patterns puts first, so by the optimum: min_w loss + k beta ||w||, k = 1 or 2."""
+    found = fit(minute, FitOptions(network=network, patterns=6, beta=1e-3), silent)
+    X, y = found.split.train.X[:], found.split.train.y
+    w = np.linalg.lstsq(X, y)[0]
+    price = 1 if network == "gated" else 2
+    linear = np.mean((X @ w - y) ** 2) / 2 + price * 1e-3 * np.linalg.norm(w)
+    assert found.solution.primal <= linear
+
+
+def test_same_seed_same_bytes_and_another_seed_another_network(minute):
+    one, two, other = (fit(minute, FitOptions(patterns=8, seed=seed), silent) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.forecaster.network.W1, two.forecaster.network.W1)
+    assert [s.test_rmse_mv for s in one.scores] == [s.test_rmse_mv for s in two.scores]
+    assert one.scores[-1].objective != other.scores[-1].objective
+
+
+def test_scores_are_those_of_the_forecasts(minute):
+    found = fit(minute, FitOptions(patterns=8, horizon=3), silent)
+    forecast = found.forecaster.predict(minute)
+    for part, name in ((found.split.train, "train_rmse_mv"), (found.split.test, "test_rmse_mv")):
+        residual = (minute.signal - forecast)[part.targets]
+        assert getattr(found.scores[-1], name) == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-9)
+    last = minute.signal[found.split.test.targets - 3]
+    persistence = np.sqrt(np.mean((minute.signal[found.split.test.targets] - last) ** 2))
+    assert found.scores[0].test_rmse_mv == pytest.approx(persistence, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"beta": 0.0}, "beta = 0"),
+        ({"beta": float("nan")}, "beta = nan"),
+        ({"patterns": 2}, "patterns = 2"),
+        ({"network": "deep"}, "network = 'deep'"),
+        ({"solver": "magic"}, "solver = 'magic'"),
+        ({"seed": -1}, "seed = -1"),
+    ],
+)
+def test_bad_options_are_named(options, named):
+    with pytest.raises(InputError, match=named):
+        FitOptions(**options)

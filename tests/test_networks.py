@@ -1,0 +1,66 @@
+"""Networks against the formulas written out, and against the convex programs they come from."""
+
+import numpy as np
+import pytest
+
+from ecgcvx.arrangements.sampling import sample_patterns
+from ecgcvx.errors import InputError
+from ecgcvx.networks import Network, network_of
+from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.program import gated_relu_program, relu_program
+from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(3)
+    X = np.c_[rng.standard_normal((60, 3)), np.ones(60)]
+    return X, np.maximum(X @ rng.standard_normal(4), 0) - np.maximum(X @ rng.standard_normal(4), 0)
+
+
+def by_hand(network, x):
+    """f(x) neuron by neuron."""
+    total = 0.0
+    for j in range(network.neurons):
+        z = float(x @ network.W1[:, j])
+        on = z > 0 if network.gates is None else float(x @ network.gates[:, j]) >= 0
+        total += network.W2[j] * z * on
+    return total
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_predict_is_the_formula(gated):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 4))
+    network = Network(
+        rng.standard_normal((4, 7)), rng.standard_normal(7), rng.standard_normal((4, 7)) if gated else None
+    )
+    np.testing.assert_allclose(network.predict(X), [by_hand(network, x) for x in X], atol=1e-12)
+
+
+@pytest.mark.parametrize("build", [relu_program, gated_relu_program])
+def test_a_program_and_its_network_agree(data, build):
+    X, y = data
+    program = build(PatternFeatures(X, sample_patterns(X, 20, 0)), y, 1e-2)
+    solution = CvxpySolver().solve(program)
+    network = network_of(program, solution.u)
+    np.testing.assert_allclose(network.predict(X), program.predict(solution.u), atol=1e-9)
+    decay = (np.sum(network.W1**2) + np.sum(network.W2**2)) / 2
+    loss = np.sum((network.predict(X) - y) ** 2) / (2 * len(y))
+    assert loss + program.beta * decay == pytest.approx(solution.primal, rel=1e-9)
+
+
+def test_an_empty_network_predicts_zero():
+    network = Network(np.empty((3, 0)), np.empty(0))
+    np.testing.assert_array_equal(network.predict(np.ones((5, 3))), np.zeros(5))
+
+
+def test_unusable_weights_are_refused():
+    with pytest.raises(InputError, match="do not fit"):
+        Network(np.ones((3, 2)), np.ones(3))
+    with pytest.raises(InputError, match="gates"):
+        Network(np.ones((3, 2)), np.ones(2), np.ones((2, 2)))
+    with pytest.raises(InputError, match="W1 holds"):
+        Network(np.full((3, 2), np.nan), np.ones(2))
+    with pytest.raises(InputError, match="takes 3 inputs"):
+        Network(np.ones((3, 2)), np.ones(2)).predict(np.ones((5, 4)))
