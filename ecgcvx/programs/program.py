@@ -1,12 +1,13 @@
 """One description of the convex programs of two-layer networks: data of the problem, no algorithm.
 
-    minimise  1/(2n) || sum_j s_j F_{b_j} u_j - y ||^2 + beta sum_j ||u_j||_2
+    minimise  L(sum_j s_j F_{b_j} u_j) + beta sum_j ||u_j||_2
     subject to  C_{b_j} u_j >= 0  for every j, when the program has cones
 
-over u (g, d): g variables, the j-th multiplying feature block b_j with sign s_j.
+over u (g, d): g variables, the j-th multiplying feature block b_j with sign s_j. L is the squared loss
+1/(2n) ||f - y||^2 or the logistic one (`ecgcvx.programs.losses`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ecgcvx.errors import InputError
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.features import Gram, PatternFeatures
+from ecgcvx.programs.losses import Loss, SquaredLoss
 
 Array = NDArray[np.float64]
 
@@ -26,6 +28,15 @@ class Quadratic(NamedTuple):
     H: Array
     c: Array
     constant: float
+
+    def value(self, u: Array) -> float:
+        """Return the loss at u (g, d)."""
+        flat = u.ravel()
+        return float(flat @ (self.H @ flat) / 2 - self.c @ flat) + self.constant
+
+    def gradient(self, u: Array) -> Array:
+        """Return the gradient of the loss at u, (g, d)."""
+        return (self.H @ u.ravel() - self.c).reshape(u.shape)
 
 
 class DualBound(NamedTuple):
@@ -44,7 +55,7 @@ class ConvexProgram:
     features : PatternFeatures
         Blocks F_i (n, d) and cones.
     y : (n,) array
-        Targets.
+        Targets, or labels for the logistic loss.
     beta : float
         Weight of the group penalty, in our convention (1/(2n) before the squared loss).
     blocks : (g,) int array
@@ -52,11 +63,14 @@ class ConvexProgram:
     signs : (g,) array of +1 and -1
     cones : bool
         Whether u_j must lie in the cone of its block.
+    loss : Loss
+        Squared unless said otherwise.
 
     Raises
     ------
     InputError
-        If y does not fit X or holds a number that is not finite, or beta is not positive.
+        If y does not fit X or holds a number that is not finite or a label that the loss cannot take, if beta is not
+        positive, or if there are no patterns.
 
     Source: Pilanci & Ergen 2020, eq. (8) (ReLU); Mishkin, Sahiner & Pilanci 2022, eq. (5) (gated).
     """
@@ -67,19 +81,35 @@ class ConvexProgram:
     blocks: NDArray[np.intp]
     signs: Array
     cones: bool
+    loss: Loss = field(default_factory=SquaredLoss)
 
     def __post_init__(self) -> None:
-        if self.y.shape != (self.features.n,):
-            raise InputError(f"y has shape {self.y.shape}; X has {self.features.n} rows, so give ({self.features.n},)")
-        if not np.isfinite(self.y).all():
-            raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(self.y))[0]}")
+        n = self.features.n
+        y = np.asarray(self.y, dtype=np.float64)
+        if y.shape != (n,):
+            raise InputError(f"y has shape {y.shape}; X has {n} rows, so give ({n},)")
+        if not np.isfinite(y).all():
+            raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
         if not (np.isfinite(self.beta) and self.beta > 0):
             raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-4")
+        if not len(self.blocks):
+            raise InputError("patterns: there are none, so there is nothing to optimise; sample at least one")
+        object.__setattr__(self, "y", self.loss.targets(y))
 
     @property
     def shape(self) -> tuple[int, int]:
         """(g, d) of the variables u."""
         return len(self.blocks), self.features.width
+
+    def at(self, beta: float) -> "ConvexProgram":
+        """The same program with another beta; the Gram matrix, the only pass over the data, is kept."""
+        other = replace(self, beta=beta)
+        other.__dict__.update({name: self.__dict__[name] for name in ("gram", "quadratic") if name in self.__dict__})
+        return other
+
+    def largest_beta(self) -> float:
+        """The smallest beta whose solution is zero: the largest price at u = 0, with the cones in force."""
+        return float(self.prices(self.residual(np.zeros(self.shape))).max())
 
     def coefficients(self, u: Array) -> Array:
         """Return sum of s_j u_j over the variables of each feature block, (p, d)."""
@@ -92,8 +122,8 @@ class ConvexProgram:
         return self.features.apply(self.coefficients(u))
 
     def residual(self, u: Array) -> Array:
-        """Return r = y - prediction, (n,)."""
-        return self.y - self.predict(u)
+        """Return v = -n dL/df at the prediction, (n,); y - prediction for the squared loss."""
+        return self.loss.residual(self.predict(u), self.y)
 
     def penalty(self, u: Array) -> float:
         """Return beta sum_j ||u_j||."""
@@ -101,8 +131,7 @@ class ConvexProgram:
 
     def objective(self, u: Array) -> float:
         """Return the primal objective P(u), from the data and not from the Gram matrix."""
-        r = self.residual(u)
-        return float(r @ r) / (2 * self.features.n) + self.penalty(u)
+        return self.loss.value(self.predict(u), self.y) + self.penalty(u)
 
     @cached_property
     def gram(self) -> Gram:
@@ -111,7 +140,7 @@ class ConvexProgram:
 
     @cached_property
     def quadratic(self) -> Quadratic:
-        """The squared loss over all g d variables."""
+        """The squared loss over all g d variables; the curvature of any loss is at most its own times H."""
         _, d = self.shape
         index = (self.blocks[:, None] * d + np.arange(d)).ravel()
         sign = np.repeat(self.signs, d)
@@ -138,22 +167,20 @@ class ConvexProgram:
         return np.linalg.norm(gradients, axis=1)
 
     def dual_bound(self, r: Array) -> DualBound:
-        """Return the best lower bound c r'y/n - c^2 ||r||^2/(2n) over scalings c with c max_j price_j <= beta."""
+        """Return the best lower bound D(c r) over scalings c with c max_j price_j <= beta; r: a residual (n,)."""
         prices = self.prices(r)
-        n, worst = self.features.n, float(prices.max(initial=0.0))
-        ry, rr = float(r @ self.y) / n, float(r @ r) / n
-        best = ry / rr if rr > 0 else 0.0
-        c = float(np.clip(best, 0.0, self.beta / worst if worst > 0 else np.inf))
-        return DualBound(c * ry - c * c * rr / 2, prices)
+        worst = float(prices.max(initial=0.0))
+        return DualBound(self.loss.dual_value(r, self.y, self.beta / worst if worst > 0 else np.inf), prices)
 
 
-def relu_program(features: PatternFeatures, y: Array, beta: float) -> ConvexProgram:
+def relu_program(features: PatternFeatures, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
     """The convex form of the two-layer ReLU network over given patterns: u_i, v_i in K_i with signs +1 and -1."""
     p = features.count
-    return ConvexProgram(features, y, beta, np.tile(np.arange(p), 2), np.repeat([1.0, -1.0], p), cones=True)
+    signs = np.repeat([1.0, -1.0], p)
+    return ConvexProgram(features, y, beta, np.tile(np.arange(p), 2), signs, True, loss or SquaredLoss())
 
 
-def gated_relu_program(features: PatternFeatures, y: Array, beta: float) -> ConvexProgram:
+def gated_relu_program(features: PatternFeatures, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
     """The gated ReLU network: one free u_i a pattern; a group lasso, no cones."""
     p = features.count
-    return ConvexProgram(features, y, beta, np.arange(p), np.ones(p), cones=False)
+    return ConvexProgram(features, y, beta, np.arange(p), np.ones(p), False, loss or SquaredLoss())

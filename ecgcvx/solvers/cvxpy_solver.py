@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import ConeRows
-from ecgcvx.solvers.solution import Callback, Clock, Solution, finish
+from ecgcvx.solvers.solution import Callback, Clock, Solution
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CvxpySolver:
-    """Model the program in CVXPY, on the Gram matrix, and solve it with one of CVXPY's conic solvers.
+    """Model the program in CVXPY and solve it with one of CVXPY's conic solvers.
+
+    A squared loss is modelled on the Gram matrix, a logistic one on the data, with all blocks F_i formed: small n only.
 
     Use it as the reference: it is exact to about 1e-8 and general, for up to some 2,000 variables in all. Cone rows are
     added until none of the n rows is violated.
@@ -55,7 +59,7 @@ class CvxpySolver:
                     break
         except KeyboardInterrupt:
             reason = "interrupted"
-        return finish(program, u, self.tolerance, clock, f"CVXPY {self.solver}: {detail}", reason)
+        return complete(program, u, self.tolerance, clock, f"CVXPY {self.solver}: {detail}", reason)
 
     def _clarabel_tolerances(self) -> dict[str, float]:
         """The gap that we report is first order in the error of u, Clarabel's is second order: ask it for much more."""
@@ -67,13 +71,18 @@ class CvxpySolver:
         import cvxpy as cp
 
         g, d = program.shape
-        H, c, constant = program.quadratic
         U = cp.Variable((g, d))
         u = cp.vec(U, order="C")
         constraints = [rows.matrix(j) @ U[j] >= 0 for j in range(g) if len(rows.indices[j])]
         # Solvers stop at absolute tolerances: in units of beta the objective and all its gradients are of order one.
-        loss = (cp.quad_form(u, cp.psd_wrap(H)) / 2 - c @ u) / program.beta
-        problem = cp.Problem(cp.Minimize(loss + cp.sum(cp.norm(U, 2, axis=1))), constraints)
+        if isinstance(program.loss, SquaredLoss):
+            H, c, constant = program.quadratic
+            loss = cp.quad_form(u, cp.psd_wrap(H)) / 2 - c @ u
+        else:
+            constant = 0.0
+            margins = cp.multiply(program.y, _features(program) @ u)
+            loss = cp.sum(cp.logistic(-margins)) / len(program.y)
+        problem = cp.Problem(cp.Minimize(loss / program.beta + cp.sum(cp.norm(U, 2, axis=1))), constraints)
         try:
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # the status says it as well
                 problem.solve(solver=self.solver, **(self._clarabel_tolerances() | self.options))
@@ -82,3 +91,12 @@ class CvxpySolver:
         if U.value is None:
             raise SolverError(f"solver = {self.solver!r} ended with status {problem.status!r}; try another solver")
         return U.value, float(problem.value) * program.beta + constant, str(problem.status)
+
+
+def _features(program: ConvexProgram) -> Array:
+    """The matrix of all signed blocks, (n, g d)."""
+    n, d = program.features.n, program.features.width
+    X = np.asarray(program.features.X[0:n])
+    masks = np.stack([program.features.patterns.mask(int(b)) for b in program.blocks])
+    signed = program.signs[:, None] * masks
+    return (signed.T[:, :, None] * X[:, None, :]).reshape(n, len(program.blocks) * d)

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError
+from ecgcvx.errors import InputError, SolverError
 from ecgcvx.programs.cone import project
+from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 
 Array = NDArray[np.float64]
@@ -99,6 +100,13 @@ class Clock:
             self.callback(line)
 
 
+def need_squared_loss(program: ConvexProgram, solver: str) -> None:
+    """Raise SolverError unless the loss is squared, for solvers that see the data only through the Gram matrix."""
+    if not isinstance(program.loss, SquaredLoss):
+        name = type(program.loss).__name__
+        raise SolverError(f"loss = {name}: {solver} works on the Gram matrix of a squared loss; use CVXPY or FISTA")
+
+
 def feasible(program: ConvexProgram, u: Array, tolerance: float) -> Array:
     """Return u with negligible blocks zeroed and every other block projected on its cone, exact to rounding.
 
@@ -119,12 +127,15 @@ def finish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, det
     reason: the status if the gap turns out above the tolerance.
     """
     u = feasible(program, u, tolerance)
-    r = program.residual(u)
-    primal = float(r @ r) / (2 * len(r)) + program.penalty(u)
-    dual = program.dual_bound(r).value
+    f = program.predict(u)
+    primal = program.loss.value(f, program.y) + program.penalty(u)
+    dual = program.dual_bound(program.loss.residual(f, program.y)).value
     gap = (primal - dual) / primal if primal > 0 else 0.0
     status = "optimal" if gap <= tolerance else reason
-    clock.report(primal, max(gap, 0.0))
+    try:
+        clock.report(primal, max(gap, 0.0))
+    except KeyboardInterrupt:  # from the callback; the point is complete
+        status = "interrupted"
     return Solution(
         u, primal, dual, program.violation(u), len(clock.history), status, detail, clock.seconds, tuple(clock.history)
     )
