@@ -13,7 +13,7 @@ from ecgcvx import __version__
 from ecgcvx.errors import EcgcvxError
 
 if TYPE_CHECKING:
-    from ecgcvx.fitting import Step
+    from ecgcvx.fitting import FitOptions, Step
     from ecgcvx.records import Recording
 
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
@@ -40,6 +40,16 @@ examples:
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
+PATH_TEXT = """\
+Solve the convex program for falling beta, each solution starting from the one before, and choose beta where the error
+is smallest on a validation part: the last share (1 - train fraction) of the training windows in time. The test part is
+reported beside it and chooses nothing. The output folder holds path.csv and path.png."""
+
+PATH_EXAMPLES = """\
+examples:
+  ecgcvx path data/mitdb208/208
+  ecgcvx path mitdb/100 --horizon 5 --betas 25 --ratio 1e-7 --json"""
+
 PREDICT_TEXT = """\
 Apply a fitted model to a record: every sample with the forecast that was made for it, as CSV with the columns
 sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none)."""
@@ -56,29 +66,20 @@ def build_parser() -> argparse.ArgumentParser:
         "fit", help="train on a record and compare", description=FIT_TEXT, epilog=FIT_EXAMPLES, formatter_class=raw
     )
     _add_record(fit)
-    data = fit.add_argument_group("windows")
-    data.add_argument("--window", type=int, default=15, metavar="N", help="samples in a window (default 15)")
-    data.add_argument("--horizon", type=int, default=1, metavar="N", help="samples ahead to predict (default 1)")
-    data.add_argument(
-        "--train-fraction", type=float, default=0.8, metavar="F", help="share of the record that trains (default 0.8)"
-    )
-    model = fit.add_argument_group("network")
-    model.add_argument(
-        "--network", choices=("gated", "relu"), default="gated",
-        help="gated: the gates of the sampled patterns stay fixed, each with a free linear filter (default); "
-        "relu: each neuron must stay in the cone of its pattern",
+    _add_windows(fit)
+    _add_network(fit).add_argument("--beta", type=float, default=1e-5, help="weight of the penalty (default 1e-5)")
+    _add_output(fit, "out/NAME")
+
+    path = commands.add_parser(
+        "path", help="choose beta along the regularisation path", description=PATH_TEXT, epilog=PATH_EXAMPLES,
+        formatter_class=raw,
     )  # fmt: skip
-    model.add_argument(
-        "--patterns", type=int, metavar="P", help="activation patterns to sample (default: gated 100, relu 12)"
-    )
-    model.add_argument("--beta", type=float, default=1e-5, help="weight of the penalty (default 1e-5)")
-    model.add_argument(
-        "--solver", choices=("cvxpy", "osqp"), default="cvxpy",
-        help="cvxpy: interior point, Clarabel (default); osqp: a sequence of quadratic programs",
-    )  # fmt: skip
-    model.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
-    fit.add_argument("--output", type=Path, metavar="DIR", help="folder for the results (default out/NAME)")
-    fit.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
+    _add_record(path)
+    _add_windows(path)
+    group = _add_network(path)
+    group.add_argument("--betas", type=int, default=13, metavar="N", help="points of the path (default 13)")
+    group.add_argument("--ratio", type=float, default=1e-6, help="smallest beta relative to the largest (default 1e-6)")
+    _add_output(path, "out/NAME-path")
 
     predict = commands.add_parser(
         "predict", help="apply a fitted model to a record", description=PREDICT_TEXT, formatter_class=raw
@@ -98,11 +99,43 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--sampling-frequency", type=float, metavar="HZ", help="of a CSV file without a time column")
 
 
+def _add_windows(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("windows")
+    group.add_argument("--window", type=int, default=15, metavar="N", help="samples in a window (default 15)")
+    group.add_argument("--horizon", type=int, default=1, metavar="N", help="samples ahead to predict (default 1)")
+    group.add_argument(
+        "--train-fraction", type=float, default=0.8, metavar="F", help="share of the record that trains (default 0.8)"
+    )
+
+
+def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network", choices=("gated", "relu"), default="gated",
+        help="gated: the gates of the sampled patterns stay fixed, each with a free linear filter (default); "
+        "relu: each neuron must stay in the cone of its pattern",
+    )  # fmt: skip
+    group.add_argument(
+        "--patterns", type=int, metavar="P", help="activation patterns to sample (default: gated 100, relu 12)"
+    )
+    group.add_argument(
+        "--solver", choices=("cvxpy", "osqp"), default="cvxpy",
+        help="cvxpy: interior point, Clarabel (default); osqp: a sequence of quadratic programs",
+    )  # fmt: skip
+    group.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
+    return group
+
+
+def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for the results (default {default})")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        {"fit": _fit, "predict": _predict}[options.command](options)
+        {"fit": _fit, "path": _path, "predict": _predict}[options.command](options)
     except EcgcvxError as error:
         print(f"ecgcvx: {error}", file=sys.stderr)
         return 2
@@ -118,13 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fit(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from ecgcvx.fitting import FitOptions, fit
+    from ecgcvx.fitting import fit
     from ecgcvx.output import score_table, write_output
 
-    chosen = FitOptions(
-        options.window, options.horizon, options.beta, options.patterns or {"gated": 100, "relu": 12}[options.network],
-        options.network, options.solver, options.train_fraction, options.seed,
-    )  # fmt: skip
+    chosen = _fit_options(options, options.beta)
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / Path(recording.name).name
     with _progress() as step:
@@ -149,6 +179,48 @@ def _fit(options: argparse.Namespace) -> None:
         f"cone violation {solution.violation:.1e}\n"
         f"train, test: root-mean-square error; gap: relative to P, over the {chosen.patterns} given patterns\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
+    )
+
+
+def _fit_options(options: argparse.Namespace, beta: float) -> "FitOptions":
+    from ecgcvx.fitting import FitOptions
+
+    patterns = {"gated": 100, "relu": 12}[options.network] if options.patterns is None else options.patterns
+    return FitOptions(
+        options.window, options.horizon, beta, patterns, options.network, options.solver, options.train_fraction,
+        options.seed,
+    )  # fmt: skip
+
+
+def _path(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from ecgcvx.output import path_json, path_table, write_path
+    from ecgcvx.path import regularisation_path
+
+    chosen = _fit_options(options, 1.0)
+    recording = _read(options, options.lead)
+    folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
+    with _progress() as step:
+        path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, step)
+        step("writing the results", None)
+        write_path(path, recording, folder)
+    if options.json:
+        print(json.dumps(path_json(path, recording, chosen, folder), allow_nan=False))
+        return
+    train, validation, test = path.windows
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        f"{recording.name}, lead {recording.lead}: {train:,} training, {validation:,} validation, {test:,} test "
+        f"windows\nthe solution is zero from beta = {path.largest_beta:.4e} up\n"
+    )
+    console.print(path_table(path))
+    if path.chosen == path.points[-1]:
+        console.print("\nthe smallest beta was chosen; a lower --ratio may do better", end="")
+    console.print(
+        f"\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on all of it:\n"
+        f"  ecgcvx fit {options.record} --network {chosen.network} --patterns {chosen.patterns} "
+        f"--beta {path.chosen.beta:.3e}\nwrote {folder}/path.csv, path.png"
     )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ecgcvx.path import RegularisationPath
+
 Array = NDArray[np.float64]
 SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # ECG paper: 25 mm/s and 10 mm/mV
 MM = 1 / 25.4  # inches
@@ -55,6 +57,34 @@ def forecast_figure(
     lower.grid(color=GRID, linewidth=0.4)
     figure.text(left / total[0], 1 - 6 / total[1], title, fontsize=11, fontweight="bold", va="center")
     figure.text(left / total[0], 1 - 11.5 / total[1], note, fontsize=8, va="center", color="#444444")
+    return figure
+
+
+def path_figure(path: "RegularisationPath", title: str) -> "Figure":
+    """Return errors (mV) and neurons against beta, the beta chosen on the validation part marked."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    figure = Figure(figsize=(7.2, 5.2), dpi=150, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    betas = [point.beta for point in path.points]
+    for name, color, style in (("train", "#8a8a8a", "-"), ("validation", FORECAST, "-"), ("test", SIGNAL, "--")):
+        errors = [getattr(point, f"{name}_rmse_mv") for point in path.points]
+        upper.plot(betas, errors, style, color=color, marker="o", markersize=3, label=name)
+    upper.axvline(path.chosen.beta, color=FORECAST, linewidth=0.8, linestyle=":", label="chosen by validation")
+    upper.set(xscale="log", yscale="log", ylabel="RMSE (mV)")
+    upper.legend(frameon=False, fontsize=8)
+    lower.step(betas, [point.neurons for point in path.points], where="mid", color=SIGNAL, linewidth=1)
+    lower.axvline(path.chosen.beta, color=FORECAST, linewidth=0.8, linestyle=":")
+    lower.set(xlabel="beta", ylabel="neurons")
+    for axes in (upper, lower):
+        axes.grid(color="#e4e4e4", linewidth=0.5)
+        axes.set_axisbelow(True)
+    upper.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    upper.yaxis.set_major_formatter("{x:g}")
+    upper.yaxis.set_minor_formatter(NullFormatter())
+    upper.invert_xaxis()
+    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
     return figure
 
 

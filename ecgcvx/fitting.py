@@ -167,9 +167,12 @@ def _score(
     seconds: float,
     certified: tuple[float | None, float | None, str | None] = (None, None, None),
 ) -> Score:
-    train, test = (split.scaler.scale * _rms(part.y - predict(part.X)) for part in (split.train, split.test))
+    train, test = (
+        split.scaler.scale * root_mean_square(part.y - predict(part.X)) for part in (split.train, split.test)
+    )
     return Score(name, neurons, train, test, *certified, seconds)
 
 
-def _rms(r: Array) -> float:
+def root_mean_square(r: Array) -> float:
+    """Return sqrt(mean(r^2))."""
     return float(np.sqrt(np.mean(r * r)))

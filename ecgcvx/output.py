@@ -13,10 +13,11 @@ from rich.table import Table
 
 from ecgcvx import __version__
 from ecgcvx.errors import InputError
-from ecgcvx.figures import forecast_figure, save_figure, strip_start
+from ecgcvx.figures import forecast_figure, path_figure, save_figure, strip_start
 from ecgcvx.files import atomic_write
 from ecgcvx.fitting import Fit, FitOptions, Score
 from ecgcvx.forecaster import save
+from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.records import Recording
 
 Array = NDArray[np.float64]
@@ -48,10 +49,7 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
 
     Raises InputError when the folder cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
+    make_folder(folder)
     found = metrics(result, recording, options, folder)
     settings = {
         "version": __version__,
@@ -99,6 +97,61 @@ def score_table(scores: tuple[Score, ...]) -> Table:
             style="bold" if score.test_rmse_mv == best else "",
         )
     return table
+
+
+def path_table(path: RegularisationPath) -> Table:
+    """The path as a table, root-mean-square errors in mV; the chosen beta stands out."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("beta", "neurons", "objective P", "gap", "train mV", "valid. mV", "test mV", "seconds"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for point in path.points:
+        table.add_row(
+            f"{point.beta:.2e}",
+            str(point.neurons),
+            f"{point.objective:.5e}",
+            f"{point.gap:.1e}",
+            f"{point.train_rmse_mv:.5f}",
+            f"{point.validation_rmse_mv:.5f}",
+            f"{point.test_rmse_mv:.5f}",
+            f"{point.seconds:.2f}",
+            style="bold" if point == path.chosen else "",
+        )
+    return table
+
+
+def path_json(path: RegularisationPath, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
+    """The path as one JSON object."""
+    train, validation, test = path.windows
+    return {
+        "record": recording.name,
+        "lead": recording.lead,
+        "sampling_frequency_hz": recording.sampling_frequency,
+        "window": options.window,
+        "horizon": options.horizon,
+        "network": options.network,
+        "patterns": options.patterns,
+        "windows": {"train": train, "validation": validation, "test": test},
+        "largest_beta": path.largest_beta,
+        "chosen_beta": path.chosen.beta,
+        "points": [asdict(point) for point in path.points],
+        "output": str(folder),
+    }
+
+
+def write_path(path: RegularisationPath, recording: Recording, folder: Path) -> None:
+    """Write path.csv and path.png into a folder, each whole or not at all."""
+    make_folder(folder)
+    text = path_csv(path)
+    atomic_write(folder / "path.csv", lambda file: file.write(text.encode()))
+    save_figure(path_figure(path, f"{recording.name}, {recording.lead}: regularisation path"), folder / "path.png")
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder; InputError when that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
 
 
 def forecast_csv(recording: Recording, forecast: Array) -> str:

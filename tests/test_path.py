@@ -1,0 +1,131 @@
+"""The path against cold solves and closed forms; the test part chooses nothing."""
+
+import csv
+import dataclasses
+import json
+from io import StringIO
+
+import numpy as np
+import pytest
+
+from ecgcvx.arrangements import enumerate_patterns, sample_patterns
+from ecgcvx.cli import main
+from ecgcvx.errors import InputError
+from ecgcvx.fitting import FitOptions
+from ecgcvx.path import path_betas, path_csv, regularisation_path, solve_path
+from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.program import gated_relu_program, relu_program
+from ecgcvx.records import read_recording
+from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+
+BUILDERS = [relu_program, gated_relu_program]
+
+
+def silent(_what, _share):
+    pass
+
+
+@pytest.fixture
+def program_data():
+    rng = np.random.default_rng(7)
+    X = np.c_[rng.standard_normal((80, 2)), np.ones(80)]
+    return PatternFeatures(X, sample_patterns(X, 12, 0)), rng.standard_normal(80)
+
+
+@pytest.mark.parametrize(("build", "expected"), [(relu_program, 0.16385406), (gated_relu_program, 0.25146509)])
+def test_largest_beta_is_the_one_of_the_theory(build, expected):
+    X = np.array(
+        [
+            [0.35, 0.82],
+            [0.33, -1.3],
+            [0.91, 0.45],
+            [-0.54, 0.58],
+            [0.36, 0.29],
+            [0.03, 0.55],
+            [-0.74, -0.16],
+            [-0.48, 0.6],
+        ]
+    )
+    y = np.array([0.04, -0.29, -0.78, -0.26, 0.01, -0.28, 1.29, 1.01])
+    program = build(PatternFeatures(X, enumerate_patterns(X)), y, 1.0)
+    assert program.largest_beta() == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_the_solution_is_zero_from_the_largest_beta_up_and_only_there(program_data, build):
+    program = build(*program_data, 1.0)
+    largest = program.largest_beta()
+    above, below = (CvxpySolver().solve(program.at(factor * largest)) for factor in (1.001, 0.98))
+    assert not above.u.any()
+    assert below.u.any()
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_a_warm_path_equals_cold_solves(program_data, build):
+    program = build(*program_data, 1.0)
+    betas = path_betas(program.largest_beta(), 6, 1e-3)
+    values = []
+    for beta, solution in solve_path(program, betas, CvxpySolver()):
+        cold = CvxpySolver().solve(build(*program_data, beta))
+        assert solution.primal == pytest.approx(cold.primal, rel=1e-5)
+        assert solution.gap < 1e-4
+        values.append(solution.primal)
+    # The optimal value falls with beta, and is concave in it: a minimum of linear functions.
+    assert np.all(np.diff(values) < 0)
+    slopes = np.diff(values) / np.diff(betas)
+    assert np.all(np.diff(slopes) > -1e-6)
+
+
+@pytest.fixture(scope="module")
+def minute(record_208):
+    return read_recording(record_208, end=60)
+
+
+@pytest.fixture(scope="module")
+def found(minute):
+    return regularisation_path(minute, FitOptions(patterns=8), 5, 1e-4, silent)
+
+
+def test_the_chosen_beta_has_the_smallest_validation_error(found):
+    path, network = found
+    assert path.chosen == min(path.points, key=lambda point: point.validation_rmse_mv)
+    assert network.neurons == path.chosen.neurons
+    assert path.points[0].neurons <= 1  # at the largest beta zero is optimal, and so is a speck
+    assert path.points[0].beta == path.largest_beta
+
+
+def test_the_test_part_chooses_nothing(minute, found):
+    changed = minute.signal.copy()
+    changed[int(0.8 * len(changed)) :] *= -3
+    other, network = regularisation_path(
+        dataclasses.replace(minute, signal=changed), FitOptions(patterns=8), 5, 1e-4, silent
+    )
+    np.testing.assert_array_equal(network.W1, found[1].W1)
+    assert other.chosen.beta == found[0].chosen.beta
+    assert other.chosen.test_rmse_mv != found[0].chosen.test_rmse_mv
+
+
+def test_csv_holds_every_point(found):
+    rows = list(csv.DictReader(StringIO(path_csv(found[0]))))
+    assert [float(row["beta"]) for row in rows] == [point.beta for point in found[0].points]
+    assert [float(row["test_rmse_mv"]) for row in rows] == [point.test_rmse_mv for point in found[0].points]
+
+
+def test_the_command_leaves_table_csv_and_figure(record_208, tmp_path, capsys):
+    arguments = ["path", str(record_208), "--end", "30", "--patterns", "5", "--betas", "3", "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "ecgcvx fit" in out
+    assert out.count("e-") > 6
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["path.csv", "path.png"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["points"]) == 3
+    assert found["chosen_beta"] in [point["beta"] for point in found["points"]]
+    assert set(found["windows"]) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize(("count", "ratio", "named"), [(1, 0.1, "betas = 1"), (3, 0.0, "ratio = 0"), (3, 1.0, "ratio")])
+def test_bad_grids_are_named(count, ratio, named):
+    with pytest.raises(InputError, match=named):
+        path_betas(1.0, count, ratio)
