@@ -151,7 +151,7 @@ class _State:
             verbose=False,
         )  # fmt: skip
         problem.warm_start(x=self.u[groups].ravel())
-        result = problem.solve()
+        result = problem.solve(raise_error=False)
         self.detail = str(result.info.status)
         if not np.isfinite(result.x).all():
             raise SolverError(f"OSQP ended with status {self.detail!r}; use the CVXPY solver for this program")

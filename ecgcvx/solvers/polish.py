@@ -34,7 +34,7 @@ Index = NDArray[np.intp]
 ROUNDS = 200
 LEAST_DAMPING = 1e-8  # keeps the Hessian positive definite along w_j
 FIRST_DAMPING = 1e-2
-ROUNDING = 1e-13  # of the objective: what its evaluation on the Gram matrix may be off
+ROUNDING = 1e-13  # of y'y/(2n): what the evaluation of the objective on the Gram matrix may be off
 SETTLED = 1e-4  # relative decrease below which prices are looked at
 PATIENCE = 4  # rounds at the rounding of the objective that do not improve the gap
 VANISHING = 0.1
@@ -72,7 +72,7 @@ def polish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock) -> 
             target = _step(program, rows, u, damping)
             new = _objective(program, target)
             clock.report(min(new, value))
-            if new > value * (1 + ROUNDING):
+            if new > value + ROUNDING * program.quadratic.constant:
                 stalled += damping == 1.0
                 damping = min(1.0, max(FIRST_DAMPING, 10 * damping))
                 gap = gap._replace(descents=np.zeros_like(u))
