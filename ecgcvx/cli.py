@@ -119,8 +119,9 @@ def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         "--patterns", type=int, metavar="P", help="activation patterns to sample (default: gated 100, relu 12)"
     )
     group.add_argument(
-        "--solver", choices=("cvxpy", "osqp"), default="cvxpy",
-        help="cvxpy: interior point, Clarabel (default); osqp: a sequence of quadratic programs",
+        "--solver", choices=("fista", "admm", "cvxpy", "osqp"), default="fista",
+        help="fista: accelerated proximal gradient (default); admm: alternating directions; cvxpy: interior point, "
+        "Clarabel; osqp: a sequence of quadratic programs; all end with the same Newton polish",
     )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
     return group

@@ -14,11 +14,14 @@ from ecgcvx.baselines.backprop import objective_and_gradient, train_adam
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.maps import merge
 from ecgcvx.networks import Network, network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
 from ecgcvx.records import Recording
+from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solution, Solver
 from ecgcvx.windows import Split, Windows, split_windows
@@ -26,7 +29,12 @@ from ecgcvx.windows import Split, Windows, split_windows
 Array = NDArray[np.float64]
 Step = Callable[[str, float | None], None]  # what is being done, and the share of it that is done (None: unknown)
 NETWORKS = {"gated": gated_relu_program, "relu": relu_program}
-SOLVERS: dict[str, Callable[[], Solver]] = {"cvxpy": CvxpySolver, "osqp": OsqpSolver}
+SOLVERS: dict[str, Callable[[], Solver]] = {
+    "fista": FistaSolver,
+    "admm": AdmmSolver,
+    "cvxpy": CvxpySolver,
+    "osqp": OsqpSolver,
+}
 BACKPROP_NEURONS = 64
 BACKPROP_EPOCHS = 60
 
@@ -40,7 +48,7 @@ class FitOptions:
     beta: float = 1e-5
     patterns: int = 100
     network: Literal["gated", "relu"] = "gated"
-    solver: Literal["cvxpy", "osqp"] = "cvxpy"
+    solver: Literal["fista", "admm", "cvxpy", "osqp"] = "fista"
     train_fraction: float = 0.8
     seed: int = 0
 
@@ -93,7 +101,7 @@ def fit(recording: Recording, options: FitOptions, step: Step) -> Fit:
     scores = [_linear(split, "persistence", step), _linear(split, "linear_ar", step), _backprop(split, options, step)]
     started = time.perf_counter()
     program, solution = _convex(split.train, options, step)
-    network = network_of(program, solution.u)
+    network = merge(network_of(program, solution.u), split.train.X)
     seconds = time.perf_counter() - started
     certified = (solution.primal, solution.gap, "given patterns")
     scores.append(_score("convex", network.neurons, network.predict, split, seconds, certified))

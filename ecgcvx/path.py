@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.fitting import NETWORKS, SOLVERS, FitOptions, Step, fit_patterns, root_mean_square
+from ecgcvx.maps import merge
 from ecgcvx.networks import Network, network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
@@ -94,7 +95,7 @@ def regularisation_path(
     points, networks = [], []
     started = time.perf_counter()
     for k, (beta, solution) in enumerate(solve_path(program, betas, SOLVERS[options.solver]())):
-        network = network_of(program, solution.u)
+        network = merge(network_of(program, solution.u), inner.train.X)
         train, validation, held_out = (
             inner.scaler.scale * root_mean_square(part.y - network.predict(part.X)) for part in parts
         )
