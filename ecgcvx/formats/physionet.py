@@ -3,12 +3,16 @@
 import contextlib
 import posixpath
 import re
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from ecgcvx.errors import RecordError
 from ecgcvx.files import atomic_folder
 from ecgcvx.formats.shared import reason
 from ecgcvx.formats.wfdb_header import check_size, read_header
+
+SILENCE = 60.0  # seconds without a byte after which a download has failed
 
 _NAME = re.compile(
     r"(?P<database>[a-z0-9][a-z0-9-]*)/((?P<version>\d+(\.\d+)+)/)?(?P<folder>(\w[\w.-]*/)*)(?P<record>[-\w]+)",
@@ -38,17 +42,35 @@ def fetch_record(name: str) -> Path:
     folder = platformdirs.user_cache_path("ecgcvx", appauthor=False) / "physionet" / name.replace("/", "+")
     if not folder.is_dir():
         try:
-            atomic_folder(folder, lambda target: _download(match, target))
+            with _socket_timeout(SILENCE):
+                atomic_folder(folder, lambda target: _download(match, target))
         except FileNotFoundError as error:
             raise RecordError(f"{name}: neither a local file nor a record of PhysioNet; check the name") from error
         except RecordError as error:
             raise RecordError(f"{name}: PhysioNet sent a damaged record ({error}); try again later") from error
         except Exception as error:  # of the network, the file system, or wfdb when the page of versions has changed
             raise RecordError(
-                f"{name}: no such local file, and it cannot be downloaded from PhysioNet ({reason(error)}); "
+                f"{name}: no such local file, and it cannot be downloaded from PhysioNet ({_cause(error)}); "
                 "check the name and the network"
             ) from error
     return folder / match["record"]
+
+
+def _cause(error: Exception) -> str:
+    """A word for the failures of the network, whose own messages run over many lines."""
+    words = {"ConnectionError": "no connection", "ConnectTimeout": "no connection", "ReadTimeout": "no answer"}
+    return words.get(type(error).__name__) or reason(error)
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """wfdb sets no timeout of its own: a server that falls silent would hang the program for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _download(match: re.Match[str], folder: Path) -> None:
