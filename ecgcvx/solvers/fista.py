@@ -150,12 +150,12 @@ class _Metric:
         active = np.flatnonzero(np.linalg.norm(q, axis=1) > beta)
         if len(active):
             e, q = self.eigenvalues[active], q[active]
-            s = _secular_root(e, q, beta)[:, None]
+            s = secular_root(e, q, beta)[:, None]
             x[active] = np.einsum("jab,jb->ja", self.V[active], s * q / (s * e + beta))
         return x
 
 
-def _secular_root(e: Array, q: Array, beta: float) -> Array:
+def secular_root(e: Array, q: Array, beta: float) -> Array:
     """The s > 0 with ||q / (s e + beta)|| = 1 for every row, ||q|| > beta, by Newton's method.
 
     1/||q / (s e + beta)|| is concave and increasing in s and below 1 at s = 0: its tangents lie above it, so the
