@@ -3,16 +3,12 @@
 import contextlib
 import posixpath
 import re
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 from ecgcvx.errors import RecordError
 from ecgcvx.files import atomic_folder
 from ecgcvx.formats.shared import reason
 from ecgcvx.formats.wfdb_header import check_size, read_header
-
-SILENCE = 60.0  # seconds without a byte after which a download has failed
 
 _NAME = re.compile(
     r"(?P<database>[a-z0-9][a-z0-9-]*)/((?P<version>\d+(\.\d+)+)/)?(?P<folder>(\w[\w.-]*/)*)(?P<record>[-\w]+)",
@@ -42,8 +38,7 @@ def fetch_record(name: str) -> Path:
     folder = platformdirs.user_cache_path("ecgcvx", appauthor=False) / "physionet" / name.replace("/", "+")
     if not folder.is_dir():
         try:
-            with _socket_timeout(SILENCE):
-                atomic_folder(folder, lambda target: _download(match, target))
+            atomic_folder(folder, lambda target: _download(match, target))
         except FileNotFoundError as error:
             raise RecordError(f"{name}: neither a local file nor a record of PhysioNet; check the name") from error
         except RecordError as error:
@@ -58,19 +53,7 @@ def fetch_record(name: str) -> Path:
 
 def _cause(error: Exception) -> str:
     """A word for the failures of the network, whose own messages run over many lines."""
-    words = {"ConnectionError": "no connection", "ConnectTimeout": "no connection", "ReadTimeout": "no answer"}
-    return words.get(type(error).__name__) or reason(error)
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """wfdb sets no timeout of its own: a server that falls silent would hang the program for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    return "no connection" if type(error).__name__ == "ConnectionError" else reason(error)
 
 
 def _download(match: re.Match[str], folder: Path) -> None:
