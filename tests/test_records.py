@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import socket
 import subprocess
 import sys
 import threading
@@ -581,7 +580,9 @@ def test_name_that_physionet_lacks_is_refused(physionet, name):
 
 def test_server_down_is_refused(physionet):
     physionet["stop"]()
-    refused("testdb/sub/rec: .*cannot be downloaded from PhysioNet .no connection.; check the name and", "testdb/sub/rec")
+    refused(
+        "testdb/sub/rec: .*cannot be downloaded from PhysioNet .no connection.; check the name and", "testdb/sub/rec"
+    )
     assert cached(physionet) == []
 
 

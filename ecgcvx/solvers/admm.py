@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from ecgcvx.errors import InputError
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import StackedRows
-from ecgcvx.solvers.solution import Callback, Clock, Solution, need_squared_loss
+from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss
 
 Array = NDArray[np.float64]
 ITERATIONS_A_ROUND = 100
@@ -45,10 +44,7 @@ class AdmmSolver:
     rounds: int = 50
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise InputError(f"tolerance = {self.tolerance}: give a positive relative gap, as 1e-5")
-        if self.rounds < 1:
-            raise InputError(f"rounds = {self.rounds}: give at least 1")
+        check_stopping(self.tolerance, self.rounds)
 
     def solve(
         self,

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError, SolverError
+from ecgcvx.errors import SolverError
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import ConeRows
-from ecgcvx.solvers.solution import Callback, Clock, Solution
+from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
 
 Array = NDArray[np.float64]
 
@@ -34,8 +34,7 @@ class CvxpySolver:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise InputError(f"tolerance = {self.tolerance}: give a positive relative gap, as 1e-5")
+        check_stopping(self.tolerance)
 
     def solve(
         self,

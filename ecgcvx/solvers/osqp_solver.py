@@ -15,11 +15,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError, SolverError
+from ecgcvx.errors import SolverError
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import ConeRows
-from ecgcvx.solvers.solution import Callback, Clock, Solution, need_squared_loss
+from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -43,10 +43,7 @@ class OsqpSolver:
     rounds: int = 200
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise InputError(f"tolerance = {self.tolerance}: give a positive relative gap, as 1e-5")
-        if self.rounds < 1:
-            raise InputError(f"rounds = {self.rounds}: give at least 1")
+        check_stopping(self.tolerance, self.rounds)
 
     def solve(
         self,

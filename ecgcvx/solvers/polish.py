@@ -14,8 +14,14 @@ majoriser, which never fails. Each round
 
 Measured on record 208 (86,385 windows, 100 gates, beta = 1e-3): after 256 iterations of FISTA 8 rounds bring every
 price to beta (1 + 1e-10); damping alone, without the dropping of groups, is not there after 40.
+
+A logistic loss is polished by proximal Newton steps: the second-order model of the loss at u is a weighted squared
+loss, whose program is solved as above, and the step to its solution is halved until the objective falls.
+
+Source of the latter: Lee, Sun & Saunders 2014.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +30,7 @@ from scipy.linalg import block_diag, cho_factor, cho_solve, null_space, solve_tr
 from scipy.optimize import nnls
 
 from ecgcvx.programs.cone import project
+from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.losses import SquaredLoss, scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.rows import ConeRows
@@ -39,6 +46,10 @@ SETTLED = 1e-4  # relative decrease below which prices are looked at
 PATIENCE = 4  # rounds at the rounding of the objective that do not improve the gap
 VANISHING = 0.1
 SMALL = 1e-2  # of the largest norm
+NEWTON_STEPS = 50
+LEAST_WEIGHT = 1e-6  # of a sample in the model of a logistic loss: keeps working responses finite
+LEAST_STEP = 1e-4
+FORCING = 0.1  # of the gap: what the solution of a model may be off
 
 
 class _Gap(NamedTuple):
@@ -48,8 +59,9 @@ class _Gap(NamedTuple):
 
 def complete(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
     """Polish the last iterate of a solver unless it was stopped from outside, and evaluate it on the data."""
-    if isinstance(program.loss, SquaredLoss) and reason not in ("time limit", "interrupted"):
-        u, stopped = polish(program, feasible(program, u, tolerance), tolerance, clock)
+    if reason not in ("time limit", "interrupted"):
+        method = polish if isinstance(program.loss, SquaredLoss) else polish_logistic
+        u, stopped = method(program, feasible(program, u, tolerance), tolerance, clock)
         reason = stopped or reason
     return finish(program, u, tolerance, clock, detail, reason)
 
@@ -85,6 +97,61 @@ def polish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock) -> 
     except KeyboardInterrupt:
         return u, "interrupted"
     return u, ""
+
+
+def polish_logistic(program: ConvexProgram, u: Array, tolerance: float, clock: Clock) -> tuple[Array, str]:
+    """Return a feasible point no worse than the feasible u (g, d) by proximal Newton steps; else as `polish`."""
+    f = program.predict(u)
+    value = program.loss.value(f, program.y) + program.penalty(u)
+    try:
+        for _ in range(NEWTON_STEPS):
+            v = program.loss.residual(f, program.y)
+            gap = (value - program.dual_bound(v).value) / value
+            if gap <= tolerance / 2:
+                break
+            if clock.expired:
+                return u, "time limit"
+            model = _second_order_model(program, f, v)
+            inner = Clock(None, max(clock.time_limit - clock.seconds, 1e-3))
+            accuracy = min(FORCING * gap * value / _objective(model, u), SETTLED)
+            target, stopped = polish(model, u, accuracy, inner)
+            if stopped == "interrupted":
+                return u, stopped
+            lower = _lower_point(program, u, target, f, value)
+            if lower is None:
+                break
+            u, f, value = lower
+            clock.report(value, gap)
+    except KeyboardInterrupt:
+        return u, "interrupted"
+    return u, ""
+
+
+def _lower_point(
+    program: ConvexProgram, u: Array, target: Array, f: Array, value: float
+) -> tuple[Array, Array, float] | None:
+    """The first point of a lower objective from target back to u, halving, with its prediction and objective."""
+    step, f_target = 1.0, program.predict(target)
+    while step >= LEAST_STEP:
+        w = u + step * (target - u) if step < 1 else target
+        f_new = f + step * (f_target - f)
+        new = program.loss.value(f_new, program.y) + program.penalty(w)
+        if new < value:
+            return w, f_new, new
+        step /= 2
+    return None
+
+
+def _second_order_model(program: ConvexProgram, f: Array, v: Array) -> ConvexProgram:
+    """The program with the loss's expansion at f, the squared loss of working responses f + v/l'' weighted by l''."""
+    q = v * program.y
+    weights = np.maximum(q * (1 - q), LEAST_WEIGHT)
+    roots = np.sqrt(weights)
+    features = program.features
+    weighted = PatternFeatures(roots[:, None] * features.X[0 : features.n], features.patterns)
+    model = replace(program, loss=SquaredLoss())
+    model.__dict__["gram"] = weighted.gram(roots * (f + v / weights))  # where its cached property keeps it
+    return model
 
 
 def _objective(program: ConvexProgram, u: Array) -> float:

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.vector import VectorProgram
-from ecgcvx.solvers.solution import Callback, Clock, Solution
+from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
 
 Array = NDArray[np.float64]
 ITERATIONS_A_ROUND = 100
@@ -40,10 +39,7 @@ class VectorAdmmSolver:
     rounds: int = 400
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise InputError(f"tolerance = {self.tolerance}: give a positive relative gap, as 1e-5")
-        if self.rounds < 1:
-            raise InputError(f"rounds = {self.rounds}: give at least 1")
+        check_stopping(self.tolerance, self.rounds)
 
     def solve(
         self,
