@@ -111,7 +111,7 @@ def decompose(
 
     Raises InputError for an unknown method and SolverError if a gate is not inside its cone.
 
-    Source: Mishkin, Sahiner & Pilanci 2022, section 3.
+    Source: Mishkin, Sahiner & Pilanci 2022.
     """
     if method not in ("exact", "fast"):
         raise InputError(f"method = {method!r}; give 'exact' or 'fast'")

@@ -75,7 +75,7 @@ def adam_step(
 def cosine_step(step: int, steps: int, initial: float) -> float:
     """Return the step size of step 0, ..., steps - 1: `initial` at first, falling to 0 along half a cosine.
 
-    Source: Loshchilov & Hutter (2017), SGDR, equation (5), one period.
+    Source: Loshchilov & Hutter (2017), SGDR, one period.
     """
     return 0.5 * initial * (1 + cos(pi * step / steps))
 
@@ -172,7 +172,7 @@ def train_adam(
     SolverError
         When the training diverged.
 
-    Source: He et al. (2015), Delving Deep into Rectifiers, equation (10), for the initialisation.
+    Source: He et al. (2015), Delving Deep into Rectifiers, for the initialisation.
     """
     _check_options(neurons, beta, epochs, batch, step_size, seed)
     beta, step_size = float(beta), float(step_size)  # a NumPy scalar would promote the float32 arrays

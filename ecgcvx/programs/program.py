@@ -72,7 +72,7 @@ class ConvexProgram:
         If y does not fit X or holds a number that is not finite or a label that the loss cannot take, if beta is not
         positive, or if there are no patterns.
 
-    Source: Pilanci & Ergen 2020, eq. (8) (ReLU); Mishkin, Sahiner & Pilanci 2022, eq. (5) (gated).
+    Source: Pilanci & Ergen 2020, theorem 1 (ReLU); Mishkin, Sahiner & Pilanci 2022 (gated).
     """
 
     features: PatternFeatures

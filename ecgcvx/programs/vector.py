@@ -12,7 +12,7 @@ ReLU: with the cones that norm has no closed form. `relu_by_output` therefore fi
 own. The sum of the K optima is the optimum over networks in which every neuron feeds one output, so an upper bound of
 the optimum over all; the gated program of the same patterns is a lower bound of the joint ReLU program over them.
 
-Source: Sahiner, Ergen, Pauly & Pilanci 2021 (ICLR), theorem 1 and section 4.
+Source: Sahiner, Ergen, Pauly & Pilanci 2021 (ICLR).
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ The hinges take proximal steps, which end on the row's hyperplane at the latest:
 a subgradient either leaves them or throws u across (2,000 windows: an objective 3 to 40 times the optimum at any rho,
 against 1.1 times). The last point is then projected on its cones.
 
-Source: Pilanci & Ergen 2020, section 7 (the hinge form); Bertsekas 2011 (incremental proximal steps); Zamani &
+Source: Pilanci & Ergen 2020 (the hinge form); Bertsekas 2011 (incremental proximal steps); Zamani &
 Glineur 2023 (the schedule).
 """
 
