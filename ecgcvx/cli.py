@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -220,9 +221,22 @@ def _path(options: argparse.Namespace) -> None:
         console.print("\nthe smallest beta was chosen; a lower --ratio may do better", end="")
     console.print(
         f"\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on all of it:\n"
-        f"  ecgcvx fit {options.record} --network {chosen.network} --patterns {chosen.patterns} "
-        f"--beta {path.chosen.beta:.3e}\nwrote {folder}/path.csv, path.png"
+        f"  {_fit_command(options, path.chosen.beta)}\nwrote {folder}/path.csv, path.png"
     )
+
+
+def _fit_command(options: argparse.Namespace, beta: float) -> str:
+    """The `ecgcvx fit` that trains what a path was asked for: its options that are not the defaults, and beta."""
+    parser = build_parser()
+    plain = vars(parser.parse_args(["fit", options.record]))
+    shared = {
+        name: value for name, value in vars(options).items() if name in plain and name not in ("command", "record")
+    }
+    words = ["ecgcvx", "fit", options.record]
+    for name, value in shared.items():
+        if value != plain[name] and name not in ("output", "json"):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--beta", f"{beta:.3e}"])
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -115,7 +115,7 @@ def test_the_command_leaves_table_csv_and_figure(record_208, tmp_path, capsys):
     arguments = ["path", str(record_208), "--end", "30", "--patterns", "5", "--betas", "3", "--output", str(tmp_path)]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "ecgcvx fit" in out
+    assert f"ecgcvx fit {record_208} --end 30.0 --patterns 5 --beta " in out
     assert out.count("e-") > 6
     assert sorted(file.name for file in tmp_path.iterdir()) == ["path.csv", "path.png"]
     assert main([*arguments, "--json"]) == 0
