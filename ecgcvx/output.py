@@ -27,11 +27,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
     """The result of a fit as one JSON object; null where a number does not exist."""
     ledger = result.split.ledger
     return {
-        "record": recording.name,
-        "lead": recording.lead,
-        "sampling_frequency_hz": recording.sampling_frequency,
-        "window": options.window,
-        "horizon": options.horizon,
+        **_task(recording, options),
         "beta": options.beta,
         "windows": {
             "train": ledger.train,
@@ -41,6 +37,17 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         },
         "models": [asdict(score) for score in result.scores],
         "output": str(folder),
+    }
+
+
+def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
+    """What every JSON object begins with: the signal and what of it is predicted from what."""
+    return {
+        "record": recording.name,
+        "lead": recording.lead,
+        "sampling_frequency_hz": recording.sampling_frequency,
+        "window": options.window,
+        "horizon": options.horizon,
     }
 
 
@@ -123,11 +130,7 @@ def path_json(path: RegularisationPath, recording: Recording, options: FitOption
     """The path as one JSON object."""
     train, validation, test = path.windows
     return {
-        "record": recording.name,
-        "lead": recording.lead,
-        "sampling_frequency_hz": recording.sampling_frequency,
-        "window": options.window,
-        "horizon": options.horizon,
+        **_task(recording, options),
         "network": options.network,
         "patterns": options.patterns,
         "windows": {"train": train, "validation": validation, "test": test},

@@ -7,7 +7,7 @@ starts from the one before it and keeps its Gram matrix: one pass over the data 
 import csv
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
 import numpy as np
@@ -21,7 +21,7 @@ from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.records import Recording
 from ecgcvx.solvers.solution import Solution, Solver
-from ecgcvx.windows import Scaler, Split, Windows, split_windows, window_runs
+from ecgcvx.windows import split_windows
 
 Array = NDArray[np.float64]
 
@@ -84,14 +84,14 @@ def regularisation_path(
     """
     outer = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
     inner = split_windows(recording.signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
-    test = _test_windows(recording.signal, inner.scaler, outer, options)
+    test = replace(outer.test, signal=inner.scaler.standardise(recording.signal))
     parts = (inner.train, inner.test, test)
     step(f"{options.patterns} patterns and their Gram matrix", None)
     patterns = fit_patterns(inner.train, options.patterns, options.network, options.seed)
     program = NETWORKS[options.network](PatternFeatures(inner.train.X, patterns), inner.train.y, 1.0)
     largest = program.largest_beta()
     betas = path_betas(largest, count, ratio)
-    program.gram  # noqa: B018 - one pass for the whole path
+    program.quadratic  # noqa: B018 - computed here once, so that every point of the path shares it
     points, networks = [], []
     started = time.perf_counter()
     for k, (beta, solution) in enumerate(solve_path(program, betas, SOLVERS[options.solver]())):
@@ -118,8 +118,3 @@ def path_csv(path: RegularisationPath) -> str:
     writer.writeheader()
     writer.writerows(asdict(point) for point in path.points)
     return buffer.getvalue()
-
-
-def _test_windows(signal: Array, scaler: Scaler, outer: Split, options: FitOptions) -> Windows:
-    runs = window_runs(np.isfinite(signal), options.window, options.horizon, outer.boundary, len(signal))
-    return Windows(scaler.standardise(signal), tuple(runs), options.window, options.horizon)

@@ -107,6 +107,12 @@ class ConvexProgram:
         other.__dict__.update({name: self.__dict__[name] for name in ("gram", "quadratic") if name in self.__dict__})
         return other
 
+    def with_gram(self, gram: Gram) -> "ConvexProgram":
+        """The same program with a Gram matrix that was computed elsewhere, in place of a pass over the data."""
+        other = replace(self)
+        other.__dict__["gram"] = gram  # where the cached property keeps it
+        return other
+
     def largest_beta(self) -> float:
         """The smallest beta whose solution is zero: the largest price at u = 0, with the cones in force."""
         return float(self.prices(self.residual(np.zeros(self.shape))).max())

@@ -139,10 +139,8 @@ def relu_by_output(features: PatternFeatures, Y: Array, beta: float) -> tuple[Co
     Raises InputError as `VectorProgram` does.
     """
     Y = _targets(features, Y)
-    programs = tuple(relu_program(features, y, beta) for y in Y.T)
-    for program, gram in zip(programs, _grams(features, Y), strict=True):
-        program.__dict__["gram"] = gram  # where its cached property keeps it
-    return programs
+    grams = _grams(features, Y)
+    return tuple(relu_program(features, y, beta).with_gram(gram) for y, gram in zip(Y.T, grams, strict=True))
 
 
 def network_by_output(programs: Sequence[ConvexProgram], variables: Sequence[Array]) -> VectorNetwork:

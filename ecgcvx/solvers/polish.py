@@ -149,9 +149,7 @@ def _second_order_model(program: ConvexProgram, f: Array, v: Array) -> ConvexPro
     roots = np.sqrt(weights)
     features = program.features
     weighted = PatternFeatures(roots[:, None] * features.X[0 : features.n], features.patterns)
-    model = replace(program, loss=SquaredLoss())
-    model.__dict__["gram"] = weighted.gram(roots * (f + v / weights))  # where its cached property keeps it
-    return model
+    return replace(program, loss=SquaredLoss()).with_gram(weighted.gram(roots * (f + v / weights)))
 
 
 def _objective(program: ConvexProgram, u: Array) -> float:
