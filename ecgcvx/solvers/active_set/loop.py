@@ -1,0 +1,390 @@
+"""The rounds: price, bound, add, resize, descend, merge, resize.
+
+A round is a function of the state, its random starts are drawn from (seed, level, round), and its choices depend on
+work counted, never on the clock: the same seed gives the same result with any number of threads and after any stop.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ecgcvx.arrangements.patterns import Matrix
+from ecgcvx.errors import InputError
+from ecgcvx.solvers.active_set.amplitudes import resize
+from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.descent import descend
+from ecgcvx.solvers.active_set.pricing import (
+    CONFIRM,
+    EARLY,
+    LATE,
+    MIDDLE,
+    WEAK,
+    Bound,
+    Priced,
+    Schedule,
+    dual_bound,
+    price_atoms,
+    search,
+)
+from ecgcvx.solvers.active_set.relu import ReluAtoms
+from ecgcvx.solvers.active_set.state import Round, State, fingerprint, load_state, save_state
+from ecgcvx.solvers.active_set.workers import Workers, workers
+from ecgcvx.solvers.solution import check_stopping
+
+ROWS_FOR_LEVELS = 1 << 15  # fewer rows are solved at once
+COARSE_GAP = 0.3  # more would fit the noise of the sample
+COARSE_ROUNDS = 12
+MOST_STARTS = 1000
+POOL = 1000
+MOST_ADDED = 80  # or a quarter of the atoms
+WIDTHS = (1e-2, 1e-4)  # of the rounded kinks, relative: first and last, on all rows
+COARSE_WIDTHS = (3e-2, 3e-3)
+DESCENT_STEPS = 100
+DESCENT_COST = 1.6  # of a pass of descent, in passes of pricing
+MEETING = 0.9998  # cosine beyond which two atoms may become one
+STALL = 8  # rounds without progress after which float32 has no more to give
+CONFIRMATION = 1  # name of the other stream of random starts
+
+Callback = Callable[[Round], None]
+Family = Callable[[Matrix, Array, Workers], AtomFamily]
+
+
+class Confirmation(NamedTuple):
+    """Fresh starts, how many distinct violators (price > beta) they found, and the largest price relative to beta."""
+
+    starts: int
+    violators: int
+    price: float
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveSetSolution:
+    """What a run arrived at.
+
+    atoms. primal : P in float64. dual : D at the largest price found, a searched bound and no proof. confirmation : the
+    search by fresh starts that the bound rests on, None where the run was interrupted before one. status : 'optimal'
+    when the confirmed gap is within tolerance, else why it stopped. history : every round.
+    """
+
+    atoms: Atoms
+    primal: float
+    dual: float
+    confirmation: Confirmation | None
+    status: str
+    seconds: float
+    history: tuple[Round, ...]
+
+    @property
+    def gap(self) -> float:
+        """Relative searched gap."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+
+class _Iterate(NamedTuple):
+    """Atoms with their objective and residual, both in float64."""
+
+    atoms: Atoms
+    primal: float
+    v: Array
+
+
+@dataclass(frozen=True)
+class ActiveSetSolver:
+    """Minimise P over all patterns, to a searched relative gap.
+
+    gap : relative searched gap to stop at, confirmed by `confirm_starts` fresh starts. starts : fresh starts of a round
+    at least. threads : None for all cores; changes no result. family : the kind of atoms.
+    """
+
+    gap: float = 1e-2
+    starts: int = 150
+    confirm_starts: int = 3000
+    seed: int = 0
+    threads: int | None = None
+    family: Family = ReluAtoms
+
+    def __post_init__(self) -> None:
+        check_stopping(self.gap)
+        for name in ("starts", "confirm_starts"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} = {getattr(self, name)}: give at least 1")
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: it must not be negative")
+
+    def solve(
+        self,
+        X: Matrix,
+        y: Array,
+        beta: float,
+        *,
+        warm_start: Atoms | None = None,
+        callback: Callback | None = None,
+        time_limit: float = float("inf"),
+        checkpoint: Path | None = None,
+        checkpoint_every: float = 15.0,
+        resume: bool = False,
+    ) -> ActiveSetSolution:
+        """Train on X (n, d) and y (n,); return the best point on the gap, on the time limit or on Ctrl-C.
+
+        warm_start : atoms to begin with, as those of a neighbouring beta. time_limit : seconds of training; the
+        confirmation that follows takes its own. checkpoint : a file written every `checkpoint_every` seconds, between
+        rounds, and removed at the end; resume : go on from it, to the same result as a run that was never stopped.
+
+        Raises InputError for unusable data or options, SolverError for a checkpoint of another problem.
+        """
+        if not (np.isfinite(beta) and beta > 0):
+            raise InputError(f"beta = {beta}: it must be a positive number, as 1e-5")
+        if not time_limit > 0:
+            raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
+        if resume and checkpoint is None:
+            raise InputError("resume: there is no checkpoint to resume from; give its file")
+        with workers(self.threads) as pool:
+            run = _Run(self, self.family(X, np.asarray(y, dtype=np.float64), pool), beta, callback, time_limit)
+            run.keep_checkpoints(checkpoint, checkpoint_every, resume)
+            return run.solve(warm_start)
+
+
+class _Run:
+    """One call of `solve`."""
+
+    def __init__(
+        self, solver: ActiveSetSolver, family: AtomFamily, beta: float, callback: Callback | None, time_limit: float
+    ) -> None:
+        self.solver, self.full, self.beta = solver, family, beta
+        self.callback, self.time_limit = callback, time_limit
+        self.start = time.perf_counter()
+        self.checkpoint: Path | None = None
+        self.resumed: State | None = None
+
+    def keep_checkpoints(self, path: Path | None, every: float, resume: bool) -> None:
+        """Prepare to write checkpoints, and read the one to go on from."""
+        self.checkpoint, self.every, self.written = path, every, self.seconds
+        if path is None:
+            return
+        settings = {"beta": self.beta, **{k: getattr(self.solver, k) for k in ("gap", "starts", "confirm_starts", "seed")}}
+        self.of = fingerprint(self.full, settings)
+        if resume:
+            self.resumed = load_state(path, self.of)
+            self.start -= self.resumed.seconds
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def expired(self) -> bool:
+        return self.seconds >= self.time_limit
+
+    def solve(self, warm_start: Atoms | None) -> ActiveSetSolution:
+        state = self.resumed or self._first(warm_start)
+        status, confirmation, best = "interrupted", None, None
+        try:
+            while state.level > 0:
+                state = self._coarse(state)
+            family = self.full
+            here = self._iterate(family, state.atoms)
+            best = here
+            stalled = 0
+            while True:
+                priced, bound, confirmation = self._price(family, here, state)
+                state = self._report(family, here, bound, state, confirmation)
+                gap = state.history[-1].gap
+                if gap <= self.solver.gap and confirmation is not None:
+                    status = "optimal"
+                    break
+                if self.expired():
+                    status = "time limit"
+                    break
+                if stalled >= STALL:
+                    status = "stalled"
+                    break
+                state, moved = self._round(family, here, priced, state, gap)
+                stalled = 0 if moved.primal < here.primal * (1 - 1e-9) else stalled + 1
+                best = here = moved
+                self._save(state)
+            if confirmation is None:
+                confirmation, bound = self._confirm(family, here, state, bound)
+                state = self._report(family, here, bound, state, confirmation)
+        except KeyboardInterrupt:
+            if best is None:  # on a coarse level
+                best = self._iterate(self.full, state.atoms)
+        assert best is not None
+        last = state.history[-1] if state.history and state.history[-1].rows == self.full.n else None
+        dual = last.dual if last is not None else 0.0
+        if self.checkpoint is not None and status != "interrupted":
+            self.checkpoint.unlink(missing_ok=True)
+        return ActiveSetSolution(best.atoms, best.primal, dual, confirmation, status, self.seconds, state.history)
+
+    def _first(self, warm_start: Atoms | None) -> State:
+        none = self.full.none()
+        levels = 2 if self.full.n >= ROWS_FOR_LEVELS and warm_start is None else 0
+        atoms = none
+        if warm_start is not None:
+            atoms = resize(self.full, warm_start, self.beta)
+            atoms = atoms.subset(atoms.norms > 0)
+        width = COARSE_WIDTHS[0] if levels else WIDTHS[0]
+        return State(levels, atoms, none, width, self.solver.starts)
+
+    def _coarse(self, state: State) -> State:
+        """The rounds of one coarse level; ends with the state from which the next one starts."""
+        random = np.random.default_rng([self.solver.seed, state.level])
+        rows = np.sort(random.choice(self.full.n, self.full.n // 4**state.level, replace=False))
+        family = self.full.on_rows(rows)
+        atoms = resize(family, state.atoms, self.beta)
+        here = self._iterate(family, atoms.subset(atoms.norms > 0))
+        for _ in range(COARSE_ROUNDS):
+            priced, bound, _ = self._price(family, here, state)
+            state = self._report(family, here, bound, state, None)
+            gap = state.history[-1].gap
+            if gap <= COARSE_GAP or self.expired():
+                break
+            state, here = self._round(family, here, priced, state, gap)
+        atoms = here.atoms
+        level = state.level - 1
+        if level == 0:
+            atoms = resize(self.full, atoms, self.beta)
+            atoms = atoms.subset(atoms.norms > 0)
+        return state.after(
+            level=level, atoms=atoms, width=WIDTHS[0], starts=float(self.solver.starts), excess=np.inf, number=0,
+            pricing_work=0.0, descent_work=0.0,
+        )  # fmt: skip
+
+    def _iterate(self, family: AtomFamily, atoms: Atoms) -> _Iterate:
+        v = family.residual(atoms)
+        return _Iterate(atoms, float(v @ v) / (2 * family.n) + self.beta * float(atoms.norms.sum()), v)
+
+    def _price(self, family: AtomFamily, here: _Iterate, state: State) -> tuple[Priced, Bound, Confirmation | None]:
+        """Search from the state's starts; where that bound would do and all rows are in, confirm by fresh ones."""
+        schedule = _schedule(state.excess)
+        random = np.random.default_rng([self.solver.seed, state.level, state.number])
+        starts = family.starts(int(state.starts), here.atoms, random)
+        priced = search(family, here.v, starts, here.atoms, self.beta, schedule, None if schedule is WEAK else state.pool)
+        own = price_atoms(family, here.v, here.atoms.units())
+        largest = max(own.max(initial=0.0), priced.prices.max(initial=0.0))
+        bound = dual_bound(family.y, here.v, largest, self.beta)
+        confirmation = None
+        if state.level == 0 and here.primal - bound.value <= self.solver.gap * here.primal:
+            fresh = self._fresh(family, here, state)
+            confirmation = _confirmation(fresh, self.solver.confirm_starts, self.beta)
+            priced = priced.joined(fresh)
+            bound = dual_bound(family.y, here.v, max(largest, fresh.prices.max(initial=0.0)), self.beta)
+        return priced, bound, confirmation
+
+    def _confirm(
+        self, family: AtomFamily, here: _Iterate, state: State, bound: Bound
+    ) -> tuple[Confirmation, Bound]:
+        fresh = self._fresh(family, here, state)
+        largest = max(bound.price * self.beta, fresh.prices.max(initial=0.0))
+        return _confirmation(fresh, self.solver.confirm_starts, self.beta), dual_bound(
+            family.y, here.v, largest, self.beta
+        )
+
+    def _fresh(self, family: AtomFamily, here: _Iterate, state: State) -> Priced:
+        random = np.random.default_rng([self.solver.seed, state.level, state.number, CONFIRMATION])
+        starts = family.starts(self.solver.confirm_starts, here.atoms, random)
+        return search(family, here.v, starts, here.atoms, self.beta, CONFIRM)
+
+    def _round(
+        self, family: AtomFamily, here: _Iterate, priced: Priced, state: State, gap: float
+    ) -> tuple[State, _Iterate]:
+        """Add what pricing found, size it, move everything, and keep the better of the sized and the moved atoms."""
+        first, last = WIDTHS if state.level == 0 else COARSE_WIDTHS
+        excess = state.excess
+        own = float(price_atoms(family, here.v, here.atoms.units()).max(initial=0.0)) / self.beta - 1.0
+        width = max(0.4 * state.width, last) if own > 0.25 * excess else min(state.width, first)
+        chosen = _choose(priced, here.atoms, self.beta, excess)
+        added = priced.atoms.subset(chosen)
+        rest = priced.atoms.subset(np.setdiff1d(np.arange(len(priced.prices)), chosen)[:POOL])
+
+        typical = 1e-2 * (float(np.median(here.atoms.norms)) if len(here.atoms) else 1.0)
+        together = here.atoms.with_more(added.scaled(np.full(len(added), typical)))
+        sized = resize(family, together, self.beta)
+        used = sized.norms > 0
+        unused = added.subset(~used[len(here.atoms) :])
+        sized = sized.subset(used)
+
+        tolerance = max(1e-10, 1e-4 * min(1.0, gap))
+        moved, passes = descend(family, sized, self.beta, width, tolerance, DESCENT_STEPS, self.expired)
+        moved = resize(family, _merge(family, moved), self.beta)
+        after = self._iterate(family, moved.subset(moved.norms > 0))
+        if after.primal > here.primal:
+            after = min(here, self._iterate(family, sized), key=lambda point: point.primal)
+        pricing_work = state.pricing_work + priced.evaluations
+        descent_work = state.descent_work + DESCENT_COST * passes * len(sized)
+        cheap = pricing_work < descent_work
+        starts = min(MOST_STARTS, 1.3 * state.starts) if cheap else max(float(self.solver.starts), 0.8 * state.starts)
+        state = state.after(
+            atoms=after.atoms, pool=rest.with_more(unused), width=width, starts=starts, number=state.number + 1,
+            pricing_work=pricing_work, descent_work=descent_work,
+        )  # fmt: skip
+        return state, after
+
+    def _report(
+        self, family: AtomFamily, here: _Iterate, bound: Bound, state: State, confirmation: Confirmation | None
+    ) -> State:
+        gap = max(here.primal - bound.value, 0.0) / here.primal if here.primal > 0 else 0.0
+        starts = int(state.starts) + (confirmation.starts if confirmation is not None else 0)
+        line = Round(
+            self.seconds, family.n, here.primal, bound.value, gap, len(here.atoms), starts, confirmation is not None
+        )
+        if self.callback is not None:
+            self.callback(line)
+        return state.after(history=(*state.history, line), excess=bound.price - 1.0)
+
+    def _save(self, state: State) -> None:
+        if self.checkpoint is not None and self.seconds - self.written >= self.every:
+            save_state(self.checkpoint, state.after(seconds=self.seconds), self.of)
+            self.written = self.seconds
+
+
+def _schedule(excess: float) -> Schedule:
+    """How hard to climb, by the largest price found last, relative to beta, minus one."""
+    if excess > 1.5:
+        return WEAK
+    if excess > 0.1:
+        return EARLY
+    return MIDDLE if excess > 0.01 else LATE
+
+
+def _confirmation(fresh: Priced, starts: int, beta: float) -> Confirmation:
+    violators = int(np.count_nonzero(fresh.prices > beta))
+    return Confirmation(starts, violators, float(fresh.prices.max(initial=0.0)) / beta)
+
+
+def _choose(priced: Priced, active: Atoms, beta: float, excess: float) -> Array:
+    """Indices of the violators to add: clearly above beta, highest first, no two of them close."""
+    schedule = _schedule(excess)
+    cosine = schedule.cosine if schedule is WEAK else max(0.999, schedule.cosine)
+    most = max(MOST_ADDED, len(active) // 4)
+    good = np.flatnonzero(priced.prices > beta * (1.0 + 0.05 * max(excess, 0.0)))
+    candidates = priced.atoms.subset(good)
+    close = candidates.cosines(candidates) >= cosine
+    chosen: list[int] = []
+    gone = np.zeros(len(good), dtype=bool)
+    for k in range(len(good)):
+        if len(chosen) == most:
+            break
+        if not gone[k]:
+            chosen.append(k)
+            gone |= close[k]
+    return good[np.array(chosen, dtype=np.intp)]
+
+
+def _merge(family: AtomFamily, atoms: Atoms) -> Atoms:
+    """Atoms that have met become one, in pairs; the round keeps the result only if P has not risen."""
+    units = atoms.units()
+    close = np.triu(units.cosines(units) > MEETING, 1)
+    alone = np.ones(len(atoms), dtype=bool)
+    first, second = [], []
+    for i, j in zip(*np.nonzero(close), strict=True):
+        if alone[i] and alone[j]:
+            alone[[i, j]] = False
+            first.append(i)
+            second.append(j)
+    if not first:
+        return atoms
+    met = family.meet(atoms.subset(np.array(first)), atoms.subset(np.array(second)))
+    return atoms.subset(alone).with_more(met)

@@ -1,0 +1,191 @@
+"""Pricing: ascent of the price v'f(X; w)/n over the unit sphere from many starts at once, and the bound it gives.
+
+The price is piecewise linear in w for ReLU neurons, with as many pieces as X has patterns, and neither convex nor
+concave; on many rows it looks smooth. Each start has a BFGS method of its own, all of them share each pass over the
+rows. First-order ascent finds a tenth of the maxima for the same passes, and starts must not be dropped for a low price
+on the way: the highest maxima are often late risers. Rows must not be sampled either, as the price of noise on a few
+rows is larger than beta.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+
+SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep
+SHRINK = 0.25
+FAILURES = 4  # rejected steps in a row before the inverse Hessian is forgotten
+WAVE_ELEMENTS = 1 << 25  # of all inverse Hessians at once: 256 MB
+EXACT = 200  # atoms of largest price that are priced again in float64
+CLEARLY_ABOVE = 1.002  # of beta: a start this good stays though it is near an active atom
+
+
+class Schedule(NamedTuple):
+    """Ascent steps of each stage; after a stage, starts closer than `cosine` to a better one or an active atom go."""
+
+    steps: tuple[int, ...]
+    cosine: float
+
+
+WEAK = Schedule((5,), 0.98)  # far from the optimum: diverse and half-way up is better than the few same summits
+EARLY = Schedule((4, 4, 6, 8), 0.995)
+MIDDLE = Schedule((4, 4, 6, 10), 0.999)
+LATE = Schedule((6, 6, 8, 12), 0.9995)
+CONFIRM = Schedule((6, 8, 10, 14), 0.9995)
+
+
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """Unit atoms and their prices (m,), highest first; evaluations: starts times passes that it took."""
+
+    atoms: Atoms
+    prices: Array
+    evaluations: int
+
+    def joined(self, other: "Priced") -> "Priced":
+        """Both, highest price first."""
+        prices = np.concatenate([self.prices, other.prices])
+        order = np.argsort(-prices, kind="stable")
+        atoms = self.atoms.with_more(other.atoms).subset(order)
+        return Priced(atoms, prices[order], self.evaluations + other.evaluations)
+
+
+class Bound(NamedTuple):
+    """D(c v), c <= beta / price, the best lower bound that a residual v gives, and the largest price relative to beta."""
+
+    value: float
+    price: float
+
+
+def dual_bound(y: Array, v: Array, price: float, beta: float) -> Bound:
+    """Return max over c in [0, beta/price] of c v'y/n - c^2 v'v/(2n); `price` must be the largest over all atoms."""
+    vy, vv = float(v @ y) / len(y), float(v @ v) / len(y)
+    if vv == 0.0:
+        return Bound(0.0, 0.0)
+    c = min(max(vy / vv, 0.0), beta / max(price, 1e-300))
+    return Bound(c * vy - c * c * vv / 2, price / beta)
+
+
+def price_atoms(family: AtomFamily, v: Array, atoms: Atoms) -> Array:
+    """Return the prices (m,) of unit atoms in float64."""
+    if not len(atoms):
+        return np.zeros(0)
+    return np.einsum("ij,ij->i", family.prices(atoms, v, exact=True), atoms.points)
+
+
+def search(
+    family: AtomFamily, v: Array, starts: Atoms, active: Atoms, beta: float, schedule: Schedule, pool: Atoms | None = None
+) -> Priced:
+    """Ascend from the starts, and with them from the pool after the first stage; return the distinct summits.
+
+    The EXACT best are priced in float64. active: atoms that need not be found again.
+    """
+    wave = max(64, WAVE_ELEMENTS // family.p**2)
+    own = active.units()
+    found, prices, evaluations = family.none(), np.zeros(0), 0
+    for first in range(0, max(len(starts), 1), wave):
+        ascent = _Ascent(family, v, starts.subset(np.arange(first, min(first + wave, len(starts)))), beta)
+        for stage, steps in enumerate(schedule.steps):
+            ascent.climb(steps)
+            if stage == 0 and first == 0 and pool is not None and len(pool):
+                ascent.join(_Ascent(family, v, pool, beta))
+            ascent.keep(_distinct(ascent.atoms, ascent.prices, own, beta, schedule.cosine))
+        found, prices = found.with_more(ascent.atoms), np.concatenate([prices, ascent.prices])
+        evaluations += ascent.evaluations
+    order = np.argsort(-prices, kind="stable")
+    found, prices = found.subset(order), prices[order]
+    prices[:EXACT] = price_atoms(family, v, found.subset(np.arange(min(EXACT, len(found)))))
+    order = np.argsort(-prices, kind="stable")
+    return Priced(found.subset(order), prices[order], evaluations)
+
+
+def _distinct(atoms: Atoms, prices: Array, own: Atoms, beta: float, cosine: float) -> NDArray[np.intp]:
+    """Indices of positive prices, highest first, without those near a higher one or, unless better, an active atom."""
+    order = np.argsort(-prices, kind="stable")
+    order = order[prices[order] > 0]
+    if len(own):
+        near = atoms.cosines(own).max(axis=1)
+        order = order[(near[order] < cosine) | (prices[order] > CLEARLY_ABOVE * beta)]
+    chosen = atoms.subset(order)
+    close = chosen.cosines(chosen) > cosine
+    gone = np.zeros(len(order), dtype=bool)
+    kept = []
+    for k in range(len(order)):
+        if not gone[k]:
+            kept.append(order[k])
+            gone |= close[k]
+    return np.array(kept, dtype=np.intp)
+
+
+class _Ascent:
+    """Batched BFGS on the sphere; each row is a start with its own inverse Hessian and step."""
+
+    def __init__(self, family: AtomFamily, v: Array, atoms: Atoms, beta: float) -> None:
+        self.family, self.v, self.beta = family, v, beta
+        self.atoms = atoms
+        self.prices, self.slopes = self._price(atoms)
+        self.inverse = self._fresh(self.prices)
+        self.step = np.ones(len(atoms))
+        self.failures = np.zeros(len(atoms), dtype=np.intp)
+        self.evaluations = len(atoms)
+
+    def climb(self, steps: int) -> None:
+        for _ in range(steps):
+            if not len(self.atoms):
+                return
+            self._move()
+            self.evaluations += len(self.atoms)
+
+    def _move(self) -> None:
+        W = self.atoms.points
+        directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
+        promise = np.einsum("ij,ij->i", self.slopes, directions)
+        lengths = self.step / np.maximum(np.linalg.norm(directions, axis=1), 1.0)
+        moved = self.atoms.moved(W + lengths[:, None] * directions).units()
+        prices, slopes = self._price(moved)
+        better = prices >= self.prices + SUFFICIENT * lengths * promise
+        self._update(better, moved.points - W, self.slopes - slopes)
+        self.atoms = self.atoms.moved(np.where(better[:, None], moved.points, W))
+        self.prices = np.where(better, prices, self.prices)
+        self.slopes = np.where(better[:, None], slopes, self.slopes)
+        self.step = np.where(better, 1.0, SHRINK * self.step)
+        self.failures = np.where(better, 0, self.failures + 1)
+        stuck = self.failures >= FAILURES
+        self.inverse[stuck] = self._fresh(self.prices[stuck])
+        self.step[stuck], self.failures[stuck] = 0.3, 0
+
+    def _update(self, better: NDArray[np.bool_], s: Array, q: Array) -> None:
+        sq = np.einsum("ij,ij->i", s, q)
+        use = better & (sq > np.maximum(1e-12 * self.beta * np.einsum("ij,ij->i", s, s), 0.0))
+        s, q, rho = s[use], q[use], 1.0 / sq[use]
+        H = self.inverse[use]
+        Hq = np.matmul(H, q[:, :, None])[:, :, 0]
+        weight = (1.0 + rho * np.einsum("ij,ij->i", q, Hq)) * rho
+        left = rho[:, None] * s
+        H -= left[:, :, None] * Hq[:, None, :]
+        H -= Hq[:, :, None] * left[:, None, :]
+        H += (weight[:, None] * s)[:, :, None] * s[:, None, :]
+        self.inverse[use] = H
+
+    def join(self, other: "_Ascent") -> None:
+        self.atoms = self.atoms.with_more(other.atoms)
+        for name in ("prices", "slopes", "inverse", "step", "failures"):
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(other, name)]))
+        self.evaluations += other.evaluations
+
+    def keep(self, chosen: NDArray[np.intp]) -> None:
+        self.atoms = self.atoms.subset(chosen)
+        for name in ("prices", "slopes", "inverse", "step", "failures"):
+            setattr(self, name, getattr(self, name)[chosen])
+
+    def _price(self, atoms: Atoms) -> tuple[Array, Array]:
+        gradients = self.family.prices(atoms, self.v)
+        prices = np.einsum("ij,ij->i", gradients, atoms.points)
+        return prices, gradients - prices[:, None] * atoms.points
+
+    def _fresh(self, prices: Array) -> Array:
+        sizes = 1.0 / np.maximum(prices, 0.3 * self.beta)
+        return sizes[:, None, None] * np.eye(self.family.p)

@@ -1,0 +1,121 @@
+"""Where a run stands, and its checkpoint: a safetensors file from which the run goes on as if it had not stopped."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ecgcvx.errors import InputError, SolverError
+from ecgcvx.files import atomic_write
+from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+
+FORMAT = 1
+
+
+class Round(NamedTuple):
+    """One line of the history, made when the atoms have been priced.
+
+    seconds since the start; rows that the round works on; primal P, searched dual D and relative gap on these rows;
+    neurons: number of atoms; starts of the search; confirmed: whether a confirmation is among them.
+    """
+
+    seconds: float
+    rows: int
+    primal: float
+    dual: float
+    gap: float
+    neurons: int
+    starts: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that the next round depends on besides the data, so that a round is a function of it.
+
+    level : how many times the rows were divided by four. number : rounds so far. pool : atoms that were found but not
+    used. width : relative width of the rounded kinks. starts : fresh starts of the next pricing. excess : largest price
+    found last, relative to beta, minus one. pricing_work, descent_work : passes times atoms, to balance the two.
+    """
+
+    level: int
+    atoms: Atoms
+    pool: Atoms
+    width: float
+    starts: float
+    excess: float = float("inf")
+    number: int = 0
+    pricing_work: float = 0.0
+    descent_work: float = 0.0
+    seconds: float = 0.0
+    history: tuple[Round, ...] = ()
+
+    def after(self, **changes: object) -> "State":
+        """The state with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+NUMBERS = ("level", "width", "starts", "excess", "number", "pricing_work", "descent_work", "seconds")
+
+
+def fingerprint(family: AtomFamily, settings: dict[str, object]) -> str:
+    """A digest of the data and of what the run was asked for: a checkpoint of another problem is refused."""
+    digest = hashlib.blake2b(np.ascontiguousarray(family.y).tobytes(), digest_size=16)
+    sample = family.residual(Atoms(np.ones((1, family.p)), np.ones((1, family.none().tags.shape[1]))))
+    digest.update(sample.tobytes())
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def save_state(path: Path, state: State, of: str) -> None:
+    """Write a checkpoint; one that is there is replaced whole or not at all."""
+    from safetensors.numpy import save
+
+    tensors = {
+        "points": state.atoms.points,
+        "tags": state.atoms.tags,
+        "pool_points": state.pool.points,
+        "pool_tags": state.pool.tags,
+        "history": np.array(state.history, dtype=np.float64).reshape(-1, len(Round._fields)),
+    }
+    head = {"format": FORMAT, "of": of, **{name: _number(getattr(state, name)) for name in NUMBERS}}
+    data = save(tensors, metadata={"ecgcvx_checkpoint": json.dumps(head)})
+    atomic_write(path, lambda file: file.write(data))
+
+
+def load_state(path: Path, of: str) -> State:
+    """Read a checkpoint of the same problem.
+
+    Raises InputError when there is none, SolverError when it is damaged or of another problem.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            head = json.loads((file.metadata() or {})["ecgcvx_checkpoint"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if head["format"] != FORMAT or head["of"] != of:
+            raise SolverError(f"{path}: a checkpoint of another record, option or version; delete it to start afresh")
+        return State(
+            atoms=Atoms(tensors["points"], tensors["tags"]),
+            pool=Atoms(tensors["pool_points"], tensors["pool_tags"]),
+            history=tuple(_round(line) for line in tensors["history"]),
+            **{name: head[name] for name in NUMBERS},
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no checkpoint to resume from; leave --resume out to start afresh") from None
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise SolverError(f"{path}: damaged checkpoint ({error}); delete it to start afresh") from None
+
+
+def _number(value: float) -> float:
+    """A number as JSON can hold it exactly."""
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def _round(line: Array) -> Round:
+    seconds, rows, primal, dual, gap, neurons, starts, confirmed = line.tolist()
+    return Round(seconds, int(rows), primal, dual, gap, int(neurons), int(starts), bool(confirmed))
