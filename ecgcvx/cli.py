@@ -14,8 +14,8 @@ from ecgcvx import __version__
 from ecgcvx.errors import EcgcvxError
 
 if TYPE_CHECKING:
-    from ecgcvx.fitting import FitOptions, Step
     from ecgcvx.records import Recording
+    from ecgcvx.training import FitOptions, Step
 
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
 or a .csv file"""
@@ -29,16 +29,21 @@ gap. The network minimises
 
     P = 1/(2n) ||f(X) - y||^2 + beta/2 (||W1||^2 + ||W2||^2)
 
-on the standardised training windows, as a convex program over sampled activation patterns: the result does not depend
-on initialisation, and its gap bounds how far P is from the optimum over those patterns.
+on the standardised training windows, over all activation patterns at once (--solver active-set) or as a convex program
+over a sample of them (--patterns). The gap says how far P is at most from the optimum: over all patterns by a search,
+confirmed by fresh starts, over a sample of patterns by a proof. Without --beta it is chosen on a validation part, the
+last share of the training windows, along a path of falling beta.
 
-The output folder holds model.safetensors, metrics.json and predictions.png."""
+Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
+output folder. The folder holds model.safetensors, metrics.json and predictions.png."""
 
 FIT_EXAMPLES = """\
 examples:
   ecgcvx fit data/mitdb208/208
   ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
+  ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --rounds 100 --time-limit 120
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
+  ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
 PATH_TEXT = """\
@@ -68,7 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_record(fit)
     _add_windows(fit)
-    _add_network(fit).add_argument("--beta", type=float, default=1e-5, help="weight of the penalty (default 1e-5)")
+    _add_network(fit).add_argument("--beta", type=float, help="weight of the penalty (default: chosen by validation)")
+    _add_limits(fit)
     _add_output(fit, "out/NAME")
 
     path = commands.add_parser(
@@ -112,20 +118,34 @@ def _add_windows(parser: argparse.ArgumentParser) -> None:
 def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--network", choices=("gated", "relu"), default="gated",
-        help="gated: the gates of the sampled patterns stay fixed, each with a free linear filter (default); "
-        "relu: each neuron must stay in the cone of its pattern",
+        "--network", choices=("relu", "gated"), default="relu",
+        help="relu: the two-layer ReLU network (default); gated: the gates of sampled patterns stay fixed, each with a "
+        "free linear filter",
     )  # fmt: skip
     group.add_argument(
-        "--patterns", type=int, metavar="P", help="activation patterns to sample (default: gated 100, relu 12)"
-    )
+        "--patterns", type=int, metavar="P",
+        help="sample that many activation patterns (default: relu all patterns, gated 100)",
+    )  # fmt: skip
     group.add_argument(
-        "--solver", choices=("fista", "admm", "cvxpy", "osqp"), default="fista",
-        help="fista: accelerated proximal gradient (default); admm: alternating directions; cvxpy: interior point, "
-        "Clarabel; osqp: a sequence of quadratic programs; all end with the same Newton polish",
+        "--solver", choices=("active-set", "fista", "admm", "cvxpy", "osqp"),
+        help="active-set: all patterns (default); over a sample of them fista: accelerated proximal gradient (default "
+        "there), admm: alternating directions, cvxpy: interior point, Clarabel, osqp: a sequence of quadratic programs",
     )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
     return group
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training over all patterns")
+    group.add_argument("--gap", type=float, default=1e-2, metavar="TOL", help="searched gap to stop at (default 1e-2)")
+    group.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds at most (default 5)")
+    group.add_argument(
+        "--time-limit", type=float, default=float("inf"), metavar="S", help="seconds of training at most"
+    )
+    group.add_argument(
+        "--confirm-starts", type=int, default=3000, metavar="N", help="fresh starts that confirm the gap (default 3000)"
+    )
+    group.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
@@ -154,13 +174,15 @@ def _fit(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from ecgcvx.fitting import fit
-    from ecgcvx.output import score_table, write_output
+    from ecgcvx.output import make_folder, score_table, write_output
 
     chosen = _fit_options(options, options.beta)
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / Path(recording.name).name
+    make_folder(folder)
+    checkpoint = folder / "checkpoint.safetensors" if chosen.patterns is None else None
     with _progress() as step:
-        result = fit(recording, chosen, step)
+        result = fit(recording, chosen, step, checkpoint=checkpoint, resume=options.resume)
         step("writing the results", None)
         found = write_output(result, recording, chosen, folder)
     if options.json:
@@ -172,25 +194,31 @@ def _fit(options: argparse.Namespace) -> None:
         f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: "
         f"{chosen.window} samples predict the one {chosen.horizon} later\n"
         f"windows: {windows['train']:,} train, {windows['test']:,} test, {windows['excluded']:,} excluded "
-        f"({windows['excluded_because']['gap']:,} over gaps); beta = {chosen.beta:g}\n"
+        f"({windows['excluded_because']['gap']:,} over gaps); "
+        f"beta = {found['beta']:.3g}, chosen by {found['beta_chosen_by']}\n"
     )
     console.print(score_table(result.scores))
-    solution = result.solution
+    trained = result.trained
+    over = "all patterns, searched" if chosen.patterns is None else f"the {chosen.patterns} given patterns"
     console.print(
-        f"\nconvex: {chosen.network} network, {solution.detail}; status {solution.status}, "
-        f"cone violation {solution.violation:.1e}\n"
-        f"train, test: root-mean-square error; gap: relative to P, over the {chosen.patterns} given patterns\n"
+        f"\nconvex: {trained.detail}; status {trained.status}\n"
+        f"train, test: root-mean-square error; gap: relative to P, over {over}\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
     )
 
 
-def _fit_options(options: argparse.Namespace, beta: float) -> "FitOptions":
-    from ecgcvx.fitting import FitOptions
+def _fit_options(options: argparse.Namespace, beta: float | None) -> "FitOptions":
+    from ecgcvx.training import FitOptions
 
-    patterns = {"gated": 100, "relu": 12}[options.network] if options.patterns is None else options.patterns
+    patterns, solver = options.patterns, options.solver
+    if patterns is None and options.network == "gated":
+        patterns = 100
+    if solver is None:
+        solver = "active-set" if patterns is None else "fista"
+    limits = ("gap", "rounds", "time_limit", "confirm_starts")
     return FitOptions(
-        options.window, options.horizon, beta, patterns, options.network, options.solver, options.train_fraction,
-        options.seed,
+        options.window, options.horizon, beta, patterns, options.network, solver, options.train_fraction, options.seed,
+        **{name: getattr(options, name) for name in limits if hasattr(options, name)},
     )  # fmt: skip
 
 
@@ -200,7 +228,7 @@ def _path(options: argparse.Namespace) -> None:
     from ecgcvx.output import path_json, path_table, write_path
     from ecgcvx.path import regularisation_path
 
-    chosen = _fit_options(options, 1.0)
+    chosen = _fit_options(options, None)
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
     with _progress() as step:

@@ -2,66 +2,35 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates, row_chunks
-from ecgcvx.arrangements.sampling import sample_patterns
+from ecgcvx.arrangements.patterns import row_chunks
 from ecgcvx.baselines.backprop import objective_and_gradient, train_adam
 from ecgcvx.baselines.linear import least_squares, persistence_weights
-from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.maps import merge
-from ecgcvx.networks import Network, network_of
-from ecgcvx.programs.features import PatternFeatures
-from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
+from ecgcvx.networks import Network
+from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.records import Recording
-from ecgcvx.solvers.admm import AdmmSolver
-from ecgcvx.solvers.cvxpy_solver import CvxpySolver
-from ecgcvx.solvers.fista import FistaSolver
-from ecgcvx.solvers.osqp_solver import OsqpSolver
-from ecgcvx.solvers.solution import Solution, Solver
-from ecgcvx.windows import Split, Windows, split_windows
+from ecgcvx.solvers.active_set.atoms import Atoms
+from ecgcvx.training import (
+    FitOptions,
+    Step,
+    Trained,
+    root_mean_square,
+    sampled_program,
+    train_all_patterns,
+    train_sampled,
+)
+from ecgcvx.windows import Split, split_windows
 
 Array = NDArray[np.float64]
-Step = Callable[[str, float | None], None]  # what is being done, and the share of it that is done (None: unknown)
-NETWORKS = {"gated": gated_relu_program, "relu": relu_program}
-SOLVERS: dict[str, Callable[[], Solver]] = {
-    "fista": FistaSolver,
-    "admm": AdmmSolver,
-    "cvxpy": CvxpySolver,
-    "osqp": OsqpSolver,
-}
 BACKPROP_NEURONS = 64
 BACKPROP_EPOCHS = 60
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """What `ecgcvx fit` can be told; window and horizon in samples, patterns the number of sampled D_i."""
-
-    window: int = 15
-    horizon: int = 1
-    beta: float = 1e-5
-    patterns: int = 100
-    network: Literal["gated", "relu"] = "gated"
-    solver: Literal["fista", "admm", "cvxpy", "osqp"] = "fista"
-    train_fraction: float = 0.8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value, known in (("network", self.network, NETWORKS), ("solver", self.solver, SOLVERS)):
-            if value not in known:
-                raise InputError(f"{name} = {value!r}: choose one of {', '.join(known)}")
-        if not (np.isfinite(self.beta) and self.beta > 0):
-            raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-5")
-        if self.patterns < 3:
-            raise InputError(f"patterns = {self.patterns}: ask for at least 3")
-        if self.seed < 0:
-            raise InputError(f"seed = {self.seed}: it must not be negative")
+PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
 
 
 @dataclass(frozen=True)
@@ -83,64 +52,54 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted forecaster, its comparison, and what it was made of."""
+    """A fitted forecaster, its comparison, and what it was made of; path: what chose beta, None where it was given."""
 
     forecaster: Forecaster
     scores: tuple[Score, ...]
     split: Split
-    program: ConvexProgram
-    solution: Solution
+    trained: Trained
+    path: RegularisationPath | None
 
 
-def fit(recording: Recording, options: FitOptions, step: Step) -> Fit:
+def fit(
+    recording: Recording, options: FitOptions, step: Step, *, checkpoint: Path | None = None, resume: bool = False
+) -> Fit:
     """Train the convex network and its baselines on the first part of a recording and score them on the rest.
 
-    step is called with what is being done. Raises InputError when the recording or an option does not allow it.
+    Without a beta, the path of `regularisation_path` chooses it, and the training starts from its point. step is called
+    with what is being done. checkpoint, resume: see `ActiveSetSolver`; they serve the training over all patterns.
+
+    Raises InputError when the recording or an option does not allow it.
     """
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
-    scores = [_linear(split, "persistence", step), _linear(split, "linear_ar", step), _backprop(split, options, step)]
     started = time.perf_counter()
-    program, solution = _convex(split.train, options, step)
-    network = merge(network_of(program, solution.u), split.train.X)
-    seconds = time.perf_counter() - started
-    certified = (solution.primal, solution.gap, "given patterns")
-    scores.append(_score("convex", network.neurons, network.predict, split, seconds, certified))
-    forecaster = Forecaster(
-        network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
-        options.beta,
-    )  # fmt: skip
-    return Fit(forecaster, tuple(scores), split, program, solution)
-
-
-def fit_patterns(windows: Windows, count: int, network: str, seed: int) -> Patterns:
-    """Return `count` patterns of the windows: those of the linear predictor first, then those of Gaussian gates.
-
-    With them the network is never worse than the penalised linear predictor: a gated network holds it in the pattern
-    of all samples (the gate of the bias), a ReLU network as (Xw)_+ - (-Xw)_+ in the patterns of w and -w.
-    """
-    d = windows.X.shape[1]
-    if network == "relu":
-        w = least_squares(windows.X, windows.y)
-        linear = np.stack([w, -w])
+    path, warm, beta = None, None, options.beta
+    if beta is None:
+        path, chosen = regularisation_path(
+            recording, options, PATH_BETAS, PATH_RATIO, step, first=PATH_FIRST, patience=PATH_PATIENCE
+        )
+        warm, beta = chosen.warm, path.chosen.beta
+    if options.patterns is None:
+        trained = train_all_patterns(
+            split.train, beta, options.active_set(), step,
+            warm=warm if isinstance(warm, Atoms) and len(warm) else None,
+            time_limit=options.time_limit, checkpoint=checkpoint, resume=resume,
+        )  # fmt: skip
     else:
-        linear = np.eye(d)[-1:]
-    sampled = sample_patterns(windows.X, count, seed)
-    patterns = patterns_of_gates(windows.X, np.concatenate([linear, sampled.gates]))
-    return patterns.subset(np.arange(count))
-
-
-def _convex(windows: Windows, options: FitOptions, step: Step) -> tuple[ConvexProgram, Solution]:
-    step(f"{options.patterns} patterns of {len(windows):,} windows", None)
-    patterns = fit_patterns(windows, options.patterns, options.network, options.seed)
-    program = NETWORKS[options.network](PatternFeatures(windows.X, patterns), windows.y, options.beta)
-    step(f"Gram matrix of {len(patterns)} blocks", None)
-    _ = program.gram
-    name = f"{options.network} network, {options.solver}"
-    step(f"{name}: solving", None)
-    solution = SOLVERS[options.solver]().solve(
-        program, callback=lambda line: step(f"{name}: round {line.iteration + 1}, P = {line.primal:.6e}", None)
+        trained = train_sampled(sampled_program(split.train, options, beta, step), options, step)
+    seconds = time.perf_counter() - started
+    network = trained.network
+    convex = _score(
+        "convex", network.neurons, network.predict, split, seconds, (trained.primal, trained.gap, trained.gap_kind)
     )
-    return program, solution
+    known = replace(options, beta=beta)
+    scores = (
+        _linear(split, "persistence", step), _linear(split, "linear_ar", step), _backprop(split, known, step), convex,
+    )  # fmt: skip
+    forecaster = Forecaster(
+        network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, beta
+    )
+    return Fit(forecaster, scores, split, trained, path)
 
 
 def _linear(split: Split, name: str, step: Step) -> Score:
@@ -157,13 +116,15 @@ def _linear(split: Split, name: str, step: Step) -> Score:
 def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
     started = time.perf_counter()
     X, y = split.train.X, split.train.y
+    beta = options.beta
+    assert beta is not None
     trained = train_adam(
-        X, y, BACKPROP_NEURONS, options.beta, BACKPROP_EPOCHS, seed=options.seed,
+        X, y, BACKPROP_NEURONS, beta, BACKPROP_EPOCHS, seed=options.seed,
         callback=lambda epoch, epochs, loss: step(f"backprop (Adam): P = {loss:.6e}", epoch / epochs),
     )  # fmt: skip
     network = Network(trained.W1, trained.W2)
     seconds = time.perf_counter() - started
-    objective = objective_and_gradient(trained.W1, trained.W2, X, y, options.beta)[0]
+    objective = objective_and_gradient(trained.W1, trained.W2, X, y, beta)[0]
     return _score("backprop_adam", network.neurons, network.predict, split, seconds, (objective, None, None))
 
 
@@ -179,8 +140,3 @@ def _score(
         split.scaler.scale * root_mean_square(part.y - predict(part.X)) for part in (split.train, split.test)
     )
     return Score(name, neurons, train, test, *certified, seconds)
-
-
-def root_mean_square(r: Array) -> float:
-    """Return sqrt(mean(r^2))."""
-    return float(np.sqrt(np.mean(r * r)))

@@ -63,13 +63,17 @@ class Network:
 
 
 def network_of(program: ConvexProgram, u: Array) -> Network:
-    """Return the network of a convex program's variables u (g, d): W1 = u/sqrt||u||, W2 = s sqrt||u||, zeros left out.
+    """Return the network of a convex program's variables u (g, d), zeros left out.
 
     Its output is the program's prediction (for a ReLU program: where u lies in its cones), and its weight decay
     1/2 (||W1||^2 + ||W2||^2) is the program's penalty sum ||u||. Source: Pilanci & Ergen 2020, theorem 1.
     """
-    norms = np.linalg.norm(u, axis=1)
-    active = np.flatnonzero(norms)
-    roots = np.sqrt(norms[active])
+    active = np.flatnonzero(np.linalg.norm(u, axis=1))
     gates = None if program.cones else np.ascontiguousarray(program.features.interior(program.blocks[active]).T)
-    return Network(np.ascontiguousarray((u[active] / roots[:, None]).T), program.signs[active] * roots, gates)
+    return network_of_neurons(u[active], program.signs[active], gates)
+
+
+def network_of_neurons(u: Array, signs: Array, gates: Array | None = None) -> Network:
+    """Return the balanced network of neurons u (m, d), none zero, and signs s: W1 = u/sqrt||u||, W2 = s sqrt||u||."""
+    roots = np.sqrt(np.linalg.norm(u, axis=1))
+    return Network(np.ascontiguousarray((u / roots[:, None]).T), signs * roots, gates)

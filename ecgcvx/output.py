@@ -15,10 +15,11 @@ from ecgcvx import __version__
 from ecgcvx.errors import InputError
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, strip_start
 from ecgcvx.files import atomic_write
-from ecgcvx.fitting import Fit, FitOptions, Score
+from ecgcvx.fitting import Fit, Score
 from ecgcvx.forecaster import save
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.records import Recording
+from ecgcvx.training import FitOptions
 
 Array = NDArray[np.float64]
 
@@ -28,7 +29,8 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
     ledger = result.split.ledger
     return {
         **_task(recording, options),
-        "beta": options.beta,
+        "beta": result.forecaster.beta,
+        "beta_chosen_by": "user" if result.path is None else "validation",
         "windows": {
             "train": ledger.train,
             "test": ledger.test,
@@ -58,14 +60,15 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     """
     make_folder(folder)
     found = metrics(result, recording, options, folder)
-    settings = {
+    settings: dict[str, Any] = {
         "version": __version__,
         "options": asdict(options),
         "solver": {
-            name: getattr(result.solution, name)
+            name: getattr(result.trained, name)
             for name in ("status", "detail", "primal", "dual", "violation", "iterations", "seconds")
         },
     }
+    settings["options"]["time_limit"] = None if options.time_limit == float("inf") else options.time_limit
     text = json.dumps(found | settings, indent=2, allow_nan=False) + "\n"
     save(result.forecaster, folder / "model.safetensors")
     atomic_write(folder / "metrics.json", lambda file: file.write(text.encode()))
@@ -73,13 +76,14 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
     convex = result.scores[-1]
+    kind = {"gated": "gated", "relu": "ReLU"}[options.network]
     figure = forecast_figure(
         recording.signal,
         forecast,
         rate,
         strip_start(forecast, rate, result.split.boundary),
         f"{recording.name}, {recording.lead}: forecast {ahead} ({1e3 * options.horizon / rate:.3g} ms) ahead",
-        f"test part; convex {options.network} network, {convex.neurons} neurons, "
+        f"test part; convex {kind} network, {convex.neurons} neurons, "
         f"test RMSE {convex.test_rmse_mv:.4f} mV; 25 mm/s, 10 mm/mV",
     )
     save_figure(figure, folder / "predictions.png")

@@ -1,12 +1,12 @@
 """The regularisation path of a recording, and the choice of beta by a chronological validation split.
 
 The first part of the training windows trains, the rest of them validates; the test part is only reported. Every point
-starts from the one before it and keeps its Gram matrix: one pass over the data serves the whole path.
+starts from the one before it; over sampled patterns, one pass over the data serves the whole path.
 """
 
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
@@ -14,16 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
-from ecgcvx.fitting import NETWORKS, SOLVERS, FitOptions, Step, fit_patterns, root_mean_square
-from ecgcvx.maps import merge
-from ecgcvx.networks import Network, network_of
-from ecgcvx.programs.features import PatternFeatures
-from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.records import Recording
-from ecgcvx.solvers.solution import Solution, Solver
-from ecgcvx.windows import split_windows
+from ecgcvx.search import search_price
+from ecgcvx.solvers.active_set.atoms import Atoms
+from ecgcvx.training import (
+    FitOptions,
+    Step,
+    Trained,
+    root_mean_square,
+    sampled_program,
+    train_all_patterns,
+    train_sampled,
+)
+from ecgcvx.windows import Windows, split_windows
 
 Array = NDArray[np.float64]
+PATH_GAP, PATH_ROUNDS = 0.05, 2  # of a point over all patterns: enough to rank betas
+LARGEST_STARTS = 32
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,6 @@ class RegularisationPath:
     windows: tuple[int, int, int]
 
 
-def solve_path(program: ConvexProgram, betas: Array, solver: Solver) -> Iterator[tuple[float, Solution]]:
-    """Yield (beta, solution) for falling betas, each solve warm-started by the one before it."""
-    warm = None
-    for beta in betas:
-        solution = solver.solve(program.at(float(beta)), warm_start=warm)
-        warm = solution.u
-        yield float(beta), solution
-
-
 def path_betas(largest: float, count: int, ratio: float) -> Array:
     """`count` betas in geometric progression from `largest` to ratio * largest.
 
@@ -75,40 +73,71 @@ def path_betas(largest: float, count: int, ratio: float) -> Array:
 
 
 def regularisation_path(
-    recording: Recording, options: FitOptions, count: int, ratio: float, step: Step
-) -> tuple[RegularisationPath, Network]:
+    recording: Recording,
+    options: FitOptions,
+    count: int,
+    ratio: float,
+    step: Step,
+    first: float = 1.0,
+    patience: int = 0,
+) -> tuple[RegularisationPath, Trained]:
     """Fit the path on the first part of the training windows and choose beta on the rest of them.
 
-    options.beta is not used; train_fraction serves for both splits. Returns the path and the chosen network. Raises
-    InputError when the recording is too short for three parts or an option is unusable.
+    options.beta is not used; train_fraction serves for both splits. The betas fall from first * largest to
+    ratio * largest; patience > 0 ends the path after as many points in a row with a larger validation error. Returns
+    the path and the chosen training. Raises InputError when the recording is too short for three parts or an option is
+    unusable.
     """
     outer = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
     inner = split_windows(recording.signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
     test = replace(outer.test, signal=inner.scaler.standardise(recording.signal))
     parts = (inner.train, inner.test, test)
-    step(f"{options.patterns} patterns and their Gram matrix", None)
-    patterns = fit_patterns(inner.train, options.patterns, options.network, options.seed)
-    program = NETWORKS[options.network](PatternFeatures(inner.train.X, patterns), inner.train.y, 1.0)
-    largest = program.largest_beta()
-    betas = path_betas(largest, count, ratio)
-    program.quadratic  # noqa: B018 - computed here once, so that every point of the path shares it
-    points, networks = [], []
+    largest, solve = _along(inner.train, options, step)
+    betas = path_betas(first * largest, count, ratio / first)
+    points: list[PathPoint] = []
+    trained: list[Trained] = []
     started = time.perf_counter()
-    for k, (beta, solution) in enumerate(solve_path(program, betas, SOLVERS[options.solver]())):
-        network = merge(network_of(program, solution.u), inner.train.X)
+    for beta in betas:
+        found = solve(float(beta), trained[-1] if trained else None)
         train, validation, held_out = (
-            inner.scaler.scale * root_mean_square(part.y - network.predict(part.X)) for part in parts
+            inner.scaler.scale * root_mean_square(part.y - found.network.predict(part.X)) for part in parts
         )
         now = time.perf_counter()
+        neurons = found.network.neurons
         points.append(
-            PathPoint(beta, solution.primal, solution.gap, network.neurons, train, validation, held_out, now - started)
+            PathPoint(float(beta), found.primal, found.gap, neurons, train, validation, held_out, now - started)
         )
-        networks.append(network)
+        trained.append(found)
         started = now
-        step(f"beta = {beta:.2e}: {network.neurons} neurons", (k + 1) / count)
-    best = int(np.argmin([point.validation_rmse_mv for point in points]))
+        step(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / count)
+        best = int(np.argmin([point.validation_rmse_mv for point in points]))
+        if patience and len(points) - 1 - best >= patience:
+            break
     sizes = (len(inner.train), len(inner.test), len(test))
-    return RegularisationPath(tuple(points), largest, points[best], sizes), networks[best]
+    return RegularisationPath(tuple(points), largest, points[best], sizes), trained[best]
+
+
+def _along(
+    windows: Windows, options: FitOptions, step: Step
+) -> tuple[float, Callable[[float, Trained | None], Trained]]:
+    """The largest beta of the windows, and what trains at a beta from the point before it."""
+    if options.patterns is None:
+        step("the largest beta", None)
+        largest = search_price(windows.X, windows.y, LARGEST_STARTS, options.seed)[0] / len(windows)
+        solver = replace(options.active_set(), gap=PATH_GAP, rounds=PATH_ROUNDS, confirm_starts=0)
+
+        def over_all(beta: float, before: Trained | None) -> Trained:
+            warm = before.warm if before is not None and isinstance(before.warm, Atoms) and len(before.warm) else None
+            return train_all_patterns(windows, beta, solver, step, warm=warm)
+
+        return largest, over_all
+    program = sampled_program(windows, options, 1.0, step)
+
+    def over_sample(beta: float, before: Trained | None) -> Trained:
+        warm = before.warm if before is not None and not isinstance(before.warm, Atoms) else None
+        return train_sampled(program.at(beta), options, step, warm=warm)
+
+    return program.largest_beta(), over_sample
 
 
 def path_csv(path: RegularisationPath) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ecgcvx.cli import main
 
-FAST = ["--end", "40", "--patterns", "6"]
+FAST = ["--end", "40", "--network", "gated", "--patterns", "6", "--beta", "1e-5"]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_predict_writes_to_standard_output(fitted, record_208, capsys):
 
 
 def test_the_table_names_every_model(record_208, tmp_path, capsys):
-    arguments = ["fit", str(record_208), "--end", "20", "--network", "relu", "--patterns", "4", "--solver", "osqp"]
+    arguments = ["fit", str(record_208), "--end", "20", "--beta", "1e-4", "--patterns", "4", "--solver", "osqp"]
     assert main([*arguments, "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     for word in ("persistence", "linear_ar", "backprop_adam", "convex", "OSQP", "model.safetensors"):
@@ -127,3 +127,14 @@ def test_help_does_not_wait_for_the_numerical_stack():
     code = "import sys, ecgcvx.cli; ecgcvx.cli.build_parser(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "False"
+
+
+def test_the_default_trains_over_all_patterns(record_208, tmp_path, capsys):
+    arguments = ["fit", str(record_208), "--end", "20", "--beta", "1e-3", "--rounds", "2", "--confirm-starts", "50"]
+    assert main([*arguments, "--output", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["models"][-1]["gap_kind"] == "all patterns, searched"
+    assert found["beta_chosen_by"] == "user"
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+    assert main([*arguments, "--output", str(tmp_path), "--resume"]) == 2
+    assert "no checkpoint to resume from" in capsys.readouterr().err

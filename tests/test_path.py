@@ -11,13 +11,14 @@ import pytest
 from ecgcvx.arrangements import enumerate_patterns, sample_patterns
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError
-from ecgcvx.fitting import FitOptions
-from ecgcvx.path import path_betas, path_csv, regularisation_path, solve_path
+from ecgcvx.path import path_betas, path_csv, regularisation_path
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.training import FitOptions, train_sampled
 
+OPTIONS = FitOptions(network="gated", patterns=8, solver="fista")
 BUILDERS = [relu_program, gated_relu_program]
 
 
@@ -65,7 +66,11 @@ def test_a_warm_path_equals_cold_solves(program_data, build):
     program = build(*program_data, 1.0)
     betas = path_betas(program.largest_beta(), 6, 1e-3)
     values = []
-    for beta, solution in solve_path(program, betas, CvxpySolver()):
+    solution = None
+    options = FitOptions(patterns=12, solver="cvxpy")
+    for beta in betas:
+        warm = None if solution is None else solution.warm
+        solution = train_sampled(program.at(float(beta)), options, silent, warm=warm)
         cold = CvxpySolver().solve(build(*program_data, beta))
         assert solution.primal == pytest.approx(cold.primal, rel=1e-5)
         assert solution.gap < 1e-4
@@ -83,13 +88,13 @@ def minute(record_208):
 
 @pytest.fixture(scope="module")
 def found(minute):
-    return regularisation_path(minute, FitOptions(patterns=8), 5, 1e-4, silent)
+    return regularisation_path(minute, OPTIONS, 5, 1e-4, silent)
 
 
 def test_the_chosen_beta_has_the_smallest_validation_error(found):
-    path, network = found
+    path, trained = found
     assert path.chosen == min(path.points, key=lambda point: point.validation_rmse_mv)
-    assert network.neurons == path.chosen.neurons
+    assert trained.network.neurons == path.chosen.neurons
     assert path.points[0].neurons <= 1  # at the largest beta zero is optimal, and so is a speck
     assert path.points[0].beta == path.largest_beta
 
@@ -97,10 +102,8 @@ def test_the_chosen_beta_has_the_smallest_validation_error(found):
 def test_the_test_part_chooses_nothing(minute, found):
     changed = minute.signal.copy()
     changed[int(0.8 * len(changed)) :] *= -3
-    other, network = regularisation_path(
-        dataclasses.replace(minute, signal=changed), FitOptions(patterns=8), 5, 1e-4, silent
-    )
-    np.testing.assert_array_equal(network.W1, found[1].W1)
+    other, trained = regularisation_path(dataclasses.replace(minute, signal=changed), OPTIONS, 5, 1e-4, silent)
+    np.testing.assert_array_equal(trained.network.W1, found[1].network.W1)
     assert other.chosen.beta == found[0].chosen.beta
     assert other.chosen.test_rmse_mv != found[0].chosen.test_rmse_mv
 
@@ -112,10 +115,11 @@ def test_csv_holds_every_point(found):
 
 
 def test_the_command_leaves_table_csv_and_figure(record_208, tmp_path, capsys):
-    arguments = ["path", str(record_208), "--end", "30", "--patterns", "5", "--betas", "3", "--output", str(tmp_path)]
+    arguments = ["path", str(record_208), "--end", "30", "--network", "gated", "--betas", "3"]
+    arguments += ["--patterns", "5", "--output", str(tmp_path)]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert f"ecgcvx fit {record_208} --end 30.0 --patterns 5 --beta " in out
+    assert f"ecgcvx fit {record_208} --end 30.0 --network gated --patterns 5 --beta " in out
     assert out.count("e-") > 6
     assert sorted(file.name for file in tmp_path.iterdir()) == ["path.csv", "path.png"]
     assert main([*arguments, "--json"]) == 0
@@ -129,3 +133,12 @@ def test_the_command_leaves_table_csv_and_figure(record_208, tmp_path, capsys):
 def test_bad_grids_are_named(count, ratio, named):
     with pytest.raises(InputError, match=named):
         path_betas(1.0, count, ratio)
+
+
+def test_over_all_patterns_the_path_starts_where_zero_ends(minute):
+    path, _ = regularisation_path(minute, FitOptions(), 4, 1e-3, silent)
+    assert path.points[0].beta == path.largest_beta
+    assert path.points[0].neurons <= 1
+    assert path.points[-1].train_rmse_mv < path.points[1].train_rmse_mv
+    objectives = [point.objective for point in path.points]
+    assert objectives == sorted(objectives, reverse=True)

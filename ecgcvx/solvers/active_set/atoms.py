@@ -68,9 +68,20 @@ class AmplitudeSystem(NamedTuple):
 class AtomFamily(Protocol):
     """A kind of atom on given rows and targets y (n,). Sums over rows may be made in float32 where it does not say."""
 
-    n: int
-    p: int
-    y: Array
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        ...
+
+    @property
+    def p(self) -> int:
+        """Number of parameters of an atom."""
+        ...
+
+    @property
+    def y(self) -> Array:
+        """Targets (n,)."""
+        ...
 
     def none(self) -> Atoms:
         """No atoms, with arrays of the right widths."""

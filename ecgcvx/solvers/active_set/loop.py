@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
@@ -37,7 +38,8 @@ from ecgcvx.solvers.solution import check_stopping
 
 ROWS_FOR_LEVELS = 1 << 15  # fewer rows are solved at once
 COARSE_GAP = 0.3  # more would fit the noise of the sample
-COARSE_ROUNDS = 12
+COARSE_ROUNDS = 5
+ROWS_A_PARAMETER = 8  # at least, on a coarse level
 MOST_STARTS = 1000
 POOL = 1000
 MOST_ADDED = 80  # or a quarter of the atoms
@@ -67,7 +69,7 @@ class ActiveSetSolution:
 
     atoms. primal : P in float64. dual : D at the largest price found, a searched bound and no proof. confirmation : the
     search by fresh starts that the bound rests on, None where the run was interrupted before one. status : 'optimal'
-    when the confirmed gap is within tolerance, else why it stopped. history : every round.
+    when the gap is within tolerance, else why it stopped. history : every round.
     """
 
     atoms: Atoms
@@ -96,24 +98,26 @@ class _Iterate(NamedTuple):
 class ActiveSetSolver:
     """Minimise P over all patterns, to a searched relative gap.
 
-    gap : relative searched gap to stop at, confirmed by `confirm_starts` fresh starts. starts : fresh starts of a round
-    at least. threads : None for all cores; changes no result. family : the kind of atoms.
+    gap : relative searched gap to stop at, confirmed by `confirm_starts` fresh starts (0: not confirmed). rounds :
+    after which to stop all the same, a limit that unlike time gives the same result everywhere. starts : fresh starts
+    of a round at least. threads : None for all cores; changes no result. family : the kind of atoms.
     """
 
     gap: float = 1e-2
     starts: int = 150
     confirm_starts: int = 3000
+    rounds: int = 1000
     seed: int = 0
     threads: int | None = None
     family: Family = ReluAtoms
 
     def __post_init__(self) -> None:
-        check_stopping(self.gap)
-        for name in ("starts", "confirm_starts"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)}: give at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed = {self.seed}: it must not be negative")
+        check_stopping(self.gap, self.rounds)
+        if self.starts < 1:
+            raise InputError(f"starts = {self.starts}: give at least 1")
+        for name in ("confirm_starts", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} = {getattr(self, name)}: it must not be negative")
 
     def solve(
         self,
@@ -165,7 +169,10 @@ class _Run:
         self.checkpoint, self.every, self.written = path, every, self.seconds
         if path is None:
             return
-        settings = {"beta": self.beta, **{k: getattr(self.solver, k) for k in ("gap", "starts", "confirm_starts", "seed")}}
+        settings = {
+            "beta": self.beta,
+            **{k: getattr(self.solver, k) for k in ("gap", "starts", "confirm_starts", "rounds", "seed")},
+        }
         self.of = fingerprint(self.full, settings)
         if resume:
             self.resumed = load_state(path, self.of)
@@ -192,20 +199,20 @@ class _Run:
                 priced, bound, confirmation = self._price(family, here, state)
                 state = self._report(family, here, bound, state, confirmation)
                 gap = state.history[-1].gap
-                if gap <= self.solver.gap and confirmation is not None:
+                if gap <= self.solver.gap and (confirmation is not None or not self.solver.confirm_starts):
                     status = "optimal"
                     break
                 if self.expired():
                     status = "time limit"
                     break
-                if stalled >= STALL:
-                    status = "stalled"
+                if state.number >= self.solver.rounds or stalled >= STALL:
+                    status = "round limit" if state.number >= self.solver.rounds else "stalled"
                     break
                 state, moved = self._round(family, here, priced, state, gap)
                 stalled = 0 if moved.primal < here.primal * (1 - 1e-9) else stalled + 1
                 best = here = moved
                 self._save(state)
-            if confirmation is None:
+            if confirmation is None and self.solver.confirm_starts:
                 confirmation, bound = self._confirm(family, here, state, bound)
                 state = self._report(family, here, bound, state, confirmation)
         except KeyboardInterrupt:
@@ -235,11 +242,12 @@ class _Run:
         family = self.full.on_rows(rows)
         atoms = resize(family, state.atoms, self.beta)
         here = self._iterate(family, atoms.subset(atoms.norms > 0))
-        for _ in range(COARSE_ROUNDS):
+        while True:
             priced, bound, _ = self._price(family, here, state)
             state = self._report(family, here, bound, state, None)
             gap = state.history[-1].gap
-            if gap <= COARSE_GAP or self.expired():
+            full = len(here.atoms) * family.p * ROWS_A_PARAMETER > family.n
+            if gap <= COARSE_GAP or full or state.number >= COARSE_ROUNDS or self.expired():
                 break
             state, here = self._round(family, here, priced, state, gap)
         atoms = here.atoms
@@ -261,21 +269,22 @@ class _Run:
         schedule = _schedule(state.excess)
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
         starts = family.starts(int(state.starts), here.atoms, random)
-        priced = search(family, here.v, starts, here.atoms, self.beta, schedule, None if schedule is WEAK else state.pool)
+        priced = search(
+            family, here.v, starts, here.atoms, self.beta, schedule, None if schedule is WEAK else state.pool
+        )
         own = price_atoms(family, here.v, here.atoms.units())
         largest = max(own.max(initial=0.0), priced.prices.max(initial=0.0))
         bound = dual_bound(family.y, here.v, largest, self.beta)
         confirmation = None
-        if state.level == 0 and here.primal - bound.value <= self.solver.gap * here.primal:
+        wanted = state.level == 0 and self.solver.confirm_starts
+        if wanted and here.primal - bound.value <= self.solver.gap * here.primal:
             fresh = self._fresh(family, here, state)
             confirmation = _confirmation(fresh, self.solver.confirm_starts, self.beta)
             priced = priced.joined(fresh)
             bound = dual_bound(family.y, here.v, max(largest, fresh.prices.max(initial=0.0)), self.beta)
         return priced, bound, confirmation
 
-    def _confirm(
-        self, family: AtomFamily, here: _Iterate, state: State, bound: Bound
-    ) -> tuple[Confirmation, Bound]:
+    def _confirm(self, family: AtomFamily, here: _Iterate, state: State, bound: Bound) -> tuple[Confirmation, Bound]:
         fresh = self._fresh(family, here, state)
         largest = max(bound.price * self.beta, fresh.prices.max(initial=0.0))
         return _confirmation(fresh, self.solver.confirm_starts, self.beta), dual_bound(
@@ -325,7 +334,7 @@ class _Run:
     def _report(
         self, family: AtomFamily, here: _Iterate, bound: Bound, state: State, confirmation: Confirmation | None
     ) -> State:
-        gap = max(here.primal - bound.value, 0.0) / here.primal if here.primal > 0 else 0.0
+        gap = float(max(here.primal - bound.value, 0.0) / here.primal) if here.primal > 0 else 0.0
         starts = int(state.starts) + (confirmation.starts if confirmation is not None else 0)
         line = Round(
             self.seconds, family.n, here.primal, bound.value, gap, len(here.atoms), starts, confirmation is not None
@@ -354,7 +363,7 @@ def _confirmation(fresh: Priced, starts: int, beta: float) -> Confirmation:
     return Confirmation(starts, violators, float(fresh.prices.max(initial=0.0)) / beta)
 
 
-def _choose(priced: Priced, active: Atoms, beta: float, excess: float) -> Array:
+def _choose(priced: Priced, active: Atoms, beta: float, excess: float) -> NDArray[np.intp]:
     """Indices of the violators to add: clearly above beta, highest first, no two of them close."""
     schedule = _schedule(excess)
     cosine = schedule.cosine if schedule is WEAK else max(0.999, schedule.cosine)

@@ -54,7 +54,7 @@ class Priced:
 
 
 class Bound(NamedTuple):
-    """D(c v), c <= beta / price, the best lower bound that a residual v gives, and the largest price relative to beta."""
+    """D(c v), c <= beta / price, the best lower bound that a residual v gives; price: the largest, relative to beta."""
 
     value: float
     price: float
@@ -66,7 +66,7 @@ def dual_bound(y: Array, v: Array, price: float, beta: float) -> Bound:
     if vv == 0.0:
         return Bound(0.0, 0.0)
     c = min(max(vy / vv, 0.0), beta / max(price, 1e-300))
-    return Bound(c * vy - c * c * vv / 2, price / beta)
+    return Bound(float(c * vy - c * c * vv / 2), float(price / beta))
 
 
 def price_atoms(family: AtomFamily, v: Array, atoms: Atoms) -> Array:
@@ -77,7 +77,13 @@ def price_atoms(family: AtomFamily, v: Array, atoms: Atoms) -> Array:
 
 
 def search(
-    family: AtomFamily, v: Array, starts: Atoms, active: Atoms, beta: float, schedule: Schedule, pool: Atoms | None = None
+    family: AtomFamily,
+    v: Array,
+    starts: Atoms,
+    active: Atoms,
+    beta: float,
+    schedule: Schedule,
+    pool: Atoms | None = None,
 ) -> Priced:
     """Ascend from the starts, and with them from the pool after the first stage; return the distinct summits.
 

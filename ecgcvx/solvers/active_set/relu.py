@@ -10,6 +10,7 @@ so that the terms z/2, e/4 and 1/2, summed over neurons or rows, cost one vector
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,13 +103,13 @@ class ReluAtoms:
         return v
 
     def prices(self, atoms: Atoms, v: Array, *, exact: bool = False) -> Array:
-        kind = np.float64 if exact else np.float32
+        kind: Any = np.float64 if exact else np.float32
         P, weights = atoms.points.astype(kind), v.astype(kind)
 
         def work(first: int, stop: int) -> Array:
             out = np.zeros(P.shape)
             for a, b in _chunks(first, stop, len(P)):
-                X = np.asarray(self.X[a:b], dtype=np.float64) if exact else self.rows[a:b]
+                X: Any = np.asarray(self.X[a:b], dtype=np.float64) if exact else self.rows[a:b]
                 Z = P @ X.T
                 np.greater(Z, 0, out=Z, casting="unsafe")
                 out += Z @ (X * weights[a:b, None])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -28,7 +29,7 @@ class Workers:
     def over_rows(self, n: int, work: Callable[[int, int], Result]) -> list[Result]:
         """Return work(first, stop) of every group of rows, in order. NumPy leaves Python's lock during its loops."""
         bounds = [n * k // GROUPS for k in range(GROUPS + 1)]
-        groups = [(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+        groups = [(a, b) for a, b in pairwise(bounds) if a < b]
         if self.pool is None:
             return [work(a, b) for a, b in groups]
         return list(self.pool.map(lambda group: work(*group), groups))

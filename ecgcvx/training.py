@@ -1,0 +1,202 @@
+"""Training a convex network on windows: which program, which solver, and what comes out of them alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
+from ecgcvx.arrangements.sampling import sample_patterns
+from ecgcvx.baselines.linear import least_squares
+from ecgcvx.errors import InputError
+from ecgcvx.maps import merge
+from ecgcvx.networks import Network, network_of, network_of_neurons
+from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
+from ecgcvx.solvers.active_set.atoms import Atoms
+from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
+from ecgcvx.solvers.active_set.state import Round
+from ecgcvx.solvers.admm import AdmmSolver
+from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.solvers.fista import FistaSolver
+from ecgcvx.solvers.osqp_solver import OsqpSolver
+from ecgcvx.solvers.solution import Progress, Solution, Solver
+from ecgcvx.windows import Windows
+
+Array = NDArray[np.float64]
+Step = Callable[[str, float | None], None]  # what is being done, and the share of it that is done (None: unknown)
+NETWORKS = {"gated": gated_relu_program, "relu": relu_program}
+SOLVERS: dict[str, Callable[[], Solver]] = {
+    "fista": FistaSolver,
+    "admm": AdmmSolver,
+    "cvxpy": CvxpySolver,
+    "osqp": OsqpSolver,
+}
+ALL_PATTERNS = "active-set"
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What `ecgcvx fit` can be told; window and horizon in samples.
+
+    beta : None to choose it on a validation part. patterns : number of sampled D_i, None for all of them. gap :
+    relative duality gap to stop at. rounds, time_limit (seconds), confirm_starts : limits of the solver over all
+    patterns, and the fresh starts that its gap rests on.
+    """
+
+    window: int = 15
+    horizon: int = 1
+    beta: float | None = None
+    patterns: int | None = None
+    network: Literal["gated", "relu"] = "relu"
+    solver: Literal["active-set", "fista", "admm", "cvxpy", "osqp"] = "active-set"
+    train_fraction: float = 0.8
+    seed: int = 0
+    gap: float = 1e-2
+    rounds: int = 5
+    time_limit: float = float("inf")
+    confirm_starts: int = 3000
+
+    def __post_init__(self) -> None:
+        known = {"network": NETWORKS, "solver": (ALL_PATTERNS, *SOLVERS)}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise InputError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(values)}")
+        if self.beta is not None and not (np.isfinite(self.beta) and self.beta > 0):
+            raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-5")
+        if self.patterns is not None and self.patterns < 3:
+            raise InputError(f"patterns = {self.patterns}: ask for at least 3")
+        if (self.patterns is None) != (self.solver == ALL_PATTERNS):
+            raise InputError(
+                f"solver = {self.solver!r}: {ALL_PATTERNS} works on all patterns, the other solvers on a sample; "
+                + ("give the number of patterns" if self.patterns is None else "leave the number of patterns out")
+            )
+        if self.patterns is None and self.network != "relu":
+            raise InputError(f"network = {self.network!r}: its gates are a sample; give the number of patterns")
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: it must not be negative")
+        if not self.time_limit > 0:
+            raise InputError(f"time_limit = {self.time_limit}: give a positive number of seconds")
+
+    def active_set(self) -> ActiveSetSolver:
+        """The solver over all patterns, as it was asked for."""
+        return ActiveSetSolver(gap=self.gap, rounds=self.rounds, confirm_starts=self.confirm_starts, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A convex network as its solver left it.
+
+    primal : P. dual : its lower bound, over what gap_kind says. status, detail : why and how the solver ended. warm :
+    where the solver of a neighbouring beta may start.
+    """
+
+    network: Network
+    primal: float
+    dual: float
+    gap_kind: str
+    status: str
+    detail: str
+    violation: float
+    iterations: int
+    seconds: float
+    history: tuple[Round, ...] | tuple[Progress, ...]
+    warm: Atoms | Array
+
+    @property
+    def gap(self) -> float:
+        """Relative duality gap."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+
+def train_all_patterns(
+    windows: Windows,
+    beta: float,
+    solver: ActiveSetSolver,
+    step: Step,
+    *,
+    warm: Atoms | None = None,
+    time_limit: float = float("inf"),
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Trained:
+    """Train the ReLU network over all patterns of the windows; see `ActiveSetSolver`."""
+
+    def tell(line: Round) -> None:
+        share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == len(windows) else 0.0
+        step(
+            f"all patterns of {line.rows:,} windows: {line.neurons} neurons, P = {line.primal:.6e}, gap {line.gap:.1e}",
+            max(0.0, share),
+        )
+
+    solution = solver.solve(
+        windows.X, windows.y, beta, warm_start=warm, callback=tell, time_limit=time_limit, checkpoint=checkpoint,
+        resume=resume,
+    )  # fmt: skip
+    network = network_of_neurons(solution.atoms.points, solution.atoms.tags[:, 0])
+    return Trained(
+        network, solution.primal, solution.dual, "all patterns, searched", solution.status, _detail(solution), 0.0,
+        len(solution.history), solution.seconds, solution.history, solution.atoms,
+    )  # fmt: skip
+
+
+def _detail(solution: ActiveSetSolution) -> str:
+    rounds = f"active set over all patterns, {len(solution.history)} rounds"
+    found = solution.confirmation
+    if found is None:
+        return f"{rounds}, bound not confirmed"
+    return (
+        f"{rounds}; {found.starts:,} fresh starts found {found.violators:,} violators, "
+        f"largest price {found.price:.4f} beta"
+    )
+
+
+def sampled_program(windows: Windows, options: FitOptions, beta: float, step: Step) -> ConvexProgram:
+    """The program over sampled patterns, with its Gram matrix."""
+    assert options.patterns is not None
+    step(f"{options.patterns} patterns of {len(windows):,} windows", None)
+    patterns = fit_patterns(windows, options.patterns, options.network, options.seed)
+    program = NETWORKS[options.network](PatternFeatures(windows.X, patterns), windows.y, beta)
+    step(f"Gram matrix of {len(patterns)} blocks", None)
+    _ = program.quadratic  # computed here once, so that every beta shares it
+    return program
+
+
+def train_sampled(program: ConvexProgram, options: FitOptions, step: Step, *, warm: Array | None = None) -> Trained:
+    """Train over the given patterns of a program with the solver that the options name."""
+    name = f"{options.network} network, {options.solver}"
+    step(f"{name}: solving", None)
+    solution: Solution = SOLVERS[options.solver]().solve(
+        program, warm_start=warm, time_limit=options.time_limit,
+        callback=lambda line: step(f"{name}: round {line.iteration + 1}, P = {line.primal:.6e}", None),
+    )  # fmt: skip
+    network = merge(network_of(program, solution.u), program.features.X)
+    return Trained(
+        network, solution.primal, solution.dual, "given patterns", solution.status, solution.detail,
+        solution.violation, solution.iterations, solution.seconds, solution.history, solution.u,
+    )  # fmt: skip
+
+
+def fit_patterns(windows: Windows, count: int, network: str, seed: int) -> Patterns:
+    """Return `count` patterns of the windows: those of the linear predictor first, then those of Gaussian gates.
+
+    With them the network is never worse than the penalised linear predictor: a gated network holds it in the pattern
+    of all samples (the gate of the bias), a ReLU network as (Xw)_+ - (-Xw)_+ in the patterns of w and -w.
+    """
+    d = windows.X.shape[1]
+    if network == "relu":
+        w = least_squares(windows.X, windows.y)
+        linear = np.stack([w, -w])
+    else:
+        linear = np.eye(d)[-1:]
+    sampled = sample_patterns(windows.X, count, seed)
+    patterns = patterns_of_gates(windows.X, np.concatenate([linear, sampled.gates]))
+    return patterns.subset(np.arange(count))
+
+
+def root_mean_square(r: Array) -> float:
+    """Return sqrt(mean(r^2))."""
+    return float(np.sqrt(np.mean(r * r)))
