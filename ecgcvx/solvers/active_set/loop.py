@@ -28,6 +28,7 @@ from ecgcvx.solvers.active_set.pricing import (
     Priced,
     Schedule,
     dual_bound,
+    first_of_close,
     price_atoms,
     search,
 )
@@ -369,17 +370,7 @@ def _choose(priced: Priced, active: Atoms, beta: float, excess: float) -> NDArra
     cosine = schedule.cosine if schedule is WEAK else max(0.999, schedule.cosine)
     most = max(MOST_ADDED, len(active) // 4)
     good = np.flatnonzero(priced.prices > beta * (1.0 + 0.05 * max(excess, 0.0)))
-    candidates = priced.atoms.subset(good)
-    close = candidates.cosines(candidates) >= cosine
-    chosen: list[int] = []
-    gone = np.zeros(len(good), dtype=bool)
-    for k in range(len(good)):
-        if len(chosen) == most:
-            break
-        if not gone[k]:
-            chosen.append(k)
-            gone |= close[k]
-    return good[np.array(chosen, dtype=np.intp)]
+    return good[first_of_close(priced.atoms.subset(good), cosine, most)]
 
 
 def _merge(family: AtomFamily, atoms: Atoms) -> Atoms:

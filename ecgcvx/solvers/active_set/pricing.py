@@ -20,6 +20,7 @@ SHRINK = 0.25
 FAILURES = 4  # rejected steps in a row before the inverse Hessian is forgotten
 WAVE_ELEMENTS = 1 << 25  # of all inverse Hessians at once: 256 MB
 EXACT = 200  # atoms of largest price that are priced again in float64
+BLOCK = 256  # atoms compared with each other at once
 CLEARLY_ABOVE = 1.002  # of beta: a start this good stays though it is near an active atom
 
 
@@ -115,15 +116,25 @@ def _distinct(atoms: Atoms, prices: Array, own: Atoms, beta: float, cosine: floa
     if len(own):
         near = atoms.cosines(own).max(axis=1)
         order = order[(near[order] < cosine) | (prices[order] > CLEARLY_ABOVE * beta)]
-    chosen = atoms.subset(order)
-    close = chosen.cosines(chosen) > cosine
-    gone = np.zeros(len(order), dtype=bool)
-    kept = []
-    for k in range(len(order)):
-        if not gone[k]:
-            kept.append(order[k])
-            gone |= close[k]
-    return np.array(kept, dtype=np.intp)
+    return order[first_of_close(atoms.subset(order), cosine)]
+
+
+def first_of_close(atoms: Atoms, cosine: float, most: int | None = None) -> NDArray[np.intp]:
+    """Indices of unit atoms, in their order, without those closer than `cosine` to one kept before; at most `most`."""
+    kept = np.empty(0, dtype=np.intp)
+    for first in range(0, len(atoms), BLOCK):
+        if most is not None and len(kept) >= most:
+            break
+        block = np.arange(first, min(first + BLOCK, len(atoms)))
+        if len(kept):
+            block = block[atoms.subset(block).cosines(atoms.subset(kept)).max(axis=1) <= cosine]
+        close = atoms.subset(block).cosines(atoms.subset(block)) > cosine
+        alone = np.ones(len(block), dtype=bool)
+        for k in range(len(block)):
+            if alone[k]:
+                alone[k + 1 :] &= ~close[k, k + 1 :]
+        kept = np.concatenate([kept, block[alone]])
+    return kept[:most]
 
 
 class _Ascent:

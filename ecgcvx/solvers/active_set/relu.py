@@ -1,12 +1,6 @@
-"""ReLU neurons f(X; p) = s (Xp)_+ as atoms: passes over the rows in float32, in chunks that stay in cache.
+"""ReLU neurons f(X; p) = s (Xp)_+ as atoms: compiled passes in float32, NumPy in float64 for all that is reported.
 
-A pass is a product Z = P X' of a chunk, one or a few element-wise steps on Z, and a product of Z with the chunk. Two
-identities keep the steps few. The gradient of a price needs only the mask of Z, as the weights can multiply the rows
-of X instead. And the ReLU rounded over |z| < e, (z + e)^2 / (4 e) there, is with c = clip(z/e, -1, 1)
-
-    e/4 c (2z/e - c) + z/2 + e/4,   its derivative (1 + c)/2,
-
-so that the terms z/2, e/4 and 1/2, summed over neurons or rows, cost one vector each.
+The gradient of a price needs only the mask of the heights Z = P X', the descent a ReLU that is rounded around its kink.
 """
 
 from dataclasses import dataclass, field
@@ -17,14 +11,14 @@ from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
 from ecgcvx.errors import InputError
+from ecgcvx.solvers.active_set import kernels
 from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, Atoms
-from ecgcvx.solvers.active_set.workers import Workers
+from ecgcvx.solvers.active_set.workers import Workers, group_bounds
 
-Single = NDArray[np.float32]
-CHUNK_ELEMENTS = 100_000  # of Z: 400 kB, so that it is read back from the second cache
-CURVATURE_ROWS = 1 << 15  # rows that the preconditioner looks at; a sample of them is enough for it
+CHUNK_ELEMENTS = 100_000  # of Z in float64: 800 kB, so that it is read back from the second cache
+GRAM_GROUPS = 8  # of chunks with a Gram matrix of all atoms each
+CURVATURE_CHUNKS = 64  # that the preconditioner looks at; a sample of the rows is enough for it
 NEAR = (0.05, 0.15, 0.4, 1.0)  # lengths of the perturbations of active neurons
-HALF, ONE = np.float32(0.5), np.float32(1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +33,8 @@ class ReluAtoms:
     workers: Workers
     n: int = field(init=False)
     p: int = field(init=False)
-    rows: Single = field(init=False, repr=False)
+    chunks: kernels.Chunks = field(init=False, repr=False)
+    targets: kernels.Single = field(init=False, repr=False)
     bias: bool = field(init=False)
     half_whitening: Array = field(init=False, repr=False)
 
@@ -47,14 +42,19 @@ class ReluAtoms:
         n, d = check_matrix(self.X)
         if self.y.shape != (n,) or not np.isfinite(self.y).all():
             raise InputError(f"y has shape {self.y.shape}; give {n} finite numbers, one for each row of X")
-        rows = np.empty((n, d), dtype=np.float32)
+        chunks = kernels.empty_chunks(n, d)
         gram = np.zeros((d, d))
-        for start, chunk in row_chunks(self.X, 1 << 14):
-            rows[start : start + len(chunk)] = chunk
-            gram += chunk.T @ chunk
+        bias = True
+        for start, rows in row_chunks(self.X, kernels.CHUNK):
+            chunks.X[start // kernels.CHUNK, :d, : len(rows)] = rows.T
+            gram += rows.T @ rows
+            bias = bias and bool((rows[:, -1] == 1).all())
         values, Q = np.linalg.eigh(gram / n)
         whitening = (Q * np.maximum(values, 1e-10 * values[-1] + 1e-300) ** -0.25) @ Q.T
-        made = {"n": n, "p": d, "rows": rows, "bias": bool((rows[:, -1] == 1).all()), "half_whitening": whitening}
+        made = {
+            "n": n, "p": d, "chunks": chunks, "targets": chunks.column(self.y), "bias": bias,
+            "half_whitening": whitening,
+        }  # fmt: skip
         for name, value in made.items():
             object.__setattr__(self, name, value)
 
@@ -62,8 +62,12 @@ class ReluAtoms:
         return Atoms(np.zeros((0, self.p)), np.zeros((0, 1)))
 
     def on_rows(self, rows: NDArray[np.intp]) -> "ReluAtoms":
-        X = np.concatenate([self.X[k : k + 1] for k in rows]) if not isinstance(self.X, np.ndarray) else self.X[rows]
-        return ReluAtoms(X, self.y[rows], self.workers)
+        return ReluAtoms(self._rows(rows), self.y[rows], self.workers)
+
+    def _rows(self, rows: NDArray[np.intp]) -> Array:
+        """Rows (k, d) of X, of ascending indices."""
+        parts = [part[rows[(rows >= a) & (rows < a + len(part))] - a] for a, part in row_chunks(self.X, 1 << 14)]
+        return np.concatenate(parts)
 
     def starts(self, count: int, active: Atoms, random: np.random.Generator) -> Atoms:
         """A third isotropic, a third in the metric (X'X)^(-1/4), half of these with a kink through a row, the rest near
@@ -73,7 +77,8 @@ class ReluAtoms:
         signs = np.where(random.random(count) < 0.5, 1.0, -1.0)
         points[:third] @= self.half_whitening
         through = slice(0, third // 2)
-        rows = self.rows[random.integers(0, self.n, third // 2)].astype(np.float64)
+        drawn = random.integers(0, self.n, third // 2)
+        rows = self.chunks.X[drawn // kernels.CHUNK, : self.p, drawn % kernels.CHUNK].astype(np.float64)
         along = np.eye(self.p)[-1] if self.bias else rows
         heights = np.einsum("ij,ij->i", points[through], rows) / np.maximum((along * rows).sum(axis=1), 1e-300)
         points[through] -= heights[:, None] * along
@@ -103,82 +108,74 @@ class ReluAtoms:
         return v
 
     def prices(self, atoms: Atoms, v: Array, *, exact: bool = False) -> Array:
-        kind: Any = np.float64 if exact else np.float32
-        P, weights = atoms.points.astype(kind), v.astype(kind)
+        sums = self._exact_prices(atoms.points, v) if exact else self._prices(atoms.points, v)
+        return atoms.tags[:, :1] / self.n * sums
 
+    def _prices(self, points: Array, v: Array) -> Array:
+        X, P, weights = self.chunks.X, self.chunks.padded(points), self.chunks.column(v)
+        bounds = group_bounds(len(X))
+        G = np.zeros((len(bounds) - 1, *P.shape))
+        self.workers.over_groups(
+            len(G), 4.0 * P.size * self.n, lambda a, b: kernels.add_prices(X, weights, P, bounds, a, b, G)
+        )
+        return G.sum(axis=0)[:, : self.p]
+
+    def _exact_prices(self, P: Array, v: Array) -> Array:
         def work(first: int, stop: int) -> Array:
             out = np.zeros(P.shape)
             for a, b in _chunks(first, stop, len(P)):
-                X: Any = np.asarray(self.X[a:b], dtype=np.float64) if exact else self.rows[a:b]
+                X: Any = np.asarray(self.X[a:b], dtype=np.float64)
                 Z = P @ X.T
                 np.greater(Z, 0, out=Z, casting="unsafe")
-                out += Z @ (X * weights[a:b, None])
+                out += Z @ (X * v[a:b, None])
             return out
 
-        return atoms.tags[:, :1] / self.n * np.sum(self.workers.over_rows(self.n, work), axis=0)
+        return np.sum(self.workers.over_rows(self.n, work), axis=0)
 
     def amplitude_system(self, atoms: Atoms) -> AmplitudeSystem:
-        P, y = atoms.points.astype(np.float32), self.y.astype(np.float32)
-
-        def work(first: int, stop: int) -> tuple[Array, Array]:
-            Q, b_ = np.zeros((len(P), len(P))), np.zeros(len(P))
-            for a, b in _chunks(first, stop, len(P)):
-                Z = P @ self.rows[a:b].T
-                np.maximum(Z, 0, out=Z)
-                Q += Z @ Z.T
-                b_ += Z @ y[a:b]
-            return Q, b_
-
-        sums = self.workers.over_rows(self.n, work)
+        X, m = self.chunks.X, len(atoms)
+        filled = np.zeros((m + -m % kernels.TILE, self.p))
+        filled[:m] = atoms.points
+        P = self.chunks.padded(filled)
+        bounds = group_bounds(len(X), GRAM_GROUPS)
+        Q = np.zeros((len(bounds) - 1, len(P), len(P)))
+        c = np.zeros((len(bounds) - 1, len(P)))
+        self.workers.over_groups(
+            len(Q), float(len(P)) * len(P) * self.n,
+            lambda a, b: kernels.add_gram(X, self.targets, P, bounds, a, b, Q, c),
+        )  # fmt: skip
         s = atoms.tags[:, 0]
-        Q = sum((part[0] for part in sums), np.zeros((len(P), len(P))))
-        c = sum((part[1] for part in sums), np.zeros(len(P)))
-        return AmplitudeSystem(Q * np.outer(s, s) / self.n, s * c / self.n)
+        lower = np.tril(Q.sum(axis=0)[:m, :m])
+        gram = lower + np.tril(lower, -1).T
+        return AmplitudeSystem(gram * np.outer(s, s) / self.n, s * c.sum(axis=0)[:m] / self.n)
 
     def loss_and_gradient(self, atoms: Atoms, widths: Array) -> tuple[float, Array]:
-        s = atoms.tags[:, 0]
-        P = (atoms.points / widths[:, None]).astype(np.float32)
-        heights = (s * widths / 4).astype(np.float32)
-        slope = (s @ atoms.points / 2).astype(np.float32)
-        offset = self.y - float(s @ widths) / 4
-
-        def work(first: int, stop: int) -> tuple[float, Array, Array]:
-            loss, bent, straight = 0.0, np.zeros(P.shape), np.zeros(self.p)
-            for a, b in _chunks(first, stop, len(P)):
-                X = self.rows[a:b]
-                Z = P @ X.T
-                C = np.clip(Z, -ONE, ONE)
-                Z += Z
-                Z -= C
-                Z *= C
-                error = heights @ Z
-                error += X @ slope
-                error -= offset[a:b]
-                loss += float(error @ error)
-                weighted = X * error[:, None]
-                bent += C @ weighted
-                straight += weighted.sum(axis=0)
-            return loss, bent, straight
-
-        sums = self.workers.over_rows(self.n, work)
-        gradient = sum((part[1] + part[2] for part in sums), np.zeros(P.shape))
-        return sum(part[0] for part in sums) / (2 * self.n), gradient * (s / (2 * self.n))[:, None]
+        X, P = self.chunks.X, self.chunks.padded(atoms.points)
+        signs, e = atoms.tags[:, 0].astype(np.float32), widths.astype(np.float32)
+        bounds = group_bounds(len(X))
+        losses = np.zeros(len(bounds) - 1)
+        G = np.zeros((len(losses), *P.shape))
+        self.workers.over_groups(
+            len(G), 4.0 * P.size * self.n,
+            lambda a, b: kernels.add_loss_and_gradient(X, self.targets, self.n, P, signs, e, bounds, a, b, losses, G),
+        )  # fmt: skip
+        gradient = G.sum(axis=0)[:, : self.p] * (atoms.tags[:, :1] / self.n)
+        return float(losses.sum()) / (2 * self.n), gradient
 
     def curvature(self, atoms: Atoms) -> Array:
-        P, d = atoms.points.astype(np.float32), self.p
+        X, P, d = self.chunks.X, self.chunks.padded(atoms.points), self.p
         i, j = np.tril_indices(d)
-        sample = np.ascontiguousarray(self.rows[:: max(1, self.n // CURVATURE_ROWS)])
-
-        def work(first: int, stop: int) -> Array:
-            out = np.zeros((len(P), len(i)))
-            for a, b in _chunks(first, stop, max(len(P), len(i))):
-                X = sample[a:b]
-                Z = P @ X.T
-                np.greater(Z, 0, out=Z, casting="unsafe")
-                out += Z @ (X[:, i] * X[:, j])
-            return out
-
-        packed = np.sum(self.workers.over_rows(len(sample), work), axis=0) / len(sample)
+        extra = -len(i) % kernels.TILE
+        left, right = np.append(i, np.zeros(extra, np.intp)), np.append(j, np.zeros(extra, np.intp))
+        chosen = np.unique(np.linspace(0, len(X) - 1, min(CURVATURE_CHUNKS, len(X))).astype(np.intp))
+        rows = int(np.minimum(self.n - chosen * kernels.CHUNK, kernels.CHUNK).sum())
+        bounds = group_bounds(len(chosen))
+        G = np.zeros((len(bounds) - 1, len(P), len(left)))
+        self.workers.over_groups(
+            len(G), 2.0 * len(P) * len(left) * rows,
+            lambda a, b: kernels.add_moments(X, chosen, P, left, right, bounds, a, b, G),
+        )  # fmt: skip
+        packed = G.sum(axis=0)[:, : len(i)] / rows
         blocks = np.empty((len(P), 1, d, d))
         blocks[:, 0, i, j] = packed
         blocks[:, 0, j, i] = packed

@@ -12,27 +12,48 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ecgcvx.errors import InputError
 
 GROUPS = 16
+SMALL = 1e7  # operations below which handing over to a thread costs more than it saves
 Result = TypeVar("Result")
+
+
+def group_bounds(count: int, groups: int = GROUPS) -> NDArray[np.intp]:
+    """Bounds (groups + 1,) of the groups of `count` rows or chunks; the same for every number of threads."""
+    groups = min(groups, max(count, 1))
+    return count * np.arange(groups + 1) // groups
 
 
 @dataclass(frozen=True, eq=False)
 class Workers:
     """A pool of threads; without one, work is done by the caller."""
 
+    count: int = 1
     pool: ThreadPoolExecutor | None = None
 
     def over_rows(self, n: int, work: Callable[[int, int], Result]) -> list[Result]:
         """Return work(first, stop) of every group of rows, in order. NumPy leaves Python's lock during its loops."""
-        bounds = [n * k // GROUPS for k in range(GROUPS + 1)]
-        groups = [(a, b) for a, b in pairwise(bounds) if a < b]
+        groups = [(int(a), int(b)) for a, b in pairwise(group_bounds(n))]
         if self.pool is None:
             return [work(a, b) for a, b in groups]
         return list(self.pool.map(lambda group: work(*group), groups))
+
+    def over_groups(self, groups: int, operations: float, work: Callable[[int, int], None]) -> None:
+        """Call work(first, stop) for ranges of groups that cover them all; work must be a kernel without Python's lock.
+
+        operations : about how many the whole is, as small work stays with the caller.
+        """
+        if self.pool is None or operations < SMALL:
+            work(0, groups)
+            return
+        parts = min(groups, self.count if operations < 10 * SMALL else 4 * self.count)
+        cuts = groups * np.arange(parts + 1) // parts
+        list(self.pool.map(lambda cut: work(*cut), [(int(a), int(b)) for a, b in pairwise(cuts)]))
 
 
 @contextmanager
@@ -50,4 +71,4 @@ def workers(threads: int | None) -> Iterator[Workers]:
             yield Workers()
             return
         with ThreadPoolExecutor(count, thread_name_prefix="ecgcvx") as pool:
-            yield Workers(pool)
+            yield Workers(count, pool)
