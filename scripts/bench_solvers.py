@@ -14,21 +14,18 @@ computed in float64 from the data by ecgcvx.
 """
 
 import argparse
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import platformdirs
+from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -46,7 +43,6 @@ from ecgcvx.windows import Windows, split_windows
 Array = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"adelie": 1e-9, "scnn": 1e-6}  # scripts/peers/gated_NAME.py, requirements gated_NAME.txt, own tolerance
-PEER_FOLDER = platformdirs.user_cache_path("ecgcvx", appauthor=False) / "peers"
 SOLVERS = {"CVXPY": CvxpySolver, "OSQP": OsqpSolver, "FISTA": FistaSolver, "ADMM": AdmmSolver}
 PROGRAMS = {"gated": gated_relu_program, "ReLU": relu_program}
 
@@ -63,7 +59,7 @@ class Run:
 def main() -> None:
     """Parse the command line and measure one claim."""
     arguments = _parser().parse_args()
-    print(f"{_machine()}; {arguments.threads} threads; record {arguments.record.name}, beta = {arguments.beta:g}\n")
+    print(f"{machine()}; {arguments.threads} threads; record {arguments.record.name}, beta = {arguments.beta:g}\n")
     windows = split_windows(read_recording(arguments.record).signal).train
     with threadpool_limits(arguments.threads):
         arguments.measure(windows, arguments)
@@ -85,7 +81,7 @@ def measure_agreement(windows: Windows, arguments: argparse.Namespace) -> None:
         for name, s in solutions.items():
             numbers = f"{s.primal:.9e} {s.primal / best - 1:.1e} {s.gap:.1e} {s.violation:.1e} {s.seconds:.2f}"
             rows.append([kind, name, *numbers.split(), s.status])
-    _print_table(["program", "solver", "objective", "above the best", "gap", "violation", "seconds", "status"], rows)
+    print(table(["program", "solver", "objective", "above the best", "gap", "violation", "seconds", "status"], rows))
 
 
 def measure_gram(windows: Windows, arguments: argparse.Namespace) -> None:
@@ -106,9 +102,8 @@ def measure_gram(windows: Windows, arguments: argparse.Namespace) -> None:
     medians = {name: statistics.median(run.seconds for run in done) for name, done in runs.items()}
     judge = gated_relu_program(PatternFeatures(X, patterns_of_gates(X, gates)), y, arguments.beta)
     rows = [_gram_row(name, done, medians[name] / medians[ours], judge) for name, done in runs.items()]
-    _print_table(
-        ["contender", "seconds (median)", "of all runs", "ratio", "objective", "gap", "neurons", "stages"], rows
-    )
+    header = ["contender", "seconds (median)", "of all runs", "ratio", "objective", "gap", "neurons", "stages"]
+    print(table(header, rows))
     others = [seconds for name, seconds in medians.items() if name != ours]
     if others:
         print(f"\nThe faster peer takes {min(others) / medians[ours]:.1f} times as long as {ours}.")
@@ -132,8 +127,8 @@ def _peers(program: Path, arguments: argparse.Namespace) -> dict[str, Callable[[
     for name in PEERS:
         folder = arguments.peers / name
         if arguments.make_peers:
-            _make_environment(folder, ROOT / "scripts" / "peers" / f"gated_{name}.txt")
-        if (python := _python_of(folder)).exists():
+            make_environment(folder, PEER_FILES / f"gated_{name}.txt")
+        if (python := python_of(folder)).exists():
             tolerance = getattr(arguments, f"{name}_tolerance")
             peers[name] = partial(_run_peer, name, python, program, arguments.threads, tolerance)
         else:
@@ -141,40 +136,10 @@ def _peers(program: Path, arguments: argparse.Namespace) -> dict[str, Callable[[
     return peers
 
 
-def _make_environment(folder: Path, requirements: Path) -> None:
-    python = _python_of(folder)
-    commands: list[list[str | Path]] = [
-        [sys.executable, "-m", "venv", folder],
-        [python, "-m", "pip", "install", "--quiet", "--requirement", requirements],
-    ]
-    for command in commands:
-        if subprocess.run(command).returncode:
-            print(f"{requirements.name}: could not be installed in {folder}", file=sys.stderr)
-            return
-
-
-def _python_of(folder: Path) -> Path:
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
 def _run_peer(name: str, python: Path, program: Path, threads: int, tolerance: float) -> Run:
     """Solve in the peer's environment; RuntimeError with its last words if it fails."""
     result = program.with_name(f"{name}.npz")
-    script = ROOT / "scripts" / "peers" / f"gated_{name}.py"
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    command: list[str | Path] = [
-        python,
-        script,
-        program,
-        result,
-        "--threads",
-        str(threads),
-        "--tolerance",
-        str(tolerance),
-    ]
-    child = subprocess.run(command, env=os.environ | limits, capture_output=True, text=True)
-    if child.returncode:
-        raise RuntimeError((child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1])
+    run_peer(f"gated_{name}.py", [program, result, "--tolerance", str(tolerance)], threads, python)
     with np.load(result) as data:
         return Run(data["u"], float(data["seconds"]), f"version {data['version']}")
 
@@ -207,18 +172,6 @@ def _gram_row(name: str, runs: list[Run], ratio: float, judge: ConvexProgram) ->
     ]  # fmt: skip
 
 
-def _print_table(header: list[str], rows: Iterable[list[str]]) -> None:
-    for row in (header, ["---"] * len(header), *rows):
-        print("|", " | ".join(row), "|")
-
-
-def _machine() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
-    return f"{time.strftime('%d %B %Y')}; {model}, {os.cpu_count()} cores; Python {platform.python_version()}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -243,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     gram = claim("gram", "the Gram route against adelie and pyscnn", measure_gram, 100, 1e-6)
     gram.add_argument("--solver", choices=SOLVERS, default="FISTA", help="which of our solvers")
     gram.add_argument("--runs", type=int, default=3, help="runs of every contender; the median counts")
-    gram.add_argument("--peers", type=Path, default=PEER_FOLDER, help="folder of the peers' environments")
+    gram.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="folder of the peers' environments")
     for name, tolerance in PEERS.items():
         gram.add_argument(f"--{name}-tolerance", type=float, default=tolerance, help=f"{name}'s own stopping rule")
     gram.add_argument("--make-peers", action="store_true", help="make the peers' environments first")
