@@ -1,7 +1,7 @@
 """Time to train: our solver over all patterns against backpropagation and other peers; docs/benchmarks.md has results.
 
 ours         The solver's objective and test error against time.
-tune         Step sizes of Adam for `torch`: the best of a grid by the objective after 100 epochs, without a clock.
+tune         Step sizes of Adam for `torch`: the best of a grid by the objective after 40 epochs, without a clock.
 torch        The same objective by PyTorch: full-batch L-BFGS and minibatch Adam, constant step and cosine schedule.
 forecasters  Peers for accuracy alone: perceptrons by Adam with cosine schedule, scikit-learn.
 gated        adelie and pyscnn on 100 sampled gates, the program they can express; theirs is another objective.
@@ -32,16 +32,16 @@ from pathlib import Path
 import numpy as np
 from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from training_bars import BARS, PATIENCE, bar_rows
-from training_curves import OURS, Curve, Point, Problem, curves, curves_figure, forecaster_rows, objective_rows
+from training_curves import OURS, Array, Curve, Point, Problem, curves, curves_figure, forecaster_rows, objective_rows
 
 from ecgcvx.arrangements import sample_patterns
 from ecgcvx.figures import save_figure
 from ecgcvx.networks import network_of_neurons
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = (1e-3, 3e-3, 1e-2, 3e-2)
+STEPS = (1e-3, 3e-3, 1e-2)
 WIDTHS = (64, 256)
-TUNING_EPOCHS = 100
+TUNING_EPOCHS = 40
 CHUNK = 4096  # rows; faster by several times than all rows at once
 LBFGS = ((64, CHUNK), (256, CHUNK), (64, 0))  # neurons, rows at once (0: all)
 ADAM = (  # schedule, neurons, epochs
@@ -100,11 +100,12 @@ def run_tuning(arguments: argparse.Namespace) -> None:
 def run_torch(arguments: argparse.Namespace) -> None:
     """PyTorch on every problem, Adam with its tuned step sizes."""
     for problem in _problems(arguments):
-        steps = _tuned(problem, arguments)
-        contenders = [
-            *(_lbfgs(neurons, chunk, arguments) for neurons, chunk in LBFGS),
-            *(_adam(schedule, m, epochs, steps[f"{schedule} {m}"]) for schedule, m, epochs in ADAM),
-        ]
+        contenders = []
+        if arguments.method in ("lbfgs", "both"):
+            contenders += [_lbfgs(neurons, chunk, arguments) for neurons, chunk in LBFGS]
+        if arguments.method in ("adam", "both"):
+            steps = _tuned(problem, arguments)
+            contenders += [_adam(schedule, m, epochs, steps[f"{schedule} {m}"]) for schedule, m, epochs in ADAM]
         with _program(problem) as program:
             for contender, seed in product(contenders, range(arguments.repeat)):
                 _run(contender, problem, program, seed, arguments)
@@ -151,7 +152,8 @@ def run_forecasters(arguments: argparse.Namespace) -> None:
         problem = Problem(arguments.record, horizon)
         with _program(problem) as program:
             for contender, seed in product([*perceptrons, *others], range(arguments.repeat)):
-                _run(contender, problem, program, seed, arguments)
+                if contender.name.startswith(tuple(arguments.only)):
+                    _run(contender, problem, program, seed, arguments)
 
 
 def run_gated(arguments: argparse.Namespace) -> None:
@@ -167,7 +169,7 @@ def run_gated(arguments: argparse.Namespace) -> None:
         if not Path(contender.python).exists():
             print(f"{name}: no environment in {folder}, left out; --make-peers makes it", file=sys.stderr)
             continue
-        with _program(problem) as program:
+        with _program(problem, gates=sample_patterns(problem.split.train.X, GATES, 0).gates) as program:
             _run(contender, problem, program, 0, arguments)
 
 
@@ -176,14 +178,13 @@ def _problems(arguments: argparse.Namespace) -> list[Problem]:
 
 
 @contextmanager
-def _program(problem: Problem) -> Iterator[Path]:
+def _program(problem: Problem, **more: Array) -> Iterator[Path]:
     """A file with the problem's windows, as the peers read it."""
     split, beta = problem.split, {} if problem.beta is None else {"beta": problem.beta}
-    gates = sample_patterns(split.train.X, GATES, 0).gates
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.npz"
         rows = {"X": split.train.X[: len(split.train)], "X_test": split.test.X[: len(split.test)]}
-        np.savez(path, **rows, y=split.train.y, gates=gates, **beta)
+        np.savez(path, **rows, y=split.train.y, **beta, **more)
         yield path
 
 
@@ -270,7 +271,7 @@ def _as_forecasters(found: list[Curve], beta: float) -> list[Curve]:
     out = [curve for curve in found if curve.best == np.inf]
     for curve, seconds in product((curve for curve in found if curve.name == OURS), STOPS):
         points = tuple(point for point in curve.points if point.seconds <= seconds)
-        if points:
+        if points and (seconds == np.inf or points != curve.points):
             when = "" if seconds == np.inf else f", stopped after {seconds:g} s"
             out.append(replace(curve, name=f"{OURS}, beta = {beta:g}{when}", points=points))
     return out
@@ -300,8 +301,11 @@ def _parser() -> argparse.ArgumentParser:
     ours.add_argument("--gap", type=float, default=1e-5, help="relative searched gap to stop at, not confirmed")
     ours.add_argument("--seconds", type=float, default=60.0, help="time limit of a run")
     part("tune", run_tuning)
-    part("torch", run_torch).add_argument("--seconds", type=float, default=25.0, help="of a run of L-BFGS")
-    part("forecasters", run_forecasters, betas=False)
+    torch = part("torch", run_torch)
+    torch.add_argument("--method", choices=("lbfgs", "adam", "both"), default="both", help="what to run")
+    torch.add_argument("--seconds", type=float, default=20.0, help="of a run of L-BFGS")
+    forecasters = part("forecasters", run_forecasters, betas=False)
+    forecasters.add_argument("--only", nargs="+", default=[""], help="those whose names start so")
     gated = part("gated", run_gated)
     gated.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="folder of the peers' environments")
     gated.add_argument("--make-peers", action="store_true", help="make the peers' environments first")
