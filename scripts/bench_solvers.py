@@ -25,10 +25,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from ecgcvx.arrangements import patterns_of_gates, sample_patterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training_curves import Curve, Problem, best_objective, groups, median, said
+from training_curves import Curve, Problem, best_objective, groups, median, power, said
 
 PATIENCE = 1.5  # a run is stopped after so many times the longest time of its bar
 MEASURED = tuple[str, str, str, str]  # target, median, of all runs, met or missed
@@ -45,18 +45,18 @@ BARS = (
 
 def bar_rows(number: int, bar: Bar, problem: Problem, runs: Sequence[Curve], peers: Sequence[Curve]) -> list[list[str]]:
     """A row for every target of a bar: medians over the runs, and of a ratio over those of the peer."""
-    where = f"{problem.record.name}, horizon {bar.horizon}, beta = {bar.beta:g}"
+    where = f"{problem.record.name}, horizon {bar.horizon}, beta = {power(bar.beta)}"
     where += f", first {bar.windows:,} windows" if bar.windows is not None else ""
     rows: list[MEASURED] = []
     if bar.objective is not None:
         value, limit = bar.objective
-        rows.append(_times(f"P <= {value:.4e} in {limit:g} s", [run.seconds_to(value) for run in runs], limit))
+        rows.append(_times(f"P <= {power(value, 4)} in {limit:g} s", [run.seconds_to(value) for run in runs], limit))
     if bar.gap is not None:
         value, limit = bar.gap
-        target = f"gap <= {value:g} confirmed by {bar.starts:,} fresh starts in {limit:g} s"
+        target = f"gap <= {power(value)} confirmed by {bar.starts:,} fresh starts in {limit:g} s"
         gaps = [float(run.ending["gap"]) for run in runs]
         times = [run.points[-1].seconds if gap <= value else math.inf for run, gap in zip(runs, gaps, strict=True)]
-        rows.append(_times(target, times, limit, f"gap {median(gaps):.1e}"))
+        rows.append(_times(target, times, limit, f"gap {power(median(gaps), 1)}"))
     if bar.rmse is not None:
         value, limit = bar.rmse
         errors = [run.rmse_at(limit) for run in runs]

@@ -167,7 +167,7 @@ def objective_rows(found: Sequence[Curve]) -> tuple[list[str], list[list[str]]]:
         P = median([run.best for run in runs])
         rmse = median([run.points[-1].test_rmse_mv for run in runs])
         rows.append(
-            ((*times, P), [name, str(len(runs)), *map(said, times), said(end), f"{P:.4e}", f"{P / best - 1:.1e}",
+            ((*times, P), [name, str(len(runs)), *map(said, times), said(end), power(P, 4), power(P / best - 1, 1),
                            f"{rmse:.4f}"])
         )  # fmt: skip
     return header, [row for _, row in sorted(rows, key=lambda row: row[0])]
@@ -186,6 +186,12 @@ def forecaster_rows(found: Sequence[Curve]) -> tuple[list[str], list[list[str]]]
 def median(values: Sequence[float]) -> float:
     """The median, where a run that never arrives counts as infinite."""
     return statistics.median_high(values)
+
+
+def power(value: float, digits: int = 0) -> str:
+    """A number as 3.8194e-3."""
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def said(seconds: float) -> str:
@@ -255,7 +261,8 @@ def _draw(axes: "Axes", title: str, found: Sequence[Curve]) -> dict[str, object]
     for level in LEVELS:
         axes.axhline(level, color="#bbbbbb", linewidth=0.7, linestyle=":")
     axes.set(xscale="log", yscale="log", ylim=(FLOOR, 3.0), xlim=(0.2, None), xlabel="seconds")
-    axes.set_title(f"{title}, best P = {best:.4e}", fontsize=9, loc="left")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_title(f"{title}, best P = {power(best, 4)}", fontsize=9, loc="left")
     axes.grid(color="#ececec", linewidth=0.5)
     axes.set_axisbelow(True)
     return drawn
