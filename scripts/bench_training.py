@@ -55,9 +55,7 @@ WIDTHS = (64, 256)
 TUNING_EPOCHS = 40
 CHUNK = 4096  # rows; faster by several times than all rows at once
 LBFGS = ((64, CHUNK), (256, CHUNK), (64, 0))  # neurons, rows at once (0: all)
-ADAM = (  # schedule, neurons, epochs
-    *(("cosine", m, epochs) for m in WIDTHS for epochs in (100, 400)), ("constant", 64, 400), ("constant", 256, 200),
-)  # fmt: skip
+ADAM = tuple(product(("cosine", "constant"), WIDTHS, (100,))) + tuple(product(("cosine",), WIDTHS, (400,)))  # epochs
 PERCEPTRONS = (((64,), 60), ((64,), 400), ((512,), 60), ((512,), 400), ((128, 128), 60), ((128, 128), 160),
                ((128, 128), 400))  # hidden units, epochs  # fmt: skip
 SKLEARN = {
