@@ -62,7 +62,7 @@ SKLEARN = {
     "MLPRegressor, defaults": ("--model", "mlp"),
     "MLPRegressor, tol 1e-6": ("--model", "mlp", "--option", "tol=1e-6"),
     "HistGradientBoosting, defaults": ("--model", "boosting"),
-    "HistGradientBoosting, 1,000 trees": ("--model", "boosting", "--option", "max_iter=1000"),
+    "HistGradientBoosting, up to 1,000 trees": ("--model", "boosting", "--option", "max_iter=1000"),
 }
 GATED = {"adelie": 1e-9, "scnn": 1e-6}  # own tolerance
 GATES = 100

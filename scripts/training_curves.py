@@ -157,7 +157,7 @@ def objective_rows(found: Sequence[Curve]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: medians over the runs of every contender that has an objective, fastest to 1 % first."""
     best = best_objective(found)
     header = [
-        "contender", "runs", "s to 1 %", "s to 0.1 %", "s in all", "P at the end", "above the best",
+        "contender", "runs", "s to 1 %", "s to 0.1 %", "s in all", "lowest P", "above the best",
         "test RMSE at the end, mV",
     ]  # fmt: skip
     rows = []
@@ -260,7 +260,7 @@ def _draw(axes: "Axes", title: str, found: Sequence[Curve]) -> dict[str, object]
             )
     for level in LEVELS:
         axes.axhline(level, color="#bbbbbb", linewidth=0.7, linestyle=":")
-    axes.set(xscale="log", yscale="log", ylim=(FLOOR, 3.0), xlim=(0.2, None), xlabel="seconds")
+    axes.set(xscale="log", yscale="log", ylim=(FLOOR, 3.0), xlim=(0.1, None), xlabel="seconds")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_title(f"{title}, best P = {power(best, 4)}", fontsize=9, loc="left")
     axes.grid(color="#ececec", linewidth=0.5)
