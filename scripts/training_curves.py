@@ -240,7 +240,7 @@ STYLES = (
     Style("L-BFGS 64 in chunks", "L-BFGS in chunks, 64 neurons", "#c2571a", "-", 1.2, False),
     Style("L-BFGS 256 in chunks", "L-BFGS in chunks, 256 neurons", "#c2571a", "--", 1.2, False),
     Style("L-BFGS 64", "L-BFGS, 64 neurons", "#e0a070", "-", 1.2, False),
-    Style("Adam cosine", "Adam, cosine schedule, best of 4", "#4d4d4d", "-", 1.2, True),
+    Style("Adam cosine", "Adam, cosine schedule, best of 6", "#4d4d4d", "-", 1.2, True),
     Style("Adam constant", "Adam, constant step, best of 2", "#9a9a9a", "--", 1.2, True),
 )
 
