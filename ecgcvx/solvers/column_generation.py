@@ -20,7 +20,7 @@ Pilanci and Ergen (2020) (the program).
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class ColumnGeneration:
     starts : fresh starts of a round.
     """
 
-    master: Literal["cvxpy", "osqp"] = "cvxpy"
+    master: str = "cvxpy"
     gap: float = 1e-4
     starts: int = 300
     confirm_starts: int = 3000
@@ -154,9 +154,7 @@ class _Run:
                 status = "interrupted"
         except KeyboardInterrupt:
             pass
-        return ActiveSetSolution(
-            here.atoms, here.primal, dual, confirmation, status, self.seconds, tuple(self.history)
-        )
+        return ActiveSetSolution(here.atoms, here.primal, dual, confirmation, status, self.seconds, tuple(self.history))
 
     def _finished(self, gap: float, stalled: int) -> str:
         """Why the run ends here; empty to go on."""
@@ -254,7 +252,8 @@ def restricted_program(X: Matrix, y: Array, beta: float, atoms: Atoms) -> tuple[
     packed, signs = pack_signs(X, atoms.points), atoms.tags[:, 0]
     patterns: dict[bytes, int] = {}
     variables: dict[tuple[int, float], int] = {}
-    gates, u = [], []
+    gates: list[Array] = []
+    u: list[Array] = []
     for bits, point, sign in zip(packed, atoms.points, signs, strict=True):
         if not bits.any():
             continue

@@ -158,9 +158,7 @@ class _Elimination:
             norms[kept] = cheapest_removal(_part(system, kept), self.beta, norms[kept])
             kept = kept[norms[kept] > 0]
         sized = atoms.units().scaled(norms).subset(kept)
-        moved, _ = descend(
-            self.family, sized, self.beta, WIDTH, DESCENT_TOLERANCE, DESCENT_STEPS, self.expired
-        )
+        moved, _ = descend(self.family, sized, self.beta, WIDTH, DESCENT_TOLERANCE, DESCENT_STEPS, self.expired)
         moved = resize(self.family, moved, self.beta)
         points = [self._point(sized), self._point(moved.subset(moved.norms > 0))]
         return min(points, key=lambda point: point.primal)
