@@ -32,8 +32,8 @@ gap. The network minimises
 on the standardised training windows, over all activation patterns at once (--solver active-set) or as a convex program
 over a sample of them (--patterns). The gap says how far P is at most from the optimum: over all patterns by a search,
 confirmed by fresh starts, over a sample of patterns by a proof. --solver cvxpy and osqp without --patterns train over
-all patterns as well, by column generation: slow, and an independent check on some thousand windows. Without --beta it
-is chosen on a validation part, the last share of the training windows, along a path of falling beta.
+all patterns as well, by column generation: an independent check, slow beyond a hundred neurons. Without --beta it is
+chosen on a validation part, the last share of the training windows, along a path of falling beta.
 
 Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
 output folder. The folder holds model.safetensors, metrics.json and predictions.png; with --max-neurons or --tolerance,
@@ -45,7 +45,7 @@ examples:
   ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --rounds 100 --time-limit 120
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --tolerance 1e-2 --check
-  ecgcvx fit data/mitdb208/208 --beta 1e-3 --end 7 --solver osqp --gap 1e-4
+  ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
