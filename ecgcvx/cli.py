@@ -31,17 +31,21 @@ gap. The network minimises
 
 on the standardised training windows, over all activation patterns at once (--solver active-set) or as a convex program
 over a sample of them (--patterns). The gap says how far P is at most from the optimum: over all patterns by a search,
-confirmed by fresh starts, over a sample of patterns by a proof. Without --beta it is chosen on a validation part, the
-last share of the training windows, along a path of falling beta.
+confirmed by fresh starts, over a sample of patterns by a proof. --solver cvxpy and osqp without --patterns train over
+all patterns as well, by column generation: an independent check, slow beyond a hundred neurons. Without --beta it is
+chosen on a validation part, the last share of the training windows, along a path of falling beta.
 
 Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
-output folder. The folder holds model.safetensors, metrics.json and predictions.png."""
+output folder. The folder holds model.safetensors, metrics.json and predictions.png; with --max-neurons or --tolerance,
+sparsity.csv and sparsity.png show what every neuron is worth."""
 
 FIT_EXAMPLES = """\
 examples:
   ecgcvx fit data/mitdb208/208
   ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --rounds 100 --time-limit 120
+  ecgcvx fit data/mitdb208/208 --beta 1e-4 --tolerance 1e-2 --check
+  ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
@@ -128,8 +132,9 @@ def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     )  # fmt: skip
     group.add_argument(
         "--solver", choices=("active-set", "fista", "admm", "cvxpy", "osqp"),
-        help="active-set: all patterns (default); over a sample of them fista: accelerated proximal gradient (default "
-        "there), admm: alternating directions, cvxpy: interior point, Clarabel, osqp: a sequence of quadratic programs",
+        help="active-set: all patterns (default), as cvxpy and osqp by column generation; over a sample fista: "
+        "accelerated proximal gradient (default there), admm: alternating directions, cvxpy: interior point, Clarabel, "
+        "osqp: a sequence of quadratic programs",
     )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
     return group
@@ -138,12 +143,24 @@ def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training over all patterns")
     group.add_argument("--gap", type=float, default=1e-2, metavar="TOL", help="searched gap to stop at (default 1e-2)")
-    group.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds at most (default 5)")
+    group.add_argument(
+        "--rounds", type=int, metavar="N", help="rounds at most (default: active-set 5, cvxpy and osqp 200)"
+    )
     group.add_argument(
         "--time-limit", type=float, default=float("inf"), metavar="S", help="seconds of training at most"
     )
     group.add_argument(
         "--confirm-starts", type=int, default=3000, metavar="N", help="fresh starts that confirm the gap (default 3000)"
+    )
+    group.add_argument(
+        "--max-neurons", type=int, metavar="K", help="keep at most K neurons: remove the ones that P misses least"
+    )
+    group.add_argument(
+        "--tolerance", type=float, metavar="SHARE",
+        help="keep the smallest network with P at most that share up, as 1e-2 (default with --max-neurons: 0)",
+    )  # fmt: skip
+    group.add_argument(
+        "--check", action="store_true", help="solve the convex program over the network's patterns by cvxpy and osqp"
     )
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
 
@@ -174,13 +191,13 @@ def _fit(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from ecgcvx.fitting import fit
-    from ecgcvx.output import make_folder, score_table, write_output
+    from ecgcvx.output import check_note, make_folder, score_table, sparsity_note, write_output
 
     chosen = _fit_options(options, options.beta)
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / Path(recording.name).name
     make_folder(folder)
-    checkpoint = folder / "checkpoint.safetensors" if chosen.patterns is None else None
+    checkpoint = folder / "checkpoint.safetensors" if chosen.solver == "active-set" else None
     with _progress() as step:
         result = fit(recording, chosen, step, checkpoint=checkpoint, resume=options.resume)
         step("writing the results", None)
@@ -200,10 +217,13 @@ def _fit(options: argparse.Namespace) -> None:
     console.print(score_table(result.scores))
     trained = result.trained
     over = "all patterns, searched" if chosen.patterns is None else f"the {chosen.patterns} given patterns"
+    console.print(f"\nconvex: {trained.detail}; status {trained.status}")
+    for line in (*([sparsity_note(result.sparse)] if result.sparse else []), *map(check_note, result.checks)):
+        console.print(line)
     console.print(
-        f"\nconvex: {trained.detail}; status {trained.status}\n"
         f"train, test: root-mean-square error; gap: relative to P, over {over}\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
+        + (", sparsity.csv, sparsity.png" if result.sparse else "")
     )
 
 
@@ -215,7 +235,7 @@ def _fit_options(options: argparse.Namespace, beta: float | None) -> "FitOptions
         patterns = 100
     if solver is None:
         solver = "active-set" if patterns is None else "fista"
-    limits = ("gap", "rounds", "time_limit", "confirm_starts")
+    limits = ("gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check")
     return FitOptions(
         options.window, options.horizon, beta, patterns, options.network, solver, options.train_fraction, options.seed,
         **{name: getattr(options, name) for name in limits if hasattr(options, name)},

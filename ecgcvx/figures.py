@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ecgcvx.fitting import SparseLine
     from ecgcvx.path import RegularisationPath
 
 Array = NDArray[np.float64]
@@ -84,6 +85,34 @@ def path_figure(path: "RegularisationPath", title: str) -> "Figure":
     upper.yaxis.set_major_formatter("{x:g}")
     upper.yaxis.set_minor_formatter(NullFormatter())
     upper.invert_xaxis()
+    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
+    return figure
+
+
+def sparsity_figure(lines: "tuple[SparseLine, ...]", chosen: int, title: str) -> "Figure":
+    """Return the increase of P (percent) and the errors (mV) against neurons, the chosen network marked."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    figure = Figure(figsize=(7.2, 5.2), dpi=150, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    neurons = [line.neurons for line in lines]
+    upper.plot(neurons, [100 * line.increase for line in lines], color=SIGNAL, marker="o", markersize=3)
+    upper.axhline(0, color="#8a8a8a", linewidth=0.5)
+    upper.set(ylabel="P, increase (%)")
+    for name, color, style in (("train", "#8a8a8a", "-"), ("test", SIGNAL, "--")):
+        errors = [getattr(line, f"{name}_rmse_mv") for line in lines]
+        lower.plot(neurons, errors, style, color=color, marker="o", markersize=3, label=name)
+    lower.set(xscale="log", xlabel="neurons", ylabel="RMSE (mV)")
+    lower.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    lower.xaxis.set_major_formatter("{x:g}")
+    lower.xaxis.set_minor_formatter(NullFormatter())
+    for axes in (upper, lower):
+        axes.axvline(chosen, color=FORECAST, linewidth=0.8, linestyle=":", label=f"kept: {chosen}")
+        axes.grid(color="#e4e4e4", linewidth=0.5)
+        axes.set_axisbelow(True)
+    lower.legend(frameon=False, fontsize=8)
+    lower.invert_xaxis()
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
     return figure
 

@@ -12,16 +12,19 @@ from ecgcvx.arrangements.patterns import row_chunks
 from ecgcvx.baselines.backprop import objective_and_gradient, train_adam
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
+from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.atoms import Atoms
+from ecgcvx.solvers.active_set.sparsify import Sparsified
+from ecgcvx.solvers.check import Check, check_network
 from ecgcvx.training import (
     FitOptions,
     Step,
     Trained,
     root_mean_square,
     sampled_program,
+    sparsify_trained,
     train_all_patterns,
     train_sampled,
 )
@@ -50,15 +53,32 @@ class Score:
     seconds: float
 
 
+@dataclass(frozen=True)
+class SparseLine:
+    """One line of the curve neurons against objective: increase is that of P over the trained network, a share."""
+
+    neurons: int
+    objective: float
+    increase: float
+    train_rmse_mv: float
+    test_rmse_mv: float
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted forecaster, its comparison, and what it was made of; path: what chose beta, None where it was given."""
+    """A fitted forecaster, its comparison, and what it was made of.
+
+    path : what chose beta, None where it was given. sparse : the curve of a sparsified network. checks : of the final
+    network by other solvers.
+    """
 
     forecaster: Forecaster
     scores: tuple[Score, ...]
     split: Split
     trained: Trained
     path: RegularisationPath | None
+    sparse: tuple[SparseLine, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 def fit(
@@ -81,14 +101,22 @@ def fit(
         warm, beta = chosen.warm, path.chosen.beta
     if options.patterns is None:
         trained = train_all_patterns(
-            split.train, beta, options.active_set(), step,
+            split.train, beta, options.over_all_patterns(), step,
             warm=warm if isinstance(warm, Atoms) and len(warm) else None,
             time_limit=options.time_limit, checkpoint=checkpoint, resume=resume,
         )  # fmt: skip
     else:
         trained = train_sampled(sampled_program(split.train, options, beta, step), options, step)
+    sparse: tuple[SparseLine, ...] = ()
+    if options.max_neurons is not None or options.tolerance is not None:
+        trained, sparsified = sparsify_trained(trained, split.train, beta, options, step)
+        sparse = _sparse_lines(sparsified, split)
     seconds = time.perf_counter() - started
     network = trained.network
+    checks: tuple[Check, ...] = ()
+    if options.check and isinstance(trained.warm, Atoms) and len(trained.warm):
+        step(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
+        checks = check_network(split.train.X, split.train.y, beta, trained.warm, trained.primal)
     convex = _score(
         "convex", network.neurons, network.predict, split, seconds, (trained.primal, trained.gap, trained.gap_kind)
     )
@@ -99,7 +127,17 @@ def fit(
     forecaster = Forecaster(
         network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, beta
     )
-    return Fit(forecaster, scores, split, trained, path)
+    return Fit(forecaster, scores, split, trained, path, sparse, checks)
+
+
+def _sparse_lines(found: Sparsified, split: Split) -> tuple[SparseLine, ...]:
+    lines = []
+    for point in found.curve:
+        network = network_of_neurons(point.atoms.points, point.atoms.tags[:, 0])
+        test = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
+        increase = point.primal / found.reference - 1 if found.reference > 0 else 0.0
+        lines.append(SparseLine(point.neurons, point.primal, increase, split.scaler.scale * point.rmse, test))
+    return tuple(lines)
 
 
 def _linear(split: Split, name: str, step: Step) -> Score:

@@ -13,12 +13,13 @@ from rich.table import Table
 
 from ecgcvx import __version__
 from ecgcvx.errors import InputError
-from ecgcvx.figures import forecast_figure, path_figure, save_figure, strip_start
+from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import atomic_write
-from ecgcvx.fitting import Fit, Score
+from ecgcvx.fitting import Fit, Score, SparseLine
 from ecgcvx.forecaster import save
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.records import Recording
+from ecgcvx.solvers.check import Check
 from ecgcvx.training import FitOptions
 
 Array = NDArray[np.float64]
@@ -38,6 +39,8 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
             "excluded_because": {"gap": ledger.gap, "split": ledger.split},
         },
         "models": [asdict(score) for score in result.scores],
+        **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
+        **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
         "output": str(folder),
     }
 
@@ -87,7 +90,38 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
         f"test RMSE {convex.test_rmse_mv:.4f} mV; 25 mm/s, 10 mm/mV",
     )
     save_figure(figure, folder / "predictions.png")
+    if result.sparse:
+        atomic_write(folder / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
+        title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
+        save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), folder / "sparsity.png")
     return found
+
+
+def _sparsity_csv(lines: tuple[SparseLine, ...]) -> str:
+    buffer = StringIO()
+    writer = csv.DictWriter(buffer, list(SparseLine.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(line) for line in lines)
+    return buffer.getvalue()
+
+
+def sparsity_note(lines: tuple[SparseLine, ...]) -> str:
+    """One sentence on the curve: the neurons that stay within .1 %, 1 % and 5 % of P."""
+    parts = []
+    for share in (1e-3, 1e-2, 5e-2):
+        within = [line.neurons for line in lines if line.increase <= share]
+        parts.append(f"{100 * share:g} %: {min(within)}")
+    return "fewest neurons with P up by at most " + ", ".join(parts)
+
+
+def check_note(check: Check) -> str:
+    """One sentence on a check."""
+    if check.objective is None:
+        return f"check by {check.solver}: {check.status}"
+    return (
+        f"check by {check.solver}: P = {check.objective:.6e} over the network's {check.neurons} patterns, "
+        f"{check.difference:.1e} of P below it ({check.status})"
+    )
 
 
 def score_table(scores: tuple[Score, ...]) -> Table:

@@ -1,7 +1,7 @@
 """Training a convex network on windows: which program, which solver, and what comes out of them alike."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,10 @@ from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
+from ecgcvx.solvers.active_set.sparsify import Sparsified, sparsify
 from ecgcvx.solvers.active_set.state import Round
 from ecgcvx.solvers.admm import AdmmSolver
+from ecgcvx.solvers.column_generation import MASTERS, ColumnGeneration
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
@@ -36,6 +38,7 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
     "osqp": OsqpSolver,
 }
 ALL_PATTERNS = "active-set"
+ROUNDS = 5  # of the active set, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class FitOptions:
 
     beta : None to choose it on a validation part. patterns : number of sampled D_i, None for all of them. gap :
     relative duality gap to stop at. rounds, time_limit (seconds), confirm_starts : limits of the solver over all
-    patterns, and the fresh starts that its gap rests on.
+    patterns, and the fresh starts that its gap rests on; rounds None for the solver's own. max_neurons, tolerance :
+    keep the smallest network with P at most the share `tolerance` up, and not more neurons. check : solve the program
+    over the final patterns again by other solvers.
     """
 
     window: int = 15
@@ -56,9 +61,12 @@ class FitOptions:
     train_fraction: float = 0.8
     seed: int = 0
     gap: float = 1e-2
-    rounds: int = 5
+    rounds: int | None = None
     time_limit: float = float("inf")
     confirm_starts: int = 3000
+    max_neurons: int | None = None
+    tolerance: float | None = None
+    check: bool = False
 
     def __post_init__(self) -> None:
         known = {"network": NETWORKS, "solver": (ALL_PATTERNS, *SOLVERS)}
@@ -69,11 +77,21 @@ class FitOptions:
             raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-5")
         if self.patterns is not None and self.patterns < 3:
             raise InputError(f"patterns = {self.patterns}: ask for at least 3")
-        if (self.patterns is None) != (self.solver == ALL_PATTERNS):
+        if self.patterns is None and self.solver not in (ALL_PATTERNS, *MASTERS):
+            raise InputError(f"solver = {self.solver!r}: it works on a sample of patterns; give the number of patterns")
+        if self.patterns is not None and self.solver == ALL_PATTERNS:
             raise InputError(
-                f"solver = {self.solver!r}: {ALL_PATTERNS} works on all patterns, the other solvers on a sample; "
-                + ("give the number of patterns" if self.patterns is None else "leave the number of patterns out")
+                f"solver = {self.solver!r}: it works on all patterns, the other solvers on a sample; "
+                "leave the number of patterns out"
             )
+        if self.patterns is None and self.solver != ALL_PATTERNS and self.beta is None:
+            raise InputError(f"beta: {self.solver} trains one beta over all patterns; give it, or a number of patterns")
+        if self.patterns is not None and (self.check or self.max_neurons is not None or self.tolerance is not None):
+            raise InputError("check, max_neurons, tolerance: for training over all patterns; leave the patterns out")
+        if self.max_neurons is not None and self.max_neurons < 1:
+            raise InputError(f"max_neurons = {self.max_neurons}: give at least 1")
+        if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise InputError(f"tolerance = {self.tolerance}: give a share of P that is not negative, as 1e-2")
         if self.patterns is None and self.network != "relu":
             raise InputError(f"network = {self.network!r}: its gates are a sample; give the number of patterns")
         if self.seed < 0:
@@ -83,7 +101,15 @@ class FitOptions:
 
     def active_set(self) -> ActiveSetSolver:
         """The solver over all patterns, as it was asked for."""
-        return ActiveSetSolver(gap=self.gap, rounds=self.rounds, confirm_starts=self.confirm_starts, seed=self.seed)
+        rounds = ROUNDS if self.rounds is None else self.rounds
+        return ActiveSetSolver(gap=self.gap, rounds=rounds, confirm_starts=self.confirm_starts, seed=self.seed)
+
+    def over_all_patterns(self) -> ActiveSetSolver | ColumnGeneration:
+        """The active set, or column generation with the solver of this name as its master."""
+        if self.solver not in MASTERS:
+            return self.active_set()
+        limits = {} if self.rounds is None else {"rounds": self.rounds}
+        return ColumnGeneration(self.solver, gap=self.gap, confirm_starts=self.confirm_starts, seed=self.seed, **limits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +131,7 @@ class Trained:
     seconds: float
     history: tuple[Round, ...] | tuple[Progress, ...]
     warm: Atoms | Array
+    solution: ActiveSetSolution | None = None  # of a training over all patterns
 
     @property
     def gap(self) -> float:
@@ -115,7 +142,7 @@ class Trained:
 def train_all_patterns(
     windows: Windows,
     beta: float,
-    solver: ActiveSetSolver,
+    solver: ActiveSetSolver | ColumnGeneration,
     step: Step,
     *,
     warm: Atoms | None = None,
@@ -123,7 +150,10 @@ def train_all_patterns(
     checkpoint: Path | None = None,
     resume: bool = False,
 ) -> Trained:
-    """Train the ReLU network over all patterns of the windows; see `ActiveSetSolver`."""
+    """Train the ReLU network over all patterns of the windows; see `ActiveSetSolver` and `ColumnGeneration`.
+
+    Raises InputError for a checkpoint to resume from where the solver keeps none.
+    """
 
     def tell(line: Round) -> None:
         share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == len(windows) else 0.0
@@ -132,19 +162,46 @@ def train_all_patterns(
             max(0.0, share),
         )
 
-    solution = solver.solve(
-        windows.X, windows.y, beta, warm_start=warm, callback=tell, time_limit=time_limit, checkpoint=checkpoint,
-        resume=resume,
-    )  # fmt: skip
+    if isinstance(solver, ColumnGeneration):
+        if resume:
+            raise InputError(f"resume: column generation keeps no checkpoint; use the solver {ALL_PATTERNS!r}")
+        solution = solver.solve(windows.X, windows.y, beta, warm_start=warm, callback=tell, time_limit=time_limit)
+    else:
+        solution = solver.solve(
+            windows.X, windows.y, beta, warm_start=warm, callback=tell, time_limit=time_limit, checkpoint=checkpoint,
+            resume=resume,
+        )  # fmt: skip
     network = network_of_neurons(solution.atoms.points, solution.atoms.tags[:, 0])
     return Trained(
-        network, solution.primal, solution.dual, "all patterns, searched", solution.status, _detail(solution), 0.0,
-        len(solution.history), solution.seconds, solution.history, solution.atoms,
+        network, solution.primal, solution.dual, "all patterns, searched", solution.status,
+        _detail(solution, solver), 0.0, len(solution.history), solution.seconds, solution.history, solution.atoms,
+        solution,
     )  # fmt: skip
 
 
-def _detail(solution: ActiveSetSolution) -> str:
-    rounds = f"active set over all patterns, {len(solution.history)} rounds"
+def sparsify_trained(
+    trained: Trained, windows: Windows, beta: float, options: FitOptions, step: Step
+) -> tuple[Trained, Sparsified]:
+    """Return the training with the smallest network that the options allow, and the curve to it; see `sparsify`.
+
+    The lower bound stays, and so does its gap's meaning.
+    """
+    assert trained.solution is not None
+    found = sparsify(
+        windows.X, windows.y, beta, trained.solution, tolerance=options.tolerance or 0.0,
+        max_neurons=options.max_neurons,
+        callback=lambda point: step(f"sparsifying: {point.neurons} neurons, P = {point.primal:.6e}", None),
+    )  # fmt: skip
+    atoms, primal = found.chosen.atoms, found.chosen.primal
+    network = network_of_neurons(atoms.points, atoms.tags[:, 0])
+    counts = f"from {len(trained.solution.atoms)} to {len(atoms)} neurons ({found.status})"
+    detail = f"{trained.detail}; sparsified {counts}"
+    return replace(trained, network=network, primal=primal, detail=detail, warm=atoms), found
+
+
+def _detail(solution: ActiveSetSolution, solver: ActiveSetSolver | ColumnGeneration) -> str:
+    name = f"column generation with {solver.master}" if isinstance(solver, ColumnGeneration) else "active set"
+    rounds = f"{name} over all patterns, {len(solution.history)} rounds"
     found = solution.confirmation
     if found is None:
         return f"{rounds}, bound not confirmed"

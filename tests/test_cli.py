@@ -138,3 +138,35 @@ def test_the_default_trains_over_all_patterns(record_208, tmp_path, capsys):
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert main([*arguments, "--output", str(tmp_path), "--resume"]) == 2
     assert "no checkpoint to resume from" in capsys.readouterr().err
+
+
+def test_a_sparsified_network_with_its_curve_and_checks(record_208, tmp_path, capsys):
+    arguments = ["fit", str(record_208), "--end", "10", "--beta", "1e-2", "--confirm-starts", "50", "--check"]
+    assert main([*arguments, "--tolerance", "0.01", "--max-neurons", "6", "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    for word in ("sparsified from", "fewest neurons", "check by cvxpy", "check by osqp", "sparsity.png"):
+        assert word in out
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    convex = found["models"][-1]
+    assert convex["neurons"] <= 6
+    assert [check["solver"] for check in found["check"]] == ["cvxpy", "osqp"]
+    for check in found["check"]:
+        assert -1e-6 <= check["difference"] < 0.05
+        assert check["objective"] == pytest.approx(convex["objective"] * (1 - check["difference"]), rel=1e-9)
+    with open(tmp_path / "sparsity.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(found["sparsified"])
+    kept = next(line for line in lines if int(line["neurons"]) == convex["neurons"])
+    assert float(kept["objective"]) == convex["objective"]
+    assert float(kept["test_rmse_mv"]) == pytest.approx(convex["test_rmse_mv"], rel=1e-9)
+    assert Image.open(tmp_path / "sparsity.png").width > 500
+
+
+def test_osqp_without_patterns_trains_over_all_of_them(record_208, tmp_path, capsys):
+    arguments = ["fit", str(record_208), "--solver", "osqp", "--output", str(tmp_path), "--json", "--beta", "1e-2"]
+    assert main([*arguments, "--end", "2", "--gap", "1e-3", "--confirm-starts", "50"]) == 0
+    convex = json.loads(capsys.readouterr().out)["models"][-1]
+    assert convex["gap_kind"] == "all patterns, searched"
+    assert convex["gap"] <= 1e-3
+    assert main([*arguments, "--resume"]) == 2
+    assert "keeps no checkpoint" in capsys.readouterr().err

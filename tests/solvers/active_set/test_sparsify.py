@@ -1,0 +1,121 @@
+"""Sparsifying: the cheapest removal against brute force, the promises of tolerance and number, who stops it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+
+from ecgcvx.errors import InputError
+from ecgcvx.records import read_recording
+from ecgcvx.solvers.active_set.atoms import AmplitudeSystem
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.sparsify import cheapest_removal, sparsify
+from ecgcvx.windows import split_windows
+
+
+@pytest.fixture(scope="module")
+def solved(record_208):
+    train = split_windows(read_recording(record_208, end=20).signal).train
+    X, y = np.asarray(train.X[:]), train.y
+    return X, y, ActiveSetSolver(gap=1e-3, confirm_starts=0, rounds=15, threads=1).solve(X, y, 1e-3)
+
+
+def objective(X, y, beta, atoms):
+    f = np.maximum(X @ atoms.points.T, 0) @ atoms.tags[:, 0]
+    return np.mean((f - y) ** 2) / 2 + beta * np.linalg.norm(atoms.points, axis=1).sum()
+
+
+def least_value(Q, b):
+    """min c'Qc/2 - b'c over c >= 0 by SciPy's non-negative least squares."""
+    L = np.linalg.cholesky(Q)
+    c, _ = nnls(L.T, np.linalg.solve(L, b))
+    return c @ Q @ c / 2 - b @ c
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), m=st.integers(2, 7))
+def test_the_cheapest_removal_is_the_best_of_all_removals(seed, m):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((3 * m, m)) + 1.0
+    Q, b, beta = A.T @ A / len(A), A.T @ (A @ rng.uniform(0, 1, m)) / len(A), 0.05
+    found = cheapest_removal(AmplitudeSystem(Q, b), beta, np.full(m, 0.5))
+    rests = (np.delete(np.arange(m), j) for j in range(m))
+    best = min(least_value(Q[np.ix_(rest, rest)], b[rest] - beta) for rest in rests)
+    assert np.count_nonzero(found) < m
+    assert (found >= 0).all()
+    assert found @ Q @ found / 2 - (b - beta) @ found == pytest.approx(best, rel=1e-9, abs=1e-12)
+
+
+def test_tolerance_0_loses_neurons_and_no_objective(solved):
+    X, y, solution = solved
+    found = sparsify(X, y, 1e-3, solution, tolerance=0.0, threads=1)
+    assert found.status == "tolerance"
+    assert found.chosen.neurons < len(solution.atoms)
+    assert found.chosen.primal <= solution.primal
+    for point in found.curve:
+        assert point.primal == pytest.approx(objective(X, y, 1e-3, point.atoms), rel=1e-12)
+        f = np.maximum(X @ point.atoms.points.T, 0) @ point.atoms.tags[:, 0]
+        assert point.rmse == pytest.approx(np.sqrt(np.mean((f - y) ** 2)), rel=1e-12)
+    neurons = [point.neurons for point in found.curve]
+    assert all(after < before for before, after in itertools.pairwise(neurons))
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 2e-2])
+def test_the_smallest_network_within_the_tolerance(solved, tolerance):
+    X, y, solution = solved
+    found = sparsify(X, y, 1e-3, solution, tolerance=tolerance, threads=1)
+    assert found.chosen.primal <= (1 + tolerance) * solution.primal
+    assert found.chosen is found.within(tolerance)
+    assert found.curve[-1].primal > 1.1 * solution.primal
+    assert all(
+        point.primal > (1 + tolerance) * solution.primal
+        for point in found.curve
+        if point.neurons < found.chosen.neurons
+    )
+
+
+@pytest.mark.parametrize("most", [1, 2, 9])
+def test_not_more_neurons_than_asked_for(solved, most):
+    X, y, solution = solved
+    found = sparsify(X, y, 1e-3, solution, tolerance=0.0, max_neurons=most, threads=1)
+    assert found.chosen.neurons <= most
+    assert found.status == "max neurons"
+    again = sparsify(X, y, 1e-3, solution, tolerance=0.0, max_neurons=most, threads=2)
+    np.testing.assert_array_equal(found.chosen.atoms.points, again.chosen.atoms.points)
+
+
+def test_ctrl_c_and_the_time_limit_keep_what_there_is(solved):
+    def stop(point):
+        seen.append(point)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    X, y, solution = solved
+    seen = []
+    found = sparsify(X, y, 1e-3, solution, tolerance=1.0, threads=1, callback=stop)
+    assert found.status == "interrupted"
+    assert found.chosen.neurons == seen[-1].neurons
+    assert sparsify(X, y, 1e-3, solution, threads=1, time_limit=1e-9).chosen.neurons == len(solution.atoms)
+
+
+def test_an_empty_network_stays_empty():
+    X, y = np.ones((5, 1)), np.arange(5.0)
+    solution = ActiveSetSolver(confirm_starts=10, threads=1).solve(X, y, 1e3)
+    assert sparsify(X, y, 1e3, solution, threads=1).chosen.neurons == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"tolerance": -1.0}, "tolerance = -1"),
+        ({"max_neurons": 0}, "max_neurons = 0"),
+        ({"time_limit": 0.0}, "time_limit"),
+    ],
+)
+def test_bad_options_are_named(solved, options, named):
+    X, y, solution = solved
+    with pytest.raises(InputError, match=named):
+        sparsify(X, y, 1e-3, solution, **options)
