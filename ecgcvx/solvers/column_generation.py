@@ -26,13 +26,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, Patterns, pack_signs, row_chunks
+from ecgcvx.arrangements.patterns import Matrix, Patterns, pack_signs
 from ecgcvx.errors import InputError
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
-from ecgcvx.solvers.active_set.amplitudes import nonnegative_quadratic
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Atoms
+from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
+from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Confirmation
 from ecgcvx.solvers.active_set.pricing import CONFIRM, LATE, MIDDLE, Bound, Priced, dual_bound, price_atoms, search
 from ecgcvx.solvers.active_set.relu import ReluAtoms
@@ -210,25 +210,17 @@ class _Run:
         return point, solution.status == "interrupted"
 
     def _sized(self, atoms: Atoms, violators: Atoms) -> Atoms:
-        """The atoms and those violators that get an amplitude, in float64: late violators are beta (1 + 1e-5)."""
+        """The atoms and those violators that get an amplitude."""
         if not len(violators):
             return atoms
         norms = np.concatenate([atoms.norms, np.zeros(len(violators))])
         units = atoms.units().with_more(violators)
-        sized = units.scaled(nonnegative_quadratic(self._amplitude_system(units), self.beta, norms))
+        sized = units.scaled(nonnegative_quadratic(amplitude_system(self.family, units, norms), self.beta, norms))
         new = np.arange(len(atoms), len(units))
         new = new[sized.norms[new] > 0]
         new = new[np.argsort(-sized.norms[new], kind="stable")[:MOST_ADDED]]
         old = np.flatnonzero(sized.norms[: len(atoms)] > 0)
         return sized.subset(np.concatenate([old, new]))
-
-    def _amplitude_system(self, units: Atoms) -> AmplitudeSystem:
-        Q, b = np.zeros((len(units), len(units))), np.zeros(len(units))
-        for start, rows in row_chunks(self.family.X, CHUNK_ELEMENTS // len(units)):
-            outputs = units.tags * np.maximum(units.points @ rows.T, 0.0)
-            Q += outputs @ outputs.T
-            b += outputs @ self.family.y[start : start + len(rows)]
-        return AmplitudeSystem(Q / self.family.n, b / self.family.n)
 
     def _report(self, here: _Point, dual: float, confirmation: Confirmation | None) -> float:
         """Add a line to the history, and return the gap."""

@@ -15,8 +15,18 @@ def resize(family: AtomFamily, atoms: Atoms, beta: float) -> Atoms:
     """
     if not len(atoms):
         return atoms
-    norms, units = atoms.norms, atoms.units()
-    return units.scaled(nonnegative_quadratic(family.amplitude_system(units), beta, norms))
+    units, norms = atoms.units(), atoms.norms
+    return units.scaled(nonnegative_quadratic(amplitude_system(family, units, norms), beta, norms))
+
+
+def amplitude_system(family: AtomFamily, units: Atoms, amplitudes: Array) -> AmplitudeSystem:
+    """Q and b of unit atoms, such that b - Qc is exact in float64 at the given amplitudes c (m,) >= 0.
+
+    Q may be of float32: near the optimum prices differ by less than its rounding, b = prices + Qc does not feel it.
+    """
+    Q = family.output_gram(units)
+    gradients = family.prices(units, family.residual(units.scaled(amplitudes)), exact=True)
+    return AmplitudeSystem(Q, np.einsum("ij,ij->i", gradients, units.points) + Q @ amplitudes)
 
 
 def nonnegative_quadratic(system: AmplitudeSystem, beta: float, start: Array) -> Array:

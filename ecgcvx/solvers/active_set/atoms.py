@@ -59,7 +59,7 @@ class Atoms:
 
 
 class AmplitudeSystem(NamedTuple):
-    """Q = Phi'Phi/n (m, m) and b = Phi'y/n (m,) of the outputs Phi (n, m) of atoms."""
+    """Q = Phi'Phi/n (m, m) and b = Phi'y/n (m,) of the outputs Phi (n, m) of unit atoms."""
 
     Q: Array
     b: Array
@@ -103,8 +103,8 @@ class AtomFamily(Protocol):
         """Gradients of v'f(X; p_j)/n in p_j, (m, p); exact: in float64."""
         ...
 
-    def amplitude_system(self, atoms: Atoms) -> AmplitudeSystem:
-        """Q and b of the atoms' outputs."""
+    def output_gram(self, atoms: Atoms) -> Array:
+        """Phi'Phi/n (m, m) of the outputs Phi (n, m) of the atoms."""
         ...
 
     def loss_and_gradient(self, atoms: Atoms, widths: Array) -> tuple[float, Array]:

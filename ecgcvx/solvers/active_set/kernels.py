@@ -213,11 +213,8 @@ def add_moments(
 
 
 @compiled
-def add_gram(
-    X: Single, y: Single, P: Single, bounds: NDArray[np.intp], first: int, stop: int,
-    Q: NDArray[np.float64], c: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Q[g] += Z Z' in the blocks on and below the diagonal, c[g] += Z y, Z = max(P x, 0); k a multiple of TILE."""
+def add_gram(X: Single, P: Single, bounds: NDArray[np.intp], first: int, stop: int, Q: NDArray[np.float64]) -> None:
+    """Q[g] += Z Z' in the blocks on and below the diagonal, Z = max(P x, 0); P has a multiple of TILE rows."""
     zero = np.float32(0)
     k = P.shape[0]
     Z = scratch(k, CHUNK)
@@ -226,10 +223,8 @@ def add_gram(
             for j in range(0, k, BLOCK):
                 heights(P[j : j + BLOCK], X[b], Z[j : j + BLOCK])
             for j in range(k):
-                z, total = Z[j], zero
+                z = Z[j]
                 for row in range(CHUNK):
                     z[row] = max(z[row], zero)
-                    total += z[row] * y[b, row]
-                c[g, j] += total
             for j in range(0, k, BLOCK):
                 correlate(Z[j : j + BLOCK], Z[: j + BLOCK], Q[g, j : j + BLOCK])

@@ -95,6 +95,14 @@ class _Iterate(NamedTuple):
     v: Array
 
 
+class _Pricing(NamedTuple):
+    """What a search found, the largest price of the active atoms themselves, and the confirmation among it."""
+
+    found: Priced
+    own: float
+    confirmation: Confirmation | None
+
+
 @dataclass(frozen=True)
 class ActiveSetSolver:
     """Minimise P over all patterns, to a searched relative gap.
@@ -197,8 +205,9 @@ class _Run:
             best = here
             stalled = 0
             while True:
-                priced, bound, confirmation = self._price(family, here, state)
-                state = self._report(family, here, bound, state, confirmation)
+                pricing = self._price(family, here, state)
+                confirmation = pricing.confirmation
+                state = self._report(family, here, pricing, state)
                 gap = state.history[-1].gap
                 if gap <= self.solver.gap and (confirmation is not None or not self.solver.confirm_starts):
                     status = "optimal"
@@ -209,13 +218,14 @@ class _Run:
                 if state.number >= self.solver.rounds or stalled >= STALL:
                     status = "round limit" if state.number >= self.solver.rounds else "stalled"
                     break
-                state, moved = self._round(family, here, priced, state, gap)
+                state, moved = self._round(family, here, pricing, state, gap)
                 stalled = 0 if moved.primal < here.primal * (1 - 1e-9) else stalled + 1
                 best = here = moved
                 self._save(state)
             if confirmation is None and self.solver.confirm_starts:
-                confirmation, bound = self._confirm(family, here, state, bound)
-                state = self._report(family, here, bound, state, confirmation)
+                pricing = self._confirmed(here, state, pricing)
+                confirmation = pricing.confirmation
+                state = self._report(family, here, pricing, state)
         except KeyboardInterrupt:
             if best is None:  # on a coarse level
                 best = self._iterate(self.full, state.atoms)
@@ -244,13 +254,13 @@ class _Run:
         atoms = resize(family, state.atoms, self.beta)
         here = self._iterate(family, atoms.subset(atoms.norms > 0))
         while True:
-            priced, bound, _ = self._price(family, here, state)
-            state = self._report(family, here, bound, state, None)
+            pricing = self._price(family, here, state)
+            state = self._report(family, here, pricing, state)
             gap = state.history[-1].gap
             full = len(here.atoms) * family.p * ROWS_A_PARAMETER > family.n
             if gap <= COARSE_GAP or full or state.number >= COARSE_ROUNDS or self.expired():
                 break
-            state, here = self._round(family, here, priced, state, gap)
+            state, here = self._round(family, here, pricing, state, gap)
         atoms = here.atoms
         level = state.level - 1
         if level == 0:
@@ -265,45 +275,40 @@ class _Run:
         v = family.residual(atoms)
         return _Iterate(atoms, float(v @ v) / (2 * family.n) + self.beta * float(atoms.norms.sum()), v)
 
-    def _price(self, family: AtomFamily, here: _Iterate, state: State) -> tuple[Priced, Bound, Confirmation | None]:
+    def _price(self, family: AtomFamily, here: _Iterate, state: State) -> _Pricing:
         """Search from the state's starts; where that bound would do and all rows are in, confirm by fresh ones."""
         schedule = _schedule(state.excess)
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
         starts = family.starts(int(state.starts), here.atoms, random)
-        priced = search(
-            family, here.v, starts, here.atoms, self.beta, schedule, None if schedule is WEAK else state.pool
-        )
-        own = price_atoms(family, here.v, here.atoms.units())
-        largest = max(own.max(initial=0.0), priced.prices.max(initial=0.0))
-        bound = dual_bound(family.y, here.v, largest, self.beta)
-        confirmation = None
+        pool = None if schedule is WEAK else state.pool
+        priced = search(family, here.v, starts, here.atoms, self.beta, schedule, pool)
+        own = float(price_atoms(family, here.v, here.atoms.units()).max(initial=0.0))
+        pricing = _Pricing(priced, own, None)
         wanted = state.level == 0 and self.solver.confirm_starts
-        if wanted and here.primal - bound.value <= self.solver.gap * here.primal:
-            fresh = self._fresh(family, here, state)
-            confirmation = _confirmation(fresh, self.solver.confirm_starts, self.beta)
-            priced = priced.joined(fresh)
-            bound = dual_bound(family.y, here.v, max(largest, fresh.prices.max(initial=0.0)), self.beta)
-        return priced, bound, confirmation
+        if wanted and here.primal - self._bound(family, here, pricing).value <= self.solver.gap * here.primal:
+            return self._confirmed(here, state, pricing)
+        return pricing
 
-    def _confirm(self, family: AtomFamily, here: _Iterate, state: State, bound: Bound) -> tuple[Confirmation, Bound]:
-        fresh = self._fresh(family, here, state)
-        largest = max(bound.price * self.beta, fresh.prices.max(initial=0.0))
-        return _confirmation(fresh, self.solver.confirm_starts, self.beta), dual_bound(
-            family.y, here.v, largest, self.beta
-        )
-
-    def _fresh(self, family: AtomFamily, here: _Iterate, state: State) -> Priced:
+    def _confirmed(self, here: _Iterate, state: State, pricing: _Pricing) -> _Pricing:
+        """The pricing with a search by fresh starts, and by the atoms themselves, whose summits may lie beside them."""
         random = np.random.default_rng([self.solver.seed, state.level, state.number, CONFIRMATION])
-        starts = family.starts(self.solver.confirm_starts, here.atoms, random)
-        return search(family, here.v, starts, here.atoms, self.beta, CONFIRM)
+        starts = self.full.starts(self.solver.confirm_starts, here.atoms, random).with_more(here.atoms.units())
+        fresh = search(self.full, here.v, starts, here.atoms, self.beta, CONFIRM)
+        violators = int(np.count_nonzero(fresh.prices > self.beta))
+        found = Confirmation(self.solver.confirm_starts, violators, float(fresh.prices.max(initial=0.0)) / self.beta)
+        return _Pricing(pricing.found.joined(fresh), pricing.own, found)
+
+    def _bound(self, family: AtomFamily, here: _Iterate, pricing: _Pricing) -> Bound:
+        largest = max(pricing.own, float(pricing.found.prices.max(initial=0.0)))
+        return dual_bound(family.y, here.v, largest, self.beta)
 
     def _round(
-        self, family: AtomFamily, here: _Iterate, priced: Priced, state: State, gap: float
+        self, family: AtomFamily, here: _Iterate, pricing: _Pricing, state: State, gap: float
     ) -> tuple[State, _Iterate]:
         """Add what pricing found, size it, move everything, and keep the better of the sized and the moved atoms."""
         first, last = WIDTHS if state.level == 0 else COARSE_WIDTHS
         excess = state.excess
-        own = float(price_atoms(family, here.v, here.atoms.units()).max(initial=0.0)) / self.beta - 1.0
+        priced, own = pricing.found, pricing.own / self.beta - 1.0
         width = max(0.4 * state.width, last) if own > 0.25 * excess else min(state.width, first)
         chosen = _choose(priced, here.atoms, self.beta, excess)
         added = priced.atoms.subset(chosen)
@@ -332,14 +337,15 @@ class _Run:
         )  # fmt: skip
         return state, after
 
-    def _report(
-        self, family: AtomFamily, here: _Iterate, bound: Bound, state: State, confirmation: Confirmation | None
-    ) -> State:
-        gap = float(max(here.primal - bound.value, 0.0) / here.primal) if here.primal > 0 else 0.0
-        starts = int(state.starts) + (confirmation.starts if confirmation is not None else 0)
-        line = Round(
-            self.seconds, family.n, here.primal, bound.value, gap, len(here.atoms), starts, confirmation is not None
-        )
+    def _report(self, family: AtomFamily, here: _Iterate, pricing: _Pricing, state: State) -> State:
+        """Add a line to the history; a bound that was confirmed stays one when later residuals give less."""
+        n, sure = family.n, pricing.confirmation is not None
+        bound = self._bound(family, here, pricing)
+        sure_before = [line.dual for line in state.history if line.confirmed and line.rows == n]
+        dual = min(max([bound.value, *sure_before]), here.primal)
+        gap = float(max(here.primal - dual, 0.0) / here.primal) if here.primal > 0 else 0.0
+        starts = int(state.starts) + (self.solver.confirm_starts if sure else 0)
+        line = Round(self.seconds, n, here.primal, dual, gap, len(here.atoms), starts, sure)
         if self.callback is not None:
             self.callback(line)
         return state.after(history=(*state.history, line), excess=bound.price - 1.0)
@@ -357,11 +363,6 @@ def _schedule(excess: float) -> Schedule:
     if excess > 0.1:
         return EARLY
     return MIDDLE if excess > 0.01 else LATE
-
-
-def _confirmation(fresh: Priced, starts: int, beta: float) -> Confirmation:
-    violators = int(np.count_nonzero(fresh.prices > beta))
-    return Confirmation(starts, violators, float(fresh.prices.max(initial=0.0)) / beta)
 
 
 def _choose(priced: Priced, active: Atoms, beta: float, excess: float) -> NDArray[np.intp]:

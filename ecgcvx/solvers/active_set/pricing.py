@@ -21,21 +21,24 @@ FAILURES = 4  # rejected steps in a row before the inverse Hessian is forgotten
 WAVE_ELEMENTS = 1 << 25  # of all inverse Hessians at once: 256 MB
 EXACT = 200  # atoms of largest price that are priced again in float64
 BLOCK = 256  # atoms compared with each other at once
-CLEARLY_ABOVE = 1.002  # of beta: a start this good stays though it is near an active atom
 
 
 class Schedule(NamedTuple):
-    """Ascent steps of each stage; after a stage, starts closer than `cosine` to a better one or an active atom go."""
+    """Ascent steps of each stage; after a stage, starts closer than `cosine` to a better one go.
+
+    So do those that close to an active atom, unless their price is larger than `above` times beta.
+    """
 
     steps: tuple[int, ...]
     cosine: float
+    above: float
 
 
-WEAK = Schedule((5,), 0.98)  # far from the optimum: diverse and half-way up is better than the few same summits
-EARLY = Schedule((4, 4, 6, 8), 0.995)
-MIDDLE = Schedule((4, 4, 6, 10), 0.999)
-LATE = Schedule((6, 6, 8, 12), 0.9995)
-CONFIRM = Schedule((6, 8, 10, 14), 0.9995)
+WEAK = Schedule((5,), 0.98, 1.002)  # far from the optimum: diverse and half-way up is better than the few same summits
+EARLY = Schedule((4, 4, 6, 8), 0.995, 1.002)
+MIDDLE = Schedule((4, 4, 6, 10), 0.999, 1.0005)
+LATE = Schedule((6, 6, 8, 12), 0.9995, 1.00001)
+CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +102,7 @@ def search(
             ascent.climb(steps)
             if stage == 0 and first == 0 and pool is not None and len(pool):
                 ascent.join(_Ascent(family, v, pool, beta))
-            ascent.keep(_distinct(ascent.atoms, ascent.prices, own, beta, schedule.cosine))
+            ascent.keep(_distinct(ascent.atoms, ascent.prices, own, beta, schedule))
         found, prices = found.with_more(ascent.atoms), np.concatenate([prices, ascent.prices])
         evaluations += ascent.evaluations
     order = np.argsort(-prices, kind="stable")
@@ -109,14 +112,14 @@ def search(
     return Priced(found.subset(order), prices[order], evaluations)
 
 
-def _distinct(atoms: Atoms, prices: Array, own: Atoms, beta: float, cosine: float) -> NDArray[np.intp]:
+def _distinct(atoms: Atoms, prices: Array, own: Atoms, beta: float, schedule: Schedule) -> NDArray[np.intp]:
     """Indices of positive prices, highest first, without those near a higher one or, unless better, an active atom."""
     order = np.argsort(-prices, kind="stable")
     order = order[prices[order] > 0]
     if len(own):
         near = atoms.cosines(own).max(axis=1)
-        order = order[(near[order] < cosine) | (prices[order] > CLEARLY_ABOVE * beta)]
-    return order[first_of_close(atoms.subset(order), cosine)]
+        order = order[(near[order] < schedule.cosine) | (prices[order] > schedule.above * beta)]
+    return order[first_of_close(atoms.subset(order), schedule.cosine)]
 
 
 def first_of_close(atoms: Atoms, cosine: float, most: int | None = None) -> NDArray[np.intp]:

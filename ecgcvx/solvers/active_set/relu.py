@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.solvers.active_set import kernels
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, Atoms
+from ecgcvx.solvers.active_set.atoms import Array, Atoms
 from ecgcvx.solvers.active_set.workers import Workers, group_bounds
 
 CHUNK_ELEMENTS = 100_000  # of Z in float64: 800 kB, so that it is read back from the second cache
@@ -132,22 +132,19 @@ class ReluAtoms:
 
         return np.sum(self.workers.over_rows(self.n, work), axis=0)
 
-    def amplitude_system(self, atoms: Atoms) -> AmplitudeSystem:
+    def output_gram(self, atoms: Atoms) -> Array:
         X, m = self.chunks.X, len(atoms)
         filled = np.zeros((m + -m % kernels.TILE, self.p))
         filled[:m] = atoms.points
         P = self.chunks.padded(filled)
         bounds = group_bounds(len(X), GRAM_GROUPS)
         Q = np.zeros((len(bounds) - 1, len(P), len(P)))
-        c = np.zeros((len(bounds) - 1, len(P)))
         self.workers.over_groups(
-            len(Q), float(len(P)) * len(P) * self.n,
-            lambda a, b: kernels.add_gram(X, self.targets, P, bounds, a, b, Q, c),
-        )  # fmt: skip
+            len(Q), float(len(P)) * len(P) * self.n, lambda a, b: kernels.add_gram(X, P, bounds, a, b, Q)
+        )
         s = atoms.tags[:, 0]
         lower = np.tril(Q.sum(axis=0)[:m, :m])
-        gram = lower + np.tril(lower, -1).T
-        return AmplitudeSystem(gram * np.outer(s, s) / self.n, s * c.sum(axis=0)[:m] / self.n)
+        return (lower + np.tril(lower, -1).T) * np.outer(s, s) / self.n
 
     def loss_and_gradient(self, atoms: Atoms, widths: Array) -> tuple[float, Array]:
         X, P = self.chunks.X, self.chunks.padded(atoms.points)

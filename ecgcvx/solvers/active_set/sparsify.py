@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
-from ecgcvx.solvers.active_set.amplitudes import nonnegative_quadratic, resize
+from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic, resize
 from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, AtomFamily, Atoms
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Family
@@ -152,8 +152,8 @@ class _Elimination:
     def _without(self, here: SparsePoint, count: int) -> SparsePoint:
         """The network without its `count` cheapest atoms, the others resized, moved and resized."""
         atoms = here.atoms
-        system = self.family.amplitude_system(atoms.units())
         norms, kept = atoms.norms, np.arange(len(atoms))
+        system = amplitude_system(self.family, atoms.units(), norms)
         for _ in range(count):
             norms[kept] = cheapest_removal(_part(system, kept), self.beta, norms[kept])
             kept = kept[norms[kept] > 0]

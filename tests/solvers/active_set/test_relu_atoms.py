@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecgcvx.solvers.active_set.amplitudes import amplitude_system
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.relu import ReluAtoms
 from ecgcvx.solvers.active_set.workers import Workers, workers
@@ -52,9 +53,11 @@ def test_residual_amplitudes_and_curvature(problem):
     family, atoms = problem
     Phi = np.maximum(family.X @ atoms.points.T, 0) * atoms.tags[:, 0]
     np.testing.assert_allclose(family.residual(atoms), family.y - Phi.sum(axis=1), atol=1e-12)
-    system = family.amplitude_system(atoms)
-    np.testing.assert_allclose(system.Q, Phi.T @ Phi / family.n, atol=1e-5)
-    np.testing.assert_allclose(system.b, Phi.T @ family.y / family.n, atol=1e-5)
+    units, norms = atoms.units(), atoms.norms
+    system = amplitude_system(family, units, norms)
+    np.testing.assert_allclose(system.Q, Phi.T @ Phi / family.n / np.outer(norms, norms), atol=1e-5)
+    slopes = Phi.T @ (family.y - Phi.sum(axis=1)) / family.n / norms
+    np.testing.assert_allclose(system.b - system.Q @ norms, slopes, atol=1e-12)
     active = family.X[family.X @ atoms.points[2] > 0]
     np.testing.assert_allclose(family.curvature(atoms)[2, 0], active.T @ active / family.n, atol=1e-5)
 
