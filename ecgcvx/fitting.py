@@ -123,7 +123,7 @@ def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
     problem = Problem(Layers((X.shape[1], BACKPROP_NEURONS, 1)), X, y, beta)
     random = np.random.default_rng(options.seed)
     trained = train_minibatch(
-        problem.single(), problem.layers.initial(random), epochs=BACKPROP_EPOCHS, seed=options.seed,
+        problem.single(), problem.layers.initial(random), random, epochs=BACKPROP_EPOCHS,
         callback=lambda epoch, loss: step(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
     )  # fmt: skip
     network = Network(*problem.layers.split(trained.parameters))

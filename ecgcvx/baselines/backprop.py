@@ -92,7 +92,9 @@ class Layers:
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or any(not isinstance(size, Integral) or size < 1 for size in self.sizes):
-            raise InputError(f"sizes is {self.sizes}; pass inputs, neurons of each hidden layer, outputs, as (16, 64, 1)")
+            raise InputError(
+                f"sizes is {self.sizes}; pass inputs, neurons of each hidden layer, outputs, as (16, 64, 1)"
+            )
         outputs = self.sizes[-1]
         if (self.loss is softmax and outputs < 2) or (self.loss is logistic and outputs != 1):
             raise InputError(f"sizes is {self.sizes}; softmax takes at least 2 outputs, the logistic loss takes 1")

@@ -42,10 +42,10 @@ class _Point(NamedTuple):
 def train_gauss_newton(
     problem: Problem,
     start: NDArray[Any],
+    random: np.random.Generator,
     curvature: Curvature = full,
     iterations: int = 100,
     damping: float = FIRST_DAMPING,
-    seed: int = 0,
     callback: Callable[[int, float], None] | None = None,
     clock: Clock | None = None,
 ) -> BackpropResult:
@@ -53,7 +53,7 @@ def train_gauss_newton(
 
     Ends after so many iterations, at a stationary point, when no damping lowers P any more, or when the clock's time is
     over. P falls at every iteration. KeyboardInterrupt ends the training early. callback(iteration, P) is called after
-    each iteration. seed: of what the curvature draws.
+    each iteration. random: for what the curvature draws.
 
     Raises InputError for a loss that is not squared, more than one output, iterations < 1, or damping < 0.
     """
@@ -62,7 +62,6 @@ def train_gauss_newton(
     if iterations < 1 or damping < 0:
         raise InputError(f"iterations is {iterations}, damping is {damping}; pass at least 1, and at least 0")
     clock = Clock() if clock is None else clock
-    random = np.random.default_rng(seed)
     history: list[float] = []
     status: Status = "finished"
     x = np.array(start, dtype=np.float64)

@@ -1,19 +1,51 @@
-"""Linear predictors x'w: least squares (AR on windows) and persistence, plus the row access that baselines share."""
+"""Linear predictors x'w: persistence, and least squares with the penalties of the field.
 
+    least_squares      1/(2n) ||Xw - y||^2
+    ridge_path         ... + penalty/2 ||w||^2
+    lasso_path         ... + penalty ||w||_1
+    group_lasso_path   ... + penalty sum_g sqrt|g| ||w_g||
+
+All depend on the data only through the triangle of a QR factorisation of [X y], one pass over the rows: what is left
+for the penalties has d + 1 rows, so that CVXPY, which is there anyway, solves them in milliseconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.baselines.rows import Rows, checked_chunks
-from ecgcvx.errors import InputError
+from ecgcvx.errors import InputError, SolverError
+
+Array = NDArray[np.float64]
+ZERO = 1e-6  # of the largest group's norm: an interior-point method leaves dust where a coefficient is zero
 
 
-def least_squares(X: Rows, y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the w (d,) of least norm among the minimisers of ||Xw - y||_2, reading X (n, d) chunk by chunk.
+@dataclass(frozen=True, eq=False)
+class Triangle:
+    """R of a QR factorisation of [X y], rows (.., d + 1), and the number n of rows: ||Xw - y|| = ||R [w; -1]||."""
 
-    Keeps the R of a QR factorisation of [X y]: ||Xw - y|| = ||R[:, :d] w - R[:, d]|| for every w, and unlike the normal
-    equations it does not square the condition number, which for neighbouring samples of an ECG is large.
+    R: Array
+    n: int
+
+    @property
+    def X(self) -> Array:
+        """The columns that stand for X."""
+        return self.R[:, :-1]
+
+    @property
+    def y(self) -> Array:
+        """The column that stands for y."""
+        return self.R[:, -1]
+
+
+def triangle(X: Rows, y: NDArray[np.float64]) -> Triangle:
+    """Reduce X (n, d) and y (n,) to their triangle, reading X chunk by chunk.
+
+    Unlike the normal equations it does not square the condition number, which for neighbouring samples of an ECG is
+    large.
 
     Raises
     ------
@@ -22,18 +54,82 @@ def least_squares(X: Rows, y: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Source: Demmel, Grigori, Hoemmen, Langou (2012), Communication-optimal QR (sequential TSQR).
     """
-    chunks = checked_chunks(X, y)
-    n, d = X.shape
-    R: NDArray[Any] = np.empty((0, d + 1))
-    for rows, targets in chunks:
+    R: NDArray[Any] = np.empty((0, X.shape[1] + 1 if len(X.shape) > 1 else 1))
+    for rows, targets in checked_chunks(X, y):
         # mode "r" saves forming Q; NumPy's stubs know only the pair, hence the asarray.
         R = np.asarray(np.linalg.qr(np.vstack([R, np.column_stack([rows, targets])]), mode="r"))
+    return Triangle(R, X.shape[0])
+
+
+def least_squares(X: Rows, y: NDArray[np.float64]) -> Array:
+    """Return the w (d,) of least norm among the minimisers of ||Xw - y||_2, reading X (n, d) chunk by chunk.
+
+    Raises
+    ------
+    InputError
+        See `checked_chunks`.
+    """
+    reduced = triangle(X, y)
     # The rank is decided as NumPy would for the whole matrix, whose singular values R has.
-    tolerance = np.finfo(np.float64).eps * max(n, d)
-    return np.asarray(np.linalg.lstsq(R[:, :d], R[:, d], rcond=tolerance)[0], dtype=np.float64)
+    tolerance = np.finfo(np.float64).eps * max(X.shape)
+    return np.asarray(np.linalg.lstsq(reduced.X, reduced.y, rcond=tolerance)[0], dtype=np.float64)
 
 
-def persistence_weights(d: int) -> NDArray[np.float64]:
+def ridge_path(data: Triangle, penalties: Sequence[float] | Array) -> Array:
+    """Return the w (p, d) of every penalty, all from one singular value decomposition.
+
+    Raises InputError for a penalty that is not positive.
+    """
+    chosen = _checked(penalties)
+    U, s, Vt = np.linalg.svd(data.X, full_matrices=False)
+    return (s / (s * s + data.n * chosen[:, None]) * (U.T @ data.y)) @ Vt
+
+
+def lasso_path(data: Triangle, penalties: Sequence[float] | Array) -> Array:
+    """Return the w (p, d) of every penalty; see `group_lasso_path` with groups of one. Source: Tibshirani (1996)."""
+    return group_lasso_path(data, penalties, [[j] for j in range(data.X.shape[1])])
+
+
+def group_lasso_path(data: Triangle, penalties: Sequence[float] | Array, groups: Sequence[Sequence[int]]) -> Array:
+    """Return the w (p, d) of every penalty; groups: the columns of each group, every column in exactly one.
+
+    Raises InputError for a penalty that is not positive or groups that are no partition, SolverError when Clarabel
+    fails.
+
+    Source: Yuan & Lin (2006), Model selection and estimation in regression with grouped variables.
+    """
+    import cvxpy as cp
+
+    chosen = _checked(penalties)
+    d = data.X.shape[1]
+    if sorted(column for group in groups for column in group) != list(range(d)):
+        raise InputError(f"groups = {list(groups)}: name each of the {d} columns exactly once")
+    w, penalty = cp.Variable(d), cp.Parameter(nonneg=True)
+    loss = cp.sum_squares(data.X / np.sqrt(data.n) @ w - data.y / np.sqrt(data.n)) / 2
+    norms = cp.sum(cp.hstack([np.sqrt(len(group)) * cp.norm(w[list(group)], 2) for group in groups]))
+    problem = cp.Problem(cp.Minimize(loss + penalty * norms))
+    path = np.zeros((len(chosen), d))
+    for row, value in zip(path, chosen, strict=True):
+        penalty.value = value
+        try:
+            problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-10, tol_feas=1e-10)
+        except cp.SolverError as error:
+            raise SolverError(f"penalty = {value:g}: Clarabel failed ({error}); try a larger one") from None
+        if w.value is None:
+            raise SolverError(f"penalty = {value:g}: Clarabel ended with {problem.status}; try a larger one")
+        sizes = [float(np.linalg.norm(w.value[list(group)])) for group in groups]
+        for group, size in zip(groups, sizes, strict=True):
+            row[list(group)] = w.value[list(group)] if size > ZERO * max(sizes) else 0.0
+    return path
+
+
+def largest_penalty(data: Triangle, groups: Sequence[Sequence[int]]) -> float:
+    """The smallest penalty whose group lasso solution is zero: max_g ||X_g'y|| / (n sqrt|g|)."""
+    slope = data.X.T @ data.y / data.n
+    return max(float(np.linalg.norm(slope[list(group)])) / np.sqrt(len(group)) for group in groups)
+
+
+def persistence_weights(d: int) -> Array:
     """Return the w (d,) with x'w = the newest sample of the window: column d-2, as column d-1 is the bias.
 
     Raises
@@ -46,3 +142,10 @@ def persistence_weights(d: int) -> NDArray[np.float64]:
     weights = np.zeros(d)
     weights[d - 2] = 1.0
     return weights
+
+
+def _checked(penalties: Sequence[float] | Array) -> Array:
+    chosen = np.asarray(penalties, dtype=np.float64)
+    if chosen.ndim != 1 or not (np.isfinite(chosen) & (chosen > 0)).all():
+        raise InputError(f"penalties = {penalties}: pass finite numbers above 0")
+    return chosen

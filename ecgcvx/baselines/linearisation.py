@@ -70,9 +70,7 @@ class Linearisation:
         for X in self.pieces():
             forward(self.layers, self.weights, X, self._workspace)
             change = X @ changes[0]
-            for W, dW, (A, slope) in zip(
-                self.weights[1:], changes[1:], self._workspace.of(len(X)), strict=True
-            ):
+            for W, dW, (A, slope) in zip(self.weights[1:], changes[1:], self._workspace.of(len(X)), strict=True):
                 change *= slope
                 change = change @ W + A @ dW
             out[start : start + len(X)] = change

@@ -58,9 +58,7 @@ def adagrad_step(state: State, gradient: Array, step_size: float, epsilon: float
     return State(state.parameters - step_size * gradient / (np.sqrt(squares) + epsilon), (squares,), state.steps + 1)
 
 
-def rmsprop_step(
-    state: State, gradient: Array, step_size: float, decay: float = 0.99, epsilon: float = 1e-8
-) -> State:
+def rmsprop_step(state: State, gradient: Array, step_size: float, decay: float = 0.99, epsilon: float = 1e-8) -> State:
     """s = decay s + (1 - decay) g^2, x - step g / (sqrt s + epsilon). Source: Tieleman & Hinton (2012), lecture 6.5."""
     square = decay * state.memory[0] + (1 - decay) * gradient * gradient
     return State(state.parameters - step_size * gradient / (np.sqrt(square) + epsilon), (square,), state.steps + 1)
