@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
 or a .csv file"""
 
+WIDE = 122  # columns of the table of a comparison
+
 FIT_TEXT = """\
 Train a convex two-layer network on the sliding windows of an ECG record and compare it with what you would have used
 instead: persistence, a linear autoregression, and a network trained by backprop (Adam, cosine schedule).
@@ -337,7 +339,7 @@ def _compare(options: argparse.Namespace) -> None:
         f"{recording.name}, lead {recording.lead}: {chosen.window} samples predict the one {chosen.horizon} later; "
         f"{len(found.split.train):,} training windows, beta = {chosen.beta:g}\n"
     )
-    console.print(compare_table(found))
+    console.print(compare_table(found), width=WIDE, crop=False)
     console.print("", linear_table(found), "", fairness(found), sep="\n")
     if not found.complete:
         console.print(f"interrupted: {len(found.runs)} runs were done")

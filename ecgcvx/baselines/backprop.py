@@ -134,9 +134,11 @@ class Layers:
         wanted = (len(y),) if outputs == 1 or self.loss is softmax else (len(y), outputs)
         if y.shape != wanted:
             raise InputError(f"y has shape {y.shape}; pass {wanted} for {outputs} output(s)")
-        known = {logistic: (-1, 1), softmax: range(outputs)}.get(self.loss)
-        if known is not None and not np.isin(y, list(known)).all():
-            raise InputError(f"y has the value {y[~np.isin(y, list(known))][0]}; this loss takes {list(known)}")
+        if self.loss is logistic or self.loss is softmax:
+            known = [-1, 1] if self.loss is logistic else list(range(outputs))
+            wrong = ~np.isin(y, known)
+            if wrong.any():
+                raise InputError(f"y has the value {y[wrong][0]}; this loss takes {known}")
 
 
 class Workspace:

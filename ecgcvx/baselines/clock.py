@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class TimeUp(Exception):  # noqa: N818
+class TimeUp(Exception):
     """The time is over; a trainer catches it and returns the best that it has."""
 
 

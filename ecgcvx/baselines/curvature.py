@@ -168,7 +168,7 @@ def _gram_of(J: Linearisation, chosen: NDArray[np.intp], scale: Array) -> NDArra
     total = np.zeros((k, k))
     for start in range(0, len(chosen), JACOBIAN_ROWS):
         part = slice(start, start + JACOBIAN_ROWS)
-        rows = J.rows(J.problem.X[chosen[part]])
+        rows = J.rows(J.problem.pick(chosen[part])[0])
         rows *= scale[part, None].astype(rows.dtype)
         total += _gram(rows)
     return total

@@ -20,7 +20,7 @@ JACOBIAN_ROWS = 4096  # rows of J at once: enough that a product of two of its c
 
 
 class Linearisation:
-    """J of a problem's network at the parameters (k,), in the precision of the problem; the clock is checked on the way.
+    """J of a problem's network at the parameters (k,), in the problem's precision; the clock is checked on the way.
 
     Raises InputError when the network has more than one output.
     """

@@ -54,6 +54,8 @@ def train_minibatch(
     ----------
     problem
         With rows that are an array, best in float32: `Problem.single`.
+    start, optimiser, clock
+        First parameters, the rule of a step, and the time that the training may take.
     random
         Draws the order of the rows: without a clock, the same state of it gives the same bytes.
     schedule, step_size
@@ -73,8 +75,6 @@ def train_minibatch(
         When the training diverged.
     """
     _check_options(epochs, batch, step_size, clock)
-    if not isinstance(problem.X, np.ndarray):
-        raise InputError(f"X is {type(problem.X).__name__}, of which rows cannot be picked; pass problem.single()")
     step_size = float(step_size)  # a NumPy scalar would promote the float32 arrays
     clock = Clock() if clock is None else clock
     n = len(problem)
@@ -111,13 +111,13 @@ def _train_step(
     problem: Problem, state: State, optimiser: Optimiser, rows: Array, step_size: float, workspace: Workspace
 ) -> tuple[float, State]:
     """Return the batch's sum of losses before the step, and the state after it."""
-    X, y, beta = problem.X[rows], problem.y[rows], float(problem.beta)
+    X, y = problem.pick(rows)
     weights = problem.layers.split(state.parameters)
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once an epoch, by name
         loss, delta = problem.layers.loss(forward(problem.layers, weights, X, workspace), y)
         gradients = backward(weights, X, delta, workspace)
         gradient = np.concatenate([part.ravel() for part in gradients]) / len(y)
-        gradient += beta * state.parameters
+        gradient += float(problem.beta) * state.parameters
         return loss, optimiser.step(state, gradient, step_size)
 
 

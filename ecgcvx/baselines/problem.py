@@ -74,6 +74,15 @@ class Problem:
         for start in range(0, len(self), PIECE):
             yield self.X[start : start + PIECE], self.y[start : start + PIECE]
 
+    def pick(self, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return those rows of X and y.
+
+        Raises InputError when X is no array, as a view of windows: `single` makes one.
+        """
+        if not isinstance(self.X, np.ndarray):
+            raise InputError(f"X is {type(self.X).__name__}, of which rows cannot be picked; pass problem.single()")
+        return self.X[rows], self.y[rows]
+
     def objective(self, parameters: Array) -> float:
         """Return P at the parameters (k,)."""
         weights = self.weights(parameters)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ecgcvx.baselines import curvature
@@ -26,10 +26,11 @@ from ecgcvx.baselines.optimisers import (
 )
 from ecgcvx.baselines.problem import Problem
 
+Array = NDArray[Any]
 BATCH = 512
 UNLIMITED = 10**9  # iterations: the clock ends a run
 SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine}
-Train = Callable[[Problem, NDArray[Any], np.random.Generator, Clock, Schedule, float], BackpropResult]
+Train = Callable[[Problem, Array, Generator, Clock, Schedule, float], BackpropResult]
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,7 @@ class Contender:
 
 def _first_order(optimiser: Optimiser) -> Train:
     def train(
-        problem: Problem,
-        start: NDArray[Any],
-        random: np.random.Generator,
-        clock: Clock,
-        schedule: Schedule,
-        step: float,
+        problem: Problem, start: Array, random: Generator, clock: Clock, schedule: Schedule, step: float
     ) -> BackpropResult:
         return train_minibatch(problem, start, random, optimiser, schedule, step, BATCH, None, clock=clock)
 
@@ -57,12 +53,7 @@ def _first_order(optimiser: Optimiser) -> Train:
 
 def _gauss_newton(approximation: Curvature) -> Train:
     def train(
-        problem: Problem,
-        start: NDArray[Any],
-        random: np.random.Generator,
-        clock: Clock,
-        schedule: Schedule,
-        step: float,
+        problem: Problem, start: Array, random: Generator, clock: Clock, schedule: Schedule, step: float
     ) -> BackpropResult:
         return train_gauss_newton(problem, start, random, approximation, UNLIMITED, clock=clock)
 
@@ -70,7 +61,7 @@ def _gauss_newton(approximation: Curvature) -> Train:
 
 
 def _lbfgs(
-    problem: Problem, start: NDArray[Any], random: np.random.Generator, clock: Clock, schedule: Schedule, step: float
+    problem: Problem, start: Array, random: Generator, clock: Clock, schedule: Schedule, step: float
 ) -> BackpropResult:
     return train_lbfgs(problem, start, UNLIMITED, clock=clock)
 
@@ -88,5 +79,5 @@ CONTENDERS = {
     "gn-kfac": Contender("GN, Kronecker (KFAC)", _gauss_newton(curvature.kronecker)),
     "gn-uniform": Contender("GN, uniform rows", _gauss_newton(curvature.uniform_rows)),
     "gn-leverage": Contender("GN, leverage rows", _gauss_newton(curvature.leverage_rows)),
-    "gn-cg": Contender("GN, conjugate grad.", _gauss_newton(curvature.conjugate)),
+    "gn-cg": Contender("GN, conjugate gradients", _gauss_newton(curvature.conjugate)),
 }

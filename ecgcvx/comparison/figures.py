@@ -72,9 +72,8 @@ def step_figure(found: Comparison, title: str) -> "Figure":
             excess = np.full(len(values), ceiling)
             excess[good] = _excess(found, values[good])
             axes.plot(sizes[good], excess[good], style, color=color, marker="o", markersize=3.5, label=schedule)
-            axes.plot(
-                sizes[~good], excess[~good], "^", color=color, markersize=6, label="diverged" if any(~good) else None
-            )
+            label = "diverged" if len(good) > good.sum() else None
+            axes.plot(sizes[~good], excess[~good], "^", color=color, markersize=6, label=label)
         if name in found.chosen:
             best = min((run for run in found.tuning if run.task.contender == name), key=lambda run: run.objective)
             if np.isfinite(best.objective):

@@ -37,8 +37,8 @@ class Task:
 class Run:
     """What a run came to.
 
-    objective : P at its end on all training windows, summed in float64; inf when it diverged. test_rmse_mv : of the same
-    weights. seconds : of its thread's processor time, without evaluations. iterations : epochs of a minibatch method.
+    objective : P at its end on all training windows, summed in float64; inf when it diverged. test_rmse_mv : of
+    the same weights. seconds : of its thread's processor time, without evaluations. iterations : epochs of a minibatch method.
     trace : (seconds, P) on the way.
     """
 
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What all runs have in common: problem in float32, test windows (n, d) and targets, mV a unit, seconds of a run."""
+    """What all runs share: problem in float32, test windows (n, d) and targets, mV a unit, seconds of a run."""
 
     problem: Problem
     test_X: NDArray[np.float32]

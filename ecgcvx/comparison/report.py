@@ -82,9 +82,8 @@ def compare_table(found: Comparison) -> Table:
     trained = reference.trained
     early = reference.by(seconds)
     if early is not None and reference.seconds > seconds:
-        table.add_row(
-            f"convex, after {seconds:g} s", "", _number(early), "", "", _percent(_gap(found, early)), "", "", ""
-        )
+        name = f"convex, after {seconds:g} s"
+        table.add_row(name, "", _number(early), "", "", _percent(_gap(found, early)), "", f"{seconds:g}", "")
     table.add_row(
         f"convex, {trained.network.neurons} neurons", "", _number(trained.primal), "", "",
         _percent(_gap(found, trained.primal)), f"{reference.test_rmse_mv:.5f}", f"{reference.seconds:.2f}", "",

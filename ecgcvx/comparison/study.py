@@ -1,4 +1,4 @@
-"""The comparison of a recording: the convex program as reference, the linear family, and every optimiser of backprop."""
+"""The comparison of a recording: convex program as reference, linear family, and every optimiser of backprop."""
 
 import os
 import time
@@ -25,6 +25,7 @@ from ecgcvx.comparison.race import TUNING, Course, Run, Task, complete
 from ecgcvx.errors import InputError
 from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.state import Round
 from ecgcvx.training import Step, Trained, root_mean_square, train_all_patterns
 from ecgcvx.windows import Split, Windows, split_windows
 
@@ -200,8 +201,11 @@ def _reference(split: Split, options: CompareOptions, step: Step) -> Reference:
 
     trained = train_all_patterns(split.train, options.beta, solver, told, time_limit=CONVEX_LIMIT)
     seconds = time.process_time() - started
-    rounds = zip(moments, trained.history, strict=False)
-    trace = tuple((moment, line.primal) for moment, line in rounds if line.rows == len(split.train))  # type: ignore[union-attr]
+    trace = tuple(
+        (moment, line.primal)
+        for moment, line in zip(moments, trained.history, strict=False)
+        if isinstance(line, Round) and line.rows == len(split.train)
+    )
     train, test = (
         split.scaler.scale * root_mean_square(part.y - trained.network.predict(part.X))
         for part in (split.train, split.test)
