@@ -334,12 +334,12 @@ def _compare(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(told, allow_nan=False))
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, width=WIDE)
     console.print(
         f"{recording.name}, lead {recording.lead}: {chosen.window} samples predict the one {chosen.horizon} later; "
         f"{len(found.split.train):,} training windows, beta = {chosen.beta:g}\n"
     )
-    console.print(compare_table(found), width=WIDE, crop=False)
+    console.print(compare_table(found))
     console.print("", linear_table(found), "", fairness(found), sep="\n")
     if not found.complete:
         console.print(f"interrupted: {len(found.runs)} runs were done")

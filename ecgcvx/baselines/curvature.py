@@ -124,8 +124,10 @@ def leverages(J: Linearisation, shift: float, random: np.random.Generator) -> ND
 
     With R'R the matrix of a uniform sample, ||J_i R^-1||^2 is the mean of (J_i R^-1 z)^2 over standard normal z.
     """
-    H = _uniform_gram(J, random) + shift * np.eye(J.layers.size)
-    R, _ = cho_factor(H)
+    H = _uniform_gram(J, random)
+    # Rounding of the products may leave H as far below zero.
+    floor = float(np.finfo(J.problem.dtype).eps * np.trace(H))
+    R, _ = cho_factor(H + max(shift, floor) * np.eye(J.layers.size))
     squares = np.zeros(len(J))
     for z in random.standard_normal((SKETCHES, J.layers.size)):
         squares += J.product(solve_triangular(R, z)).astype(np.float64) ** 2

@@ -54,8 +54,11 @@ def triangle(X: Rows, y: NDArray[np.float64]) -> Triangle:
 
     Source: Demmel, Grigori, Hoemmen, Langou (2012), Communication-optimal QR (sequential TSQR).
     """
-    R: NDArray[Any] = np.empty((0, X.shape[1] + 1 if len(X.shape) > 1 else 1))
-    for rows, targets in checked_chunks(X, y):
+    chunks = checked_chunks(X, y)
+    if np.ndim(y) != 1:
+        raise InputError(f"y has shape {np.shape(y)}; pass one target for each row of X: ({X.shape[0]},)")
+    R: NDArray[Any] = np.empty((0, X.shape[1] + 1))
+    for rows, targets in chunks:
         # mode "r" saves forming Q; NumPy's stubs know only the pair, hence the asarray.
         R = np.asarray(np.linalg.qr(np.vstack([R, np.column_stack([rows, targets])]), mode="r"))
     return Triangle(R, X.shape[0])

@@ -67,10 +67,10 @@ def _lbfgs(
 
 
 CONTENDERS = {
-    "sgd": Contender("SGD", _first_order(SGD), (0.01, 0.03, 0.1, 0.3, 1.0)),
+    "sgd": Contender("SGD", _first_order(SGD), (0.003, 0.01, 0.03, 0.1, 0.3)),
     "momentum": Contender("SGD with momentum", _first_order(MOMENTUM), (0.001, 0.003, 0.01, 0.03, 0.1)),
-    "adagrad": Contender("AdaGrad", _first_order(ADAGRAD), (0.01, 0.03, 0.1, 0.3, 1.0)),
-    "rmsprop": Contender("RMSProp", _first_order(RMSPROP), (0.0003, 0.001, 0.003, 0.01, 0.03)),
+    "adagrad": Contender("AdaGrad", _first_order(ADAGRAD), (0.003, 0.01, 0.03, 0.1, 0.3)),
+    "rmsprop": Contender("RMSProp", _first_order(RMSPROP), (0.001, 0.003, 0.01, 0.03, 0.1)),
     "adam": Contender("Adam", _first_order(ADAM), (0.001, 0.003, 0.01, 0.03, 0.1)),
     "lbfgs": Contender("L-BFGS", _lbfgs),
     "gn": Contender("Gauss-Newton (LM)", _gauss_newton(curvature.full)),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
+from ecgcvx.comparison.race import FIRST_MARK
 from ecgcvx.comparison.study import Comparison
 from ecgcvx.figures import FORECAST, SIGNAL
 
@@ -27,11 +28,15 @@ def time_figure(found: Comparison, title: str) -> "Figure":
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     convex = np.array(found.reference.trace)
     for axes, name in zip(grid.flat, names, strict=False):
+        # Methods with few long steps stay where they are until a step is done.
+        drawn = "default" if CONTENDERS[name].grid else "steps-post"
         for run in found.runs:
             if run.task.contender == name:
                 moments, values = np.array(run.trace).T
-                shown = np.isfinite(values) & (moments > 0)
-                axes.plot(moments[shown], _excess(found, values[shown]), color=FORECAST, linewidth=0.8, alpha=0.7)
+                moments[0] = FIRST_MARK * found.options.seconds  # the start, which a logarithm does not show
+                shown = np.isfinite(values)
+                style = {"color": FORECAST, "linewidth": 0.8, "alpha": 0.7, "drawstyle": drawn}
+                axes.plot(moments[shown], _excess(found, values[shown]), **style)
         axes.plot(convex[:, 0], _excess(found, convex[:, 1]), color=SIGNAL, linewidth=1.4, marker="o", markersize=2.5)
         axes.axhline(_excess(found, convex[-1:, 1])[0], color=SIGNAL, linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log")
@@ -41,9 +46,8 @@ def time_figure(found: Comparison, title: str) -> "Figure":
         axes.set_visible(False)
     for column in range(columns):
         # The lowest panel of a column has the axis, also where the last row is not full.
-        lowest = grid[(len(names) - 1 - column) // columns, column]
-        lowest.tick_params(labelbottom=True)
-        lowest.set_xlabel("processor time (s)", fontsize=8)
+        grid[(len(names) - 1 - column) // columns, column].tick_params(labelbottom=True)
+    figure.supxlabel("processor time of one thread (s)", fontsize=9)
     figure.supylabel(_meaning(found), fontsize=9)
     figure.suptitle(
         f"{title}: {found.options.runs} initialisations of each optimiser (blue), convex program (black), its final "
@@ -83,7 +87,8 @@ def step_figure(found: Comparison, title: str) -> "Figure":
             _excess(found, np.array([found.reference.trained.primal]))[0], color=SIGNAL, linewidth=0.8, linestyle=":",
             label="convex",
         )  # fmt: skip
-        axes.set(xscale="log", yscale="log", xlabel="step size")
+        axes.set(xscale="log", yscale="log")
+        axes.set_xlabel("step size", fontsize=8)
         axes.set_title(CONTENDERS[name].label, fontsize=9)
         _paper(axes)
     handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}

@@ -38,8 +38,8 @@ class Run:
     """What a run came to.
 
     objective : P at its end on all training windows, summed in float64; inf when it diverged. test_rmse_mv : of
-    the same weights. seconds : of its thread's processor time, without evaluations. iterations : epochs of a minibatch method.
-    trace : (seconds, P) on the way.
+    the same weights. seconds : of its thread's processor time, without evaluations. iterations : epochs of a minibatch
+    method. trace : (seconds, P) on the way.
     """
 
     task: Task
@@ -81,13 +81,17 @@ def run(course: Course, task: Task) -> Run:
         value = _objective(problem, found.parameters)
         test = Problem(problem.layers, course.test_X, course.test_y, 0.0)
         # 1/(2n) ||f - y||^2 without the penalty is half the mean square.
-        rmse = course.scale * np.sqrt(2 * test.objective(found.parameters))
+        rmse = course.scale * np.sqrt(2 * _objective(test, found.parameters))
     trace = ((0.0, first), *clock.trace, (elapsed, value))
     return Run(task, value, float(rmse), elapsed, len(found.history), found.status, trace)
 
 
 def _objective(problem: Problem, parameters: NDArray[Any]) -> float:
-    return problem.objective(parameters) if np.isfinite(parameters).all() else inf
+    if not np.isfinite(parameters).all():
+        return inf
+    with np.errstate(over="ignore", invalid="ignore"):  # of a run that is about to diverge
+        value = problem.objective(parameters)
+    return value if np.isfinite(value) else inf
 
 
 def complete(course: Course, tasks: Iterable[Task], jobs: int, seen: Callable[[Run], None]) -> list[Run]:
