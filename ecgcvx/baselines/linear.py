@@ -126,12 +126,6 @@ def group_lasso_path(data: Triangle, penalties: Sequence[float] | Array, groups:
     return path
 
 
-def largest_penalty(data: Triangle, groups: Sequence[Sequence[int]]) -> float:
-    """The smallest penalty whose group lasso solution is zero: max_g ||X_g'y|| / (n sqrt|g|)."""
-    slope = data.X.T @ data.y / data.n
-    return max(float(np.linalg.norm(slope[list(group)])) / np.sqrt(len(group)) for group in groups)
-
-
 def persistence_weights(d: int) -> Array:
     """Return the w (d,) with x'w = the newest sample of the window: column d-2, as column d-1 is the bias.
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from planted import LazyRows, planted
 
 from ecgcvx.baselines import problem as problem_module
 from ecgcvx.baselines import rows as rows_module
 from ecgcvx.baselines.backprop import Layers, Polynomial, linear, logistic, relu, softmax, squared
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.errors import InputError
-from planted import LazyRows, planted
 
 ACTIVATIONS = {
     relu: lambda t: max(0.0, t),

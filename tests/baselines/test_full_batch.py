@@ -1,4 +1,4 @@
-"""L-BFGS and the Gauss-Newton family against finite differences, lstsq, scipy.optimize.least_squares and dense algebra."""
+"""L-BFGS and the Gauss-Newton family against finite differences, scipy.optimize.least_squares and dense algebra."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_products_equal_those_with_the_jacobian(sizes, activation, random, monke
 @pytest.fixture
 def at_a_point(random):
     """J dense (200, k), its Linearisation, and a gradient."""
-    problem, x, J = linearised((3, 4, 1), relu, random, 200)
+    problem, _, J = linearised((3, 4, 1), relu, random, 200)
     return J.rows(problem.X), J, random.standard_normal(problem.layers.size)
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from planted import LazyRows, planted
 
 from ecgcvx.baselines.backprop import Layers, logistic, relu
 from ecgcvx.baselines.clock import Clock
@@ -12,7 +13,6 @@ from ecgcvx.baselines.minibatch import minibatches, train_minibatch
 from ecgcvx.baselines.optimisers import ADAGRAD, ADAM, MOMENTUM, RMSPROP, SGD, constant, cosine
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.errors import InputError, SolverError
-from planted import LazyRows, planted
 
 
 def train(X, y, hidden=(8,), beta=1e-5, seed=0, **options):
