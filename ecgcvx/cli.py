@@ -324,7 +324,7 @@ def _compare(options: argparse.Namespace) -> None:
     shared = ("window", "horizon", "train_fraction", "beta", "neurons", "runs", "seconds", "gap", "jobs", "seed")
     chosen = CompareOptions(**{name: getattr(options, name) for name in shared})
     if options.optimisers is not None:
-        chosen = replace(chosen, contenders=tuple(options.optimisers))
+        chosen = replace(chosen, contenders=tuple(dict.fromkeys(options.optimisers)))
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
     with _progress() as step:

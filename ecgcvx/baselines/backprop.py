@@ -11,6 +11,7 @@ Source: Rumelhart, Hinton, Williams (1986), Learning representations by back-pro
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from numbers import Integral
@@ -99,7 +100,7 @@ class Layers:
         if (self.loss is softmax and outputs < 2) or (self.loss is logistic and outputs != 1):
             raise InputError(f"sizes is {self.sizes}; softmax takes at least 2 outputs, the logistic loss takes 1")
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of each W_l."""
         full = tuple(pairwise(self.sizes))

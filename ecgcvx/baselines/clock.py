@@ -42,6 +42,8 @@ class Clock:
     @property
     def share(self) -> float:
         """Share of the time that is over; at most 1."""
+        if self.seconds == inf:
+            return 0.0
         return min(1.0, self.elapsed / self.seconds)
 
     def check(self) -> None:
@@ -51,6 +53,8 @@ class Clock:
 
     def see(self, parameters: NDArray[Any]) -> None:
         """Evaluate parameters where a mark is due; raise TimeUp when the time is over."""
+        if self.seconds == inf and not self._marks:
+            return
         now = self.elapsed
         if self._marks and now >= self._marks[-1]:
             while self._marks and now >= self._marks[-1]:

@@ -1,6 +1,7 @@
 """Runs of the comparison: each on one thread with the same time, as many at once as there are processes."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -123,11 +124,26 @@ def _runs(course: Course, tasks: list[Task], jobs: int) -> Iterator[Run]:
         return
     # A fresh interpreter for each: threads of BLAS and Numba do not survive a fork.
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (course,)) as pool:
+        with _deaf():
+            futures = [pool.submit(_run_here, task) for task in tasks]
         try:
-            for future in as_completed([pool.submit(_run_here, task) for task in tasks]):
+            for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore Ctrl-C, and so in processes that start meanwhile: they would die of it with a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _course: Course | None = None  # of this worker process

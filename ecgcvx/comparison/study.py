@@ -191,7 +191,9 @@ def _reference(split: Split, options: CompareOptions, step: Step) -> Reference:
     step("compiling", None)
     first = split.train.runs[0]
     few = replace(split.train, runs=((first[0], min(first[1], first[0] + WARM_WINDOWS)),))
-    train_all_patterns(few, options.beta, replace(solver, rounds=1, confirm_starts=1), _silent, time_limit=WARM_LIMIT)
+    small = replace(solver, rounds=1, confirm_starts=1)
+    if train_all_patterns(few, options.beta, small, _silent, time_limit=WARM_LIMIT).status == "interrupted":
+        raise KeyboardInterrupt
     started = time.process_time()
     moments: list[float] = []
 
