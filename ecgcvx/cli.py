@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
 or a .csv file"""
+
+WIDE = 122  # columns of the table of a comparison
 
 FIT_TEXT = """\
 Train a convex two-layer network on the sliding windows of an ECG record and compare it with what you would have used
@@ -60,6 +63,26 @@ examples:
   ecgcvx path data/mitdb208/208
   ecgcvx path mitdb/100 --horizon 5 --betas 25 --ratio 1e-7 --json"""
 
+COMPARE_TEXT = """\
+Train the same two-layer ReLU network by backprop with every usual optimiser, each from several initialisations, and
+compare with the certified optimum of the convex program: same training windows, same objective
+
+    P = 1/(2n) ||f(X) - y||^2 + beta/2 (||W1||^2 + ||W2||^2),
+
+same processor time on one thread for every run. Step size and schedule (constant or cosine) are tuned first, for each
+optimiser on a stated grid with the same time. Linear predictors (least squares, ridge, lasso, group lasso) are scored
+beside them.
+
+With the defaults this takes some 3 minutes on two cores: 180 runs of --seconds each, as many at once as there are
+cores, and the convex program. Ctrl-C stops and reports the runs that are done. The output folder holds compare.json,
+objective_against_time.png and step_sizes.png."""
+
+COMPARE_EXAMPLES = """\
+examples:
+  ecgcvx compare data/mitdb208/208
+  ecgcvx compare data/mitdb208/208 --beta 1e-3 --seconds 4 --optimisers adam lbfgs gn-uniform
+  ecgcvx compare my_ecg.csv --sampling-frequency 250 --horizon 5 --neurons 128 --json"""
+
 PREDICT_TEXT = """\
 Apply a fitted model to a record: every sample with the forecast that was made for it, as CSV with the columns
 sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none)."""
@@ -91,6 +114,15 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument("--betas", type=int, default=13, metavar="N", help="points of the path (default 13)")
     group.add_argument("--ratio", type=float, default=1e-6, help="smallest beta relative to the largest (default 1e-6)")
     _add_output(path, "out/NAME-path")
+
+    compare = commands.add_parser(
+        "compare", help="backprop by every optimiser against the convex optimum", description=COMPARE_TEXT,
+        epilog=COMPARE_EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
+    _add_record(compare)
+    _add_windows(compare)
+    _add_comparison(compare)
+    _add_output(compare, "out/NAME-compare")
 
     predict = commands.add_parser(
         "predict", help="apply a fitted model to a record", description=PREDICT_TEXT, formatter_class=raw
@@ -165,6 +197,22 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
 
 
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("comparison")
+    group.add_argument("--beta", type=float, default=1e-4, help="weight of the penalty (default 1e-4)")
+    group.add_argument("--neurons", type=int, default=64, metavar="M", help="of the networks (default 64)")
+    group.add_argument("--runs", type=int, default=10, metavar="N", help="initialisations an optimiser (default 10)")
+    group.add_argument("--seconds", type=float, default=1.5, metavar="S", help="processor time of a run (default 1.5)")
+    group.add_argument("--gap", type=float, default=1e-2, metavar="TOL", help="of the convex program (default 1e-2)")
+    group.add_argument(
+        "--optimisers", nargs="+", metavar="NAME",
+        help="of sgd, momentum, adagrad, rmsprop, adam, lbfgs, gn, gn-layer, gn-neuron, gn-kfac, gn-uniform, "
+        "gn-leverage, gn-cg (default: all)",
+    )  # fmt: skip
+    group.add_argument("--jobs", type=int, metavar="N", help="runs at once (default: one a core)")
+    group.add_argument("--seed", type=int, default=0, help="of the first initialisation (default 0)")
+
+
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for the results (default {default})")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
@@ -174,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        {"fit": _fit, "path": _path, "predict": _predict}[options.command](options)
+        {"fit": _fit, "path": _path, "compare": _compare, "predict": _predict}[options.command](options)
     except EcgcvxError as error:
         print(f"ecgcvx: {error}", file=sys.stderr)
         return 2
@@ -285,6 +333,37 @@ def _fit_command(options: argparse.Namespace, beta: float) -> str:
         if value != plain[name] and name not in ("output", "json"):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, "--beta", f"{beta:.3e}"])
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from ecgcvx.comparison.report import compare_table, fairness, linear_table, write_comparison
+    from ecgcvx.comparison.study import CompareOptions, compare
+
+    shared = ("window", "horizon", "train_fraction", "beta", "neurons", "runs", "seconds", "gap", "jobs", "seed")
+    chosen = CompareOptions(**{name: getattr(options, name) for name in shared})
+    if options.optimisers is not None:
+        chosen = replace(chosen, contenders=tuple(dict.fromkeys(options.optimisers)))
+    recording = _read(options, options.lead)
+    folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
+    with _progress() as step:
+        found = compare(recording, chosen, step)
+        step("writing the results", None)
+        told = write_comparison(found, recording, folder)
+    if options.json:
+        print(json.dumps(told, allow_nan=False))
+        return
+    console = Console(soft_wrap=True, highlight=False, width=WIDE)
+    console.print(
+        f"{recording.name}, lead {recording.lead}: {chosen.window} samples predict the one {chosen.horizon} later; "
+        f"{len(found.split.train):,} training windows, beta = {chosen.beta:g}\n"
+    )
+    console.print(compare_table(found))
+    console.print("", linear_table(found), "", fairness(found), sep="\n")
+    if not found.complete:
+        console.print(f"interrupted: {len(found.runs)} runs were done")
+    console.print(f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} in {folder}")
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import row_chunks
-from ecgcvx.baselines.backprop import objective_and_gradient, train_adam
+from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import least_squares, persistence_weights
+from ecgcvx.baselines.minibatch import train_minibatch
+from ecgcvx.baselines.problem import Problem
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.path import RegularisationPath, regularisation_path
@@ -156,13 +158,15 @@ def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
     X, y = split.train.X, split.train.y
     beta = options.beta
     assert beta is not None
-    trained = train_adam(
-        X, y, BACKPROP_NEURONS, beta, BACKPROP_EPOCHS, seed=options.seed,
-        callback=lambda epoch, epochs, loss: step(f"backprop (Adam): P = {loss:.6e}", epoch / epochs),
+    problem = Problem(Layers((X.shape[1], BACKPROP_NEURONS, 1)), X, y, beta)
+    random = np.random.default_rng(options.seed)
+    trained = train_minibatch(
+        problem.single(), problem.layers.initial(random), random, epochs=BACKPROP_EPOCHS,
+        callback=lambda epoch, loss: step(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
     )  # fmt: skip
-    network = Network(trained.W1, trained.W2)
+    network = Network(*problem.layers.split(trained.parameters))
     seconds = time.perf_counter() - started
-    objective = objective_and_gradient(trained.W1, trained.W2, X, y, beta)[0]
+    objective = problem.objective(trained.parameters)
     return _score("backprop_adam", network.neurons, network.predict, split, seconds, (objective, None, None))
 
 

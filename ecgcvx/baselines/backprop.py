@@ -1,265 +1,186 @@
-"""Backpropagation on the two-layer ReLU network: minibatch Adam with a cosine schedule.
+"""The forward and the backward pass of a network of any depth.
 
-Objective, as everywhere (W1 (d, m), W2 (m,), the hidden bias is the column of ones in X):
+    A_0 = X,   Z_l = A_{l-1} W_l,   A_l = s(Z_l) for l < L,   f = Z_L
+    delta_L = dloss/df,   delta_{l-1} = (delta_l W_l') * s'(Z_{l-1}),   gradient in W_l: A_{l-1}' delta_l
 
-    P(W1, W2) = 1/(2n) ||(X W1)_+ W2 - y||^2 + beta/2 (||W1||_F^2 + ||W2||^2)
+The column of ones in X carries the bias of the first layer; later layers have none, as a neuron can hand the constant
+on. All weights are one vector, so that an optimiser sees no layers.
+
+Source: Rumelhart, Hinton, Williams (1986), Learning representations by back-propagating errors.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from math import cos, isfinite, pi, sqrt
+from math import prod
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from ecgcvx.baselines.linear import CHUNK_ROWS, Rows, checked_chunks
-from ecgcvx.errors import InputError, SolverError
+from ecgcvx.errors import InputError
 
 Array = NDArray[Any]
+Activation = Callable[[Array, Array], None]  # overwrites Z with s(Z), and the second array with s'(Z)
+Loss = Callable[[Array, Array], tuple[float, Array]]  # (f, y) -> the sum of the rows' losses, and its gradient in f
+
+
+def relu(Z: Array, slope: Array) -> None:
+    """s(t) = (t)_+; at the kink the derivative is taken as 0."""
+    np.greater(Z, 0, out=slope)
+    np.maximum(Z, 0, out=Z)
+
+
+def linear(Z: Array, slope: Array) -> None:
+    """s(t) = t."""
+    slope.fill(1)
 
 
 @dataclass(frozen=True)
-class BackpropResult:
-    """A trained network, W1 (d, m) and W2 (m,) float64, and its ledger.
+class Polynomial:
+    """s(t) = a t^2 + b t + c; as given, it fits the ReLU on the unit interval (Bartan & Pilanci, 2021)."""
 
-    `history` has for each finished epoch the mean minibatch loss, seen while the weights moved, plus the penalty at the
-    epoch's end: an estimate of P. It is shorter than `epochs` when the run was interrupted.
-    """
+    a: float = 0.09
+    b: float = 0.5
+    c: float = 0.47
 
-    W1: NDArray[np.float64]
-    W2: NDArray[np.float64]
-    history: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class AdamState:
-    """Parameters (k,), the running means of gradient and squared gradient (k,), and the number of steps taken."""
-
-    parameters: Array
-    mean: Array
-    square: Array
-    steps: int = 0
+    def __call__(self, Z: Array, slope: Array) -> None:
+        np.multiply(Z, 2 * self.a, out=slope)
+        slope += self.b
+        Z *= self.a * Z + self.b
+        Z += self.c
 
 
-def adam_start(parameters: Array) -> AdamState:
-    """Return Adam's state before the first step."""
-    return AdamState(parameters, np.zeros_like(parameters), np.zeros_like(parameters))
+def squared(f: Array, y: Array) -> tuple[float, Array]:
+    """1/2 ||f_i - y_i||^2; f and y (n,) or (n, K)."""
+    r = f - y
+    return float(np.vdot(r, r)) / 2, r
 
 
-def adam_step(
-    state: AdamState,
-    gradient: Array,
-    step_size: float,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-) -> AdamState:
-    """Return the state after one step along `gradient` (k,).
-
-    Source: Kingma & Ba (2015), Adam, Algorithm 1.
-    """
-    steps = state.steps + 1
-    mean = beta1 * state.mean + (1 - beta1) * gradient
-    square = beta2 * state.square + (1 - beta2) * gradient * gradient
-    # The corrections are scalars: folding them into the step saves two passes over the parameters.
-    corrected_step = step_size / (1 - beta1**steps)
-    corrected_root = np.sqrt(square) * (1 / sqrt(1 - beta2**steps)) + epsilon
-    return AdamState(state.parameters - corrected_step * mean / corrected_root, mean, square, steps)
+def logistic(f: Array, y: Array) -> tuple[float, Array]:
+    """log(1 + exp(-y_i f_i)); f (n,), y (n,) of -1 and 1."""
+    margins = y * f
+    # The slope -1/(1 + exp(m)) as a hyperbolic tangent: no overflow for any margin.
+    return float(np.logaddexp(0, -margins).sum()), y * (0.5 * np.tanh(0.5 * margins) - 0.5)
 
 
-def cosine_step(step: int, steps: int, initial: float) -> float:
-    """Return the step size of step 0, ..., steps - 1: `initial` at first, falling to 0 along half a cosine.
-
-    Source: Loshchilov & Hutter (2017), SGDR, one period.
-    """
-    return 0.5 * initial * (1 + cos(pi * step / steps))
+def softmax(f: Array, y: Array) -> tuple[float, Array]:
+    """log sum_k exp(f_ik) - f_iy; f (n, K), y (n,) of classes 0, ..., K - 1."""
+    chosen = np.arange(len(f)), y.astype(np.intp)
+    shifted = f - f.max(axis=1, keepdims=True)
+    delta = np.exp(shifted)
+    sums = delta.sum(axis=1)
+    value = float((np.log(sums) - shifted[chosen]).sum())
+    delta /= sums[:, None]
+    delta[chosen] -= 1
+    return value, delta
 
 
 @dataclass(frozen=True)
-class _Buffers:
-    """Working memory for the hidden layer of one batch: (XW)_+ and the pattern 1[XW > 0], both (rows, m)."""
+class Layers:
+    """A network's shape: sizes (d, m_1, ..., m_{L-1}, K), activation of the hidden layers, loss of the output.
 
-    hidden: Array
-    active: Array
+    The weights are W_l (m_{l-1}, m_l), but W_L is a vector (m_{L-1},) and f is (n,) where K = 1.
 
-    @classmethod
-    def of(cls, rows: int, neurons: int, dtype: type[np.floating[Any]]) -> "_Buffers":
-        return cls(np.empty((rows, neurons), dtype), np.empty((rows, neurons), dtype))
-
-
-def _squares_and_gradient(W1: Array, W2: Array, X: Array, y: Array, buffers: _Buffers) -> tuple[float, Array, Array]:
-    """Return ||r||^2 and the gradient of ||r||^2 / 2 in W1 and W2, r = (X W1)_+ W2 - y, in the precision of X."""
-    hidden, active = buffers.hidden[: len(X)], buffers.active[: len(X)]
-    np.matmul(X, W1, out=hidden)
-    np.greater(hidden, 0, out=active)
-    np.maximum(hidden, 0, out=hidden)
-    residual = hidden @ W2 - y
-    # X' diag(r) D_j w2_j: scaling the narrow X instead of the wide pattern saves a pass over (rows, m).
-    gradient_W1 = (X * residual[:, None]).T @ active * W2
-    return float(residual @ residual), gradient_W1, residual @ hidden
-
-
-def objective_and_gradient(
-    W1: NDArray[np.float64], W2: NDArray[np.float64], X: Rows, y: NDArray[np.float64], beta: float
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Return P and its gradient in W1 (d, m) and W2 (m,) over all rows of X (n, d), in float64, chunk by chunk.
-
-    At a kink the derivative of the ReLU is taken as 0.
-
-    Raises
-    ------
-    InputError
-        When shapes disagree, beta < 0, or a value is not finite.
+    Raises InputError when a size is no positive integer, there is no layer, or the loss does not fit K.
     """
-    _check_beta(beta)
-    chunks = checked_chunks(X, y)
-    if np.ndim(W1) != 2 or np.shape(W1)[:1] != tuple(X.shape[1:]) or np.shape(W2) != np.shape(W1)[1:]:
-        raise InputError(f"W1 {np.shape(W1)} and W2 {np.shape(W2)} do not fit X {tuple(X.shape)}; pass (d, m) and (m,)")
-    if not (np.isfinite(W1).all() and np.isfinite(W2).all()):
-        raise InputError("W1 or W2 has a value that is not finite; pass the weights of a run that converged")
-    n = X.shape[0]
-    buffers = _Buffers.of(min(n, CHUNK_ROWS), len(W2), np.float64)
-    squares, gradient_W1, gradient_W2 = 0.0, np.zeros(W1.shape), np.zeros(W2.shape)
-    for rows, targets in chunks:
-        chunk_squares, chunk_W1, chunk_w2 = _squares_and_gradient(W1, W2, rows, targets, buffers)
-        squares += chunk_squares
-        gradient_W1 += chunk_W1
-        gradient_W2 += chunk_w2
-    value = squares / (2 * n) + beta / 2 * float(np.vdot(W1, W1) + W2 @ W2)
-    return value, gradient_W1 / n + beta * W1, gradient_W2 / n + beta * W2
+
+    sizes: tuple[int, ...]
+    activation: Activation = relu
+    loss: Loss = squared
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) < 2 or any(not isinstance(size, Integral) or size < 1 for size in self.sizes):
+            raise InputError(
+                f"sizes is {self.sizes}; pass inputs, neurons of each hidden layer, outputs, as (16, 64, 1)"
+            )
+        outputs = self.sizes[-1]
+        if (self.loss is softmax and outputs < 2) or (self.loss is logistic and outputs != 1):
+            raise InputError(f"sizes is {self.sizes}; softmax takes at least 2 outputs, the logistic loss takes 1")
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each W_l."""
+        full = tuple(pairwise(self.sizes))
+        return full if self.sizes[-1] > 1 else (*full[:-1], full[-1][:1])
+
+    @property
+    def size(self) -> int:
+        """Number of weights k."""
+        return sum(prod(shape) for shape in self.shapes)
+
+    def split(self, parameters: Array) -> tuple[Array, ...]:
+        """Return W_1, ..., W_L as views of the parameters (k,)."""
+        weights, start = [], 0
+        for shape in self.shapes:
+            stop = start + prod(shape)
+            weights.append(parameters[start:stop].reshape(shape))
+            start = stop
+        return tuple(weights)
+
+    def initial(self, random: np.random.Generator) -> NDArray[np.float64]:
+        """Return normal weights (k,) of variance 2 / (number of inputs) in every layer.
+
+        Source: He et al. (2015), Delving Deep into Rectifiers.
+        """
+        variances = [2 / shape[0] for shape in self.shapes]
+        scale = np.repeat(np.sqrt(variances), [prod(shape) for shape in self.shapes])
+        return scale * random.standard_normal(self.size)
+
+    def check_targets(self, y: Array) -> None:
+        """Raise InputError when some targets are not what the loss takes."""
+        outputs = self.sizes[-1]
+        wanted = (len(y),) if outputs == 1 or self.loss is softmax else (len(y), outputs)
+        if y.shape != wanted:
+            raise InputError(f"y has shape {y.shape}; pass {wanted} for {outputs} output(s)")
+        if self.loss is logistic or self.loss is softmax:
+            known = [-1, 1] if self.loss is logistic else list(range(outputs))
+            wrong = ~np.isin(y, known)
+            if wrong.any():
+                raise InputError(f"y has the value {y[wrong][0]}; this loss takes {known}")
 
 
-def train_adam(
-    X: Rows,
-    y: NDArray[np.float64],
-    neurons: int = 64,
-    beta: float = 1e-5,
-    epochs: int = 60,
-    batch: int = 512,
-    step_size: float = 2e-2,
-    seed: int = 0,
-    callback: Callable[[int, int, float], None] | None = None,
-) -> BackpropResult:
-    """Train on X (n, d) and y (n,), both standardised, by minibatch Adam from He's initialisation, in float32.
+class Workspace:
+    """Memory of the passes over up to `rows` rows: A_l and s'(Z_l) of every hidden layer."""
 
-    Minibatches partition the rows in a new order each epoch; the step size falls along a cosine. KeyboardInterrupt ends
-    the training early and returns the weights so far.
+    def __init__(self, layers: Layers, rows: int, dtype: np.dtype[Any]) -> None:
+        self.hidden = [(np.empty((rows, m), dtype), np.empty((rows, m), dtype)) for m in layers.sizes[1:-1]]
 
-    Parameters
-    ----------
-    X, y
-        Windows with a last column of ones, and targets, dimensionless.
-    neurons, beta
-        Hidden neurons m and weight decay beta of P.
-    epochs, batch, step_size
-        Passes over the rows, rows a step at most, and first step size. On the first 64 % of record 208, beta 1e-5 and
-        1e-4, the default step ends with a lower P than 3e-3 and 1e-2 for 16, 64 and 256 neurons; 400 epochs with 512
-        neurons end lower with 3e-3 than with 1e-2.
-    seed
-        Fixes initialisation and shuffling: the same seed gives the same bytes.
-    callback
-        Called as callback(epoch, epochs, loss) after each epoch, counted from 1.
-
-    Raises
-    ------
-    InputError
-        When a shape, an option or a value is out of range, or not finite.
-    SolverError
-        When the training diverged.
-
-    Source: He et al. (2015), Delving Deep into Rectifiers, for the initialisation.
-    """
-    _check_options(neurons, beta, epochs, batch, step_size, seed)
-    beta, step_size = float(beta), float(step_size)  # a NumPy scalar would promote the float32 arrays
-    rows, targets = _float32_copy(X, y)
-    n, d = rows.shape
-    random = np.random.default_rng(seed)
-    state = adam_start(_he_initialisation(d, neurons, random))
-    total_steps = epochs * -(-n // batch)
-    buffers = _Buffers.of(min(n, batch), neurons, np.float32)
-    history: list[float] = []
-    # A minibatch is too small to share between threads; one keeps the bits independent of the machine's cores.
-    with contextlib.suppress(KeyboardInterrupt), threadpool_limits(1, "blas"):
-        for epoch in range(1, epochs + 1):
-            squares = 0.0
-            for chosen in _minibatches(n, batch, random):
-                rate = cosine_step(state.steps, total_steps, step_size)
-                batch_squares, state = _train_step(state, rows[chosen], targets[chosen], beta, rate, buffers)
-                squares += batch_squares
-            history.append(squares / (2 * n) + _penalty(state.parameters, beta))
-            if not isfinite(history[-1]):
-                raise SolverError(f"Adam diverged in epoch {epoch} with step_size {step_size}; pass a smaller one")
-            if callback is not None:
-                callback(epoch, epochs, history[-1])
-    return BackpropResult(*_layers(state.parameters.astype(np.float64), d), tuple(history))
+    def of(self, rows: int) -> list[tuple[Array, Array]]:
+        """The first rows of each (A_l, s'(Z_l))."""
+        return [(A[:rows], slope[:rows]) for A, slope in self.hidden]
 
 
-def _train_step(
-    state: AdamState, X: Array, y: Array, beta: float, step_size: float, buffers: _Buffers
-) -> tuple[float, AdamState]:
-    """Return the batch's sum of squared residuals before the step, and Adam's state after it."""
-    W1, W2 = _layers(state.parameters, X.shape[1])
-    with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once an epoch, by name
-        squares, gradient_W1, gradient_W2 = _squares_and_gradient(W1, W2, X, y, buffers)
-        gradient = np.concatenate([gradient_W1.ravel(), gradient_W2]) / len(y) + beta * state.parameters
-        return squares, adam_step(state, gradient, step_size)
+def forward(layers: Layers, weights: tuple[Array, ...], X: Array, workspace: Workspace) -> Array:
+    """Return f of the rows X (rows, d), (rows,) or (rows, K), and leave the hidden layers in the workspace."""
+    A = X
+    for W, (Z, slope) in zip(weights, workspace.of(len(X)), strict=False):
+        np.matmul(A, W, out=Z)
+        layers.activation(Z, slope)
+        A = Z
+    return A @ weights[-1]
 
 
-def _penalty(parameters: Array, beta: float) -> float:
-    wide = parameters.astype(np.float64)
-    return beta / 2 * float(wide @ wide)
+def backward(weights: tuple[Array, ...], X: Array, delta: Array, workspace: Workspace) -> list[Array]:
+    """Return delta' df/dW_l for every l, after a forward pass over the rows X; delta as f."""
+    hidden = workspace.of(len(X))
+    gradients: list[Array] = [delta] * len(weights)
+    for layer in range(len(weights) - 1, 0, -1):
+        A, slope = hidden[layer - 1]
+        gradients[layer] = A.T @ delta
+        if layer == 1 and delta.ndim == 1:
+            # X' diag(delta) D_j w2_j: scaling the narrow X instead of the wide slope saves two passes over (rows, m).
+            gradients[0] = (X * delta[:, None]).T @ slope * weights[1]
+            return gradients
+        delta = delta_below(delta, weights[layer], slope)
+    gradients[0] = X.T @ delta
+    return gradients
 
 
-def _layers(parameters: Array, d: int) -> tuple[Array, Array]:
-    """Return W1 (d, m) and W2 (m,) as views of `parameters` (d m + m,)."""
-    neurons = len(parameters) // (d + 1)
-    return parameters[: d * neurons].reshape(d, neurons), parameters[d * neurons :]
-
-
-def _he_initialisation(d: int, neurons: int, random: np.random.Generator) -> Array:
-    """Return normal weights of variance 2 / (number of inputs) for both layers, as one float32 vector."""
-    scale = np.repeat(np.sqrt([2 / d, 2 / neurons]), [d * neurons, neurons])
-    return (scale * random.standard_normal(len(scale))).astype(np.float32)
-
-
-def _minibatches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Yield the rows of each minibatch of one epoch: near-equal sizes, so that no small last one makes a noisy step."""
-    edges = np.linspace(0, n, -(-n // batch) + 1).astype(int)
-    order = random.permutation(n)
-    for start, stop in pairwise(edges):
-        yield order[start:stop]
-
-
-def _float32_copy(X: Rows, y: NDArray[np.float64]) -> tuple[Array, Array]:
-    """Return X (n, d) and y (n,) as contiguous float32, having read X once."""
-    chunks = checked_chunks(X, y)
-    n, d = X.shape
-    rows, targets = np.empty((n, d), np.float32), np.empty(n, np.float32)
-    start = 0
-    for chunk, chunk_targets in chunks:
-        largest = max(np.abs(chunk).max(), np.abs(chunk_targets).max())
-        if largest > np.finfo(np.float32).max:
-            raise InputError(f"X or y has a value of magnitude {largest:g}, beyond float32; standardise both first")
-        rows[start : start + len(chunk)] = chunk
-        targets[start : start + len(chunk)] = chunk_targets
-        start += len(chunk)
-    return rows, targets
-
-
-def _check_beta(beta: float) -> None:
-    if not (isfinite(beta) and beta >= 0):
-        raise InputError(f"beta is {beta}; pass a finite weight decay of at least 0")
-
-
-def _check_options(neurons: int, beta: float, epochs: int, batch: int, step_size: float, seed: int) -> None:
-    for name, value, least in (("neurons", neurons, 1), ("epochs", epochs, 1), ("batch", batch, 1), ("seed", seed, 0)):
-        if not isinstance(value, Integral) or value < least:
-            raise InputError(f"{name} is {value}; pass an integer of at least {least}")
-    _check_beta(beta)
-    if not (isfinite(step_size) and step_size > 0):
-        raise InputError(f"step_size is {step_size}; pass a finite number above 0")
+def delta_below(delta: Array, W: Array, slope: Array) -> Array:
+    """Return delta_{l-1} = (delta_l W_l') * s'(Z_{l-1}), (rows, m)."""
+    below = delta[:, None] * W if delta.ndim == 1 else delta @ W.T
+    below *= slope
+    return below

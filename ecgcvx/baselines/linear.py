@@ -1,60 +1,51 @@
-"""Linear predictors x'w: least squares (AR on windows) and persistence, plus the row access that baselines share."""
+"""Linear predictors x'w: persistence, and least squares with the penalties of the field.
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+    least_squares      1/(2n) ||Xw - y||^2
+    ridge_path         ... + penalty/2 ||w||^2
+    lasso_path         ... + penalty ||w||_1
+    group_lasso_path   ... + penalty sum_g sqrt|g| ||w_g||
+
+All depend on the data only through the triangle of a QR factorisation of [X y], one pass over the rows: what is left
+for the penalties has d + 1 rows, so that CVXPY, which is there anyway, solves them in milliseconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError
+from ecgcvx.baselines.rows import Rows, checked_chunks
+from ecgcvx.errors import InputError, SolverError
 
-CHUNK_ROWS = 8192
+Array = NDArray[np.float64]
+ZERO = 1e-6  # of the largest group's norm: an interior-point method leaves dust where a coefficient is zero
 
 
-class Rows(Protocol):
-    """A matrix of which rows can be sliced out: an ndarray, or windows that are materialised chunk by chunk."""
+@dataclass(frozen=True, eq=False)
+class Triangle:
+    """R of a QR factorisation of [X y], rows (.., d + 1), and the number n of rows: ||Xw - y|| = ||R [w; -1]||."""
+
+    R: Array
+    n: int
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def X(self) -> Array:
+        """The columns that stand for X."""
+        return self.R[:, :-1]
 
-    def __getitem__(self, rows: slice, /) -> Any: ...
-
-
-def checked_chunks(X: Rows, y: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return an iterator of (X[a:b], y[a:b]) in order, as float64, each checked to be finite when it is reached.
-
-    Raises
-    ------
-    InputError
-        When X is not (n, d) with n, d >= 1, y is not (n,), or either has a NaN or infinite entry.
-    """
-    if len(X.shape) != 2 or min(X.shape) < 1:
-        raise InputError(f"X has shape {tuple(X.shape)}; pass (n, d) with at least one row and one column")
-    n = X.shape[0]
-    if np.shape(y) != (n,):
-        raise InputError(f"y has shape {np.shape(y)}; pass one target for each of the {n} rows of X: ({n},)")
-    return _finite_chunks(X, y)
+    @property
+    def y(self) -> Array:
+        """The column that stands for y."""
+        return self.R[:, -1]
 
 
-def _finite_chunks(X: Rows, y: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    n = X.shape[0]
-    for start in range(0, n, CHUNK_ROWS):
-        stop = min(start + CHUNK_ROWS, n)
-        rows = np.asarray(X[start:stop], dtype=np.float64)
-        targets = np.asarray(y[start:stop], dtype=np.float64)
-        for name, values in (("X", rows), ("y", targets)):
-            finite = np.isfinite(values)
-            if not finite.all():
-                row = start + int(np.argwhere(~finite)[0, 0])
-                raise InputError(f"{name} has the value {values[~finite][0]} in row {row}; drop rows with gaps first")
-        yield rows, targets
+def triangle(X: Rows, y: NDArray[np.float64]) -> Triangle:
+    """Reduce X (n, d) and y (n,) to their triangle, reading X chunk by chunk.
 
-
-def least_squares(X: Rows, y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the w (d,) of least norm among the minimisers of ||Xw - y||_2, reading X (n, d) chunk by chunk.
-
-    Keeps the R of a QR factorisation of [X y]: ||Xw - y|| = ||R[:, :d] w - R[:, d]|| for every w, and unlike the normal
-    equations it does not square the condition number, which for neighbouring samples of an ECG is large.
+    Unlike the normal equations it does not square the condition number, which for neighbouring samples of an ECG is
+    large.
 
     Raises
     ------
@@ -64,17 +55,78 @@ def least_squares(X: Rows, y: NDArray[np.float64]) -> NDArray[np.float64]:
     Source: Demmel, Grigori, Hoemmen, Langou (2012), Communication-optimal QR (sequential TSQR).
     """
     chunks = checked_chunks(X, y)
-    n, d = X.shape
-    R: NDArray[Any] = np.empty((0, d + 1))
+    if np.ndim(y) != 1:
+        raise InputError(f"y has shape {np.shape(y)}; pass one target for each row of X: ({X.shape[0]},)")
+    R: NDArray[Any] = np.empty((0, X.shape[1] + 1))
     for rows, targets in chunks:
         # mode "r" saves forming Q; NumPy's stubs know only the pair, hence the asarray.
         R = np.asarray(np.linalg.qr(np.vstack([R, np.column_stack([rows, targets])]), mode="r"))
+    return Triangle(R, X.shape[0])
+
+
+def least_squares(X: Rows, y: NDArray[np.float64]) -> Array:
+    """Return the w (d,) of least norm among the minimisers of ||Xw - y||_2, reading X (n, d) chunk by chunk.
+
+    Raises
+    ------
+    InputError
+        See `checked_chunks`.
+    """
+    reduced = triangle(X, y)
     # The rank is decided as NumPy would for the whole matrix, whose singular values R has.
-    tolerance = np.finfo(np.float64).eps * max(n, d)
-    return np.asarray(np.linalg.lstsq(R[:, :d], R[:, d], rcond=tolerance)[0], dtype=np.float64)
+    tolerance = np.finfo(np.float64).eps * max(X.shape)
+    return np.asarray(np.linalg.lstsq(reduced.X, reduced.y, rcond=tolerance)[0], dtype=np.float64)
 
 
-def persistence_weights(d: int) -> NDArray[np.float64]:
+def ridge_path(data: Triangle, penalties: Sequence[float] | Array) -> Array:
+    """Return the w (p, d) of every penalty, all from one singular value decomposition.
+
+    Raises InputError for a penalty that is not positive.
+    """
+    chosen = _checked(penalties)
+    U, s, Vt = np.linalg.svd(data.X, full_matrices=False)
+    return (s / (s * s + data.n * chosen[:, None]) * (U.T @ data.y)) @ Vt
+
+
+def lasso_path(data: Triangle, penalties: Sequence[float] | Array) -> Array:
+    """Return the w (p, d) of every penalty; see `group_lasso_path` with groups of one. Source: Tibshirani (1996)."""
+    return group_lasso_path(data, penalties, [[j] for j in range(data.X.shape[1])])
+
+
+def group_lasso_path(data: Triangle, penalties: Sequence[float] | Array, groups: Sequence[Sequence[int]]) -> Array:
+    """Return the w (p, d) of every penalty; groups: the columns of each group, every column in exactly one.
+
+    Raises InputError for a penalty that is not positive or groups that are no partition, SolverError when Clarabel
+    fails.
+
+    Source: Yuan & Lin (2006), Model selection and estimation in regression with grouped variables.
+    """
+    import cvxpy as cp
+
+    chosen = _checked(penalties)
+    d = data.X.shape[1]
+    if sorted(column for group in groups for column in group) != list(range(d)):
+        raise InputError(f"groups = {list(groups)}: name each of the {d} columns exactly once")
+    w, penalty = cp.Variable(d), cp.Parameter(nonneg=True)
+    loss = cp.sum_squares(data.X / np.sqrt(data.n) @ w - data.y / np.sqrt(data.n)) / 2
+    norms = cp.sum(cp.hstack([np.sqrt(len(group)) * cp.norm(w[list(group)], 2) for group in groups]))
+    problem = cp.Problem(cp.Minimize(loss + penalty * norms))
+    path = np.zeros((len(chosen), d))
+    for row, value in zip(path, chosen, strict=True):
+        penalty.value = value
+        try:
+            problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-10, tol_feas=1e-10)
+        except cp.SolverError as error:
+            raise SolverError(f"penalty = {value:g}: Clarabel failed ({error}); try a larger one") from None
+        if w.value is None:
+            raise SolverError(f"penalty = {value:g}: Clarabel ended with {problem.status}; try a larger one")
+        sizes = [float(np.linalg.norm(w.value[list(group)])) for group in groups]
+        for group, size in zip(groups, sizes, strict=True):
+            row[list(group)] = w.value[list(group)] if size > ZERO * max(sizes) else 0.0
+    return path
+
+
+def persistence_weights(d: int) -> Array:
     """Return the w (d,) with x'w = the newest sample of the window: column d-2, as column d-1 is the bias.
 
     Raises
@@ -87,3 +139,10 @@ def persistence_weights(d: int) -> NDArray[np.float64]:
     weights = np.zeros(d)
     weights[d - 2] = 1.0
     return weights
+
+
+def _checked(penalties: Sequence[float] | Array) -> Array:
+    chosen = np.asarray(penalties, dtype=np.float64)
+    if chosen.ndim != 1 or not (np.isfinite(chosen) & (chosen > 0)).all():
+        raise InputError(f"penalties = {penalties}: pass finite numbers above 0")
+    return chosen
