@@ -1,4 +1,4 @@
-"""Newton's method on the low-rank factors of the pair, Z = P'P with P (r, k): what an interior point leaves to rounding.
+"""Newton's method on the low-rank factors of the pair, Z = P'P with P (r, k), after an interior point.
 
     stationarity  P S = 0 with S = t beta I - B(m) - nu J,    tr J P'P = 0    (likewise P', S')
 
@@ -22,11 +22,11 @@ ENOUGH = 1e-10  # relative gap at which a guess of the rank is right
 def refine(lifted: LiftedProgram, Z: Array) -> Array:
     """Return a pair (2, k, k) of low rank with a smaller gap than Z, or Z when no guess of the rank gives one."""
     Z = lifted.feasible(Z)
-    best, smallest, tried = Z, lifted.gap(Z), (-1, -1)
+    best, smallest, tried = Z, lifted.gap(Z), [-1, -1]
     values, V = np.linalg.eigh(Z)
     for cut in CUTS:
         kept = values > cut * values[:, -1:].clip(1e-300)
-        ranks = tuple(int(rank) for rank in kept.sum(axis=1))
+        ranks = kept.sum(axis=1).tolist()
         if ranks == tried:
             continue
         tried = ranks
