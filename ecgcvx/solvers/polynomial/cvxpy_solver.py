@@ -72,10 +72,10 @@ class PolynomialCvxpySolver:
             H, c, constant = program.quadratic
             values, Q = np.linalg.eigh(H)
             kept = values > ROUNDING * values[-1]
-            roots = np.sqrt(values[kept] / beta)
-            target = (Q[:, kept].T @ c) / beta / roots
-            constant = constant - beta * float(target @ target) / 2
-            loss = cp.sum_squares((Q[:, kept] * roots).T @ m - target) / 2
+            roots = np.sqrt(values[kept])
+            target = (Q[:, kept].T @ c) / roots
+            constant = constant - float(target @ target) / 2
+            loss = cp.sum_squares((Q[:, kept] * roots).T @ m - target) / (2 * beta)
         else:
             constant = 0.0
             loss = cp.sum(cp.logistic(cp.multiply(-program.y, program.lifted() @ m))) / (len(program.y) * beta)
@@ -87,16 +87,10 @@ class PolynomialCvxpySolver:
         problem = cp.Problem(cp.Minimize(loss + sizes[0] + sizes[1]), constraints)
         try:
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # the status says it as well
-                problem.solve(solver=self.solver, **(self._clarabel_tolerances() | self.options))
+                problem.solve(solver=self.solver, **self.options)
         except cp.SolverError as error:
             raise SolverError(f"solver = {self.solver!r}: {error}") from None
         if pair[0].value is None:
             raise SolverError(f"solver = {self.solver!r} ended with status {problem.status!r}; try another solver")
         Z = np.stack([np.asarray(part.value) for part in pair])
         return (Z + Z.transpose(0, 2, 1)) / 2, float(problem.value) * beta + constant, str(problem.status)
-
-    def _clarabel_tolerances(self) -> dict[str, float]:
-        """The gap that we report is first order in the error of Z, Clarabel's is second order: ask it for much more."""
-        if self.solver != "CLARABEL":
-            return {}
-        return dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), max(1e-4 * self.tolerance, 1e-10))

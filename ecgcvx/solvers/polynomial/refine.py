@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecgcvx.solvers.polynomial.lift import SIGNS, LiftedProgram
 
 Array = NDArray[np.float64]
-CUTS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-8)  # of the largest eigenvalue: smaller ones are taken for zero
+CUTS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-8)  # of the largest eigenvalue of both: smaller ones are taken for zero
 STEPS = 8
 ENOUGH = 1e-10  # relative gap at which a guess of the rank is right
 
@@ -22,10 +22,13 @@ ENOUGH = 1e-10  # relative gap at which a guess of the rank is right
 def refine(lifted: LiftedProgram, Z: Array) -> Array:
     """Return a pair (2, k, k) of low rank with a smaller gap than Z, or Z when no guess of the rank gives one."""
     Z = lifted.feasible(Z)
+    nothing = np.zeros_like(Z)
+    if lifted.gap(nothing) <= ENOUGH:
+        return nothing
     best, smallest, tried = Z, lifted.gap(Z), [-1, -1]
     values, V = np.linalg.eigh(Z)
     for cut in CUTS:
-        kept = values > cut * values[:, -1:].clip(1e-300)
+        kept = values > cut * values.max()
         ranks = kept.sum(axis=1).tolist()
         if ranks == tried:
             continue
