@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
+from threadpoolctl import threadpool_limits
 
 from ecgcvx.activations import RELU_LIKE, Polynomial
 from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
@@ -36,6 +37,7 @@ from ecgcvx.programs.sphere import largest_on_sphere
 
 Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 17  # of a chunk of monomials: 1 MB, so that it stays in cache
+SHARED = 512  # monomials from which threads pay: below, two of them were slower than one
 
 
 class Upper(NamedTuple):
@@ -225,6 +227,10 @@ class PolynomialProgram:
         """The smallest beta whose solution is zero: the largest price at Z = Z' = 0."""
         return float(self.prices(self.residual(np.zeros(self.shape))).max())
 
+    def threads(self) -> threadpool_limits:
+        """A context in which small matrices are not shared between threads."""
+        return threadpool_limits(1 if len(self.upper.rows) < SHARED else None, "blas")
+
     def lifted(self) -> Array:
         """Return the matrix (n, q) with f = lifted @ vector(Z - Z'), whole in memory: small n only."""
         return np.concatenate([monomials.T * self.scales for _, monomials in self._monomials()])
@@ -232,10 +238,11 @@ class PolynomialProgram:
     def _moments(self, weights: Array | None) -> Moments:
         q, n = len(self.upper.rows), len(self.y)
         G, c = np.zeros((q, q), order="F"), np.zeros(q)
-        for rows, monomials in self._monomials():
-            c += monomials @ self.y[rows]
-            factor = monomials if weights is None else monomials * np.sqrt(weights[rows])
-            G = dsyrk(1 / n, factor.T, beta=1.0, c=G, trans=1, overwrite_c=1)  # half the work of a product
+        with self.threads():
+            for rows, monomials in self._monomials():
+                c += monomials @ self.y[rows]
+                factor = monomials if weights is None else monomials * np.sqrt(weights[rows])
+                G = dsyrk(1 / n, factor.T, beta=1.0, c=G, trans=1, overwrite_c=1)  # half the work of a product
         return Moments(np.triu(G) + np.triu(G, 1).T, c / n)
 
     def _monomials(self) -> Iterator[tuple[slice, Array]]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from ecgcvx.errors import SolverError
 from ecgcvx.programs.losses import LogisticLoss, SquaredLoss
@@ -100,7 +99,7 @@ class PolynomialSolver:
 
 def _solve_quadratic(lifted: LiftedProgram) -> tuple[Array, int]:
     """Return the pair that solves a quadratic program, and the interior point's iterations."""
-    with threadpool_limits(1, "blas"):  # matrices of order 150 are too small to share between threads
+    with lifted.program.threads():
         found, iterations = interior_point(lifted, INTERIOR_GAP)
         return refine(lifted, found), iterations
 
