@@ -77,6 +77,15 @@ def test_duplicated_rows_and_scaled_targets():
     assert scaled == pytest.approx(1e4 * one, rel=1e-8)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_to_fit_is_no_trouble(name):
+    X, y = random_data(7)
+    for data in ((X, 0 * y), (0 * X, y - y.mean())):
+        found = PolynomialSolver().solve(PolynomialProgram(*data, 0.05, ACTIVATIONS[name]))
+        assert found.status == "optimal"
+        assert not found.u.any()
+
+
 def test_equal_columns_are_no_trouble():
     X, y = random_data(7)
     X = np.c_[X, X[:, 0], np.zeros(len(y))]

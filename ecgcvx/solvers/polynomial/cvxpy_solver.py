@@ -16,7 +16,6 @@ from ecgcvx.solvers.polynomial.solver import finish
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
 
 Array = NDArray[np.float64]
-ROUNDING = 1e-15  # eigenvalue of the Gram matrix, relative to the largest
 
 
 @dataclass(frozen=True)
@@ -51,31 +50,28 @@ class PolynomialCvxpySolver:
         Z = np.zeros(program.shape) if warm_start is None else warm_start
         detail, reason = "not started", "interrupted"
         try:
-            found, value, detail = self._solve(program)
+            lifted = LiftedProgram(program, program.quadratic)
+            found, value, detail = self._solve(lifted)
             clock.report(value)
             squared = isinstance(program.loss, SquaredLoss)
-            lifted = LiftedProgram(program, program.quadratic)
             Z, reason = refine(lifted, found) if squared else lifted.feasible(found), "inaccurate"
         except KeyboardInterrupt:
             pass
         return finish(program, Z, self.tolerance, clock, f"CVXPY {self.solver}: {detail}", reason)
 
-    def _solve(self, program: PolynomialProgram) -> tuple[Array, float, str]:
+    def _solve(self, lifted: LiftedProgram) -> tuple[Array, float, str]:
         import cvxpy as cp
 
+        program = lifted.program
         k, beta, J = program.order, program.beta, program.balance
         pair = [cp.Variable((k, k), PSD=True) for _ in range(2)]
         rows, columns = program.upper
         m = cp.vec(pair[0] - pair[1], order="C")[rows * k + columns]
         # In units of beta objective and gradients are of order one, as the solvers' absolute tolerances take them.
         if isinstance(program.loss, SquaredLoss):
-            H, c, constant = program.quadratic
-            values, Q = np.linalg.eigh(H)
-            kept = values > ROUNDING * values[-1]
-            roots = np.sqrt(values[kept])
-            target = (Q[:, kept].T @ c) / roots
-            constant = constant - float(target @ target) / 2
-            loss = cp.sum_squares((Q[:, kept] * roots).T @ m - target) / (2 * beta)
+            F, target = lifted.factor
+            constant = program.quadratic.constant - float(target @ target) / 2
+            loss = cp.sum_squares(F @ m - target) / (2 * beta)
         else:
             constant = 0.0
             loss = cp.sum(cp.logistic(cp.multiply(-program.y, program.lifted() @ m))) / (len(program.y) * beta)

@@ -33,7 +33,6 @@ Array = NDArray[np.float64]
 ITERATIONS = 60
 TO_BOUNDARY = 0.98
 STALLED = 3  # iterations without a smaller gap: rounding has the last word
-NEGLIGIBLE = 1e-15  # eigenvalue of H, relative to the largest, below which c has no component
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,7 @@ class _Method:
         self.J = program.balance
         k, beta = program.order, program.beta
         self.weight = lifted.trace_weight
-        H, c, _ = lifted.loss
-        values, Q = np.linalg.eigh(H)
-        kept = values > NEGLIGIBLE * max(float(values[-1]), 1e-300)
-        roots = np.sqrt(values[kept] / beta)
-        self.F = (Q[:, kept] * roots).T
-        self.t = (Q[:, kept].T @ c) / beta / roots
+        self.F, self.t = (part / np.sqrt(beta) for part in lifted.factor)
         start = np.ones(k) if self.J is None else np.r_[np.full(k - 1, 1 / (k - 1)), 1.0]
         self.Z, self.r, self.nu = np.stack([np.diag(start)] * 2), np.zeros(len(self.t)), np.zeros(2)
 
@@ -167,6 +161,9 @@ def interior_point(lifted: LiftedProgram, tolerance: float) -> tuple[Array, int]
 
     Rounding stops the method near 1e-9; `refine` goes on from there.
     """
+    nothing = np.zeros(lifted.program.shape)
+    if lifted.gap(nothing) <= 0:
+        return nothing, 0
     method = _Method(lifted)
     best, smallest, since = method.Z, np.inf, 0
     for iteration in range(ITERATIONS):

@@ -7,6 +7,7 @@ With B the matrix of c - Hm, the slacks t beta I -+ B - nu J of some nu are >= 0
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from ecgcvx.programs.polynomial import PolynomialProgram, Upper
 from ecgcvx.programs.program import Quadratic
 
 Array = NDArray[np.float64]
+NEGLIGIBLE = 1e-15  # eigenvalue of H, relative to the largest
 SIGNS = np.array([1.0, -1.0])  # of Z and Z' in the prediction
 
 
@@ -44,15 +46,23 @@ class LiftedProgram:
         """Return the objective at Z (2, k, k)."""
         return self.loss.value(self.upper.vector(Z[0] - Z[1])) + self.program.penalty(Z)
 
+    @cached_property
+    def factor(self) -> tuple[Array, Array]:
+        """F (p, q), p the rank of H, and target (p,) with H = F'F and c = F'target."""
+        values, Q = np.linalg.eigh(self.loss.H)
+        kept = values > NEGLIGIBLE * max(float(values[-1]), 1e-300)
+        roots = np.sqrt(values[kept])
+        return (Q[:, kept] * roots).T, (Q[:, kept].T @ self.loss.c) / roots
+
     def gap(self, Z: Array) -> float:
-        """Return the relative duality gap of a squared loss, as `PolynomialProgram.dual_bound` has it from the data."""
-        m = self.upper.vector(Z[0] - Z[1])
-        value = self.loss.value(m)
-        primal = value + self.program.penalty(Z)
-        ry, rr = 2 * self.loss.constant - float(self.loss.c @ m), 2 * value
+        """Return the duality gap, relative to objective or penalty, the larger one."""
+        F, target = self.factor
+        left, penalty = target - F @ self.upper.vector(Z[0] - Z[1]), self.program.penalty(Z)
         worst = float(self.program.prices_of(self.descent(Z)).max())
-        dual = scaled_parabola(ry, rr, self.program.beta / worst if worst > 0 else np.inf)
-        return (primal - dual) / primal if primal > 0 else 0.0
+        rr, limit = float(left @ left), self.program.beta / worst if worst > 0 else np.inf
+        difference = rr / 2 + penalty - scaled_parabola(float(target @ left), rr, limit)
+        scale = max(self.objective(Z), penalty)
+        return difference / scale if scale > 0 else 0.0
 
     def feasible(self, Z: Array) -> Array:
         """Return the pair without negative eigenvalues and, by scaling their first d rows, with tr J Z = 0.
