@@ -175,7 +175,7 @@ def race(task: Task, name: str, runs: int, axes: Axes) -> None:
     axes.set_ylim(FLOOR, None)
     axes.grid(color="#e4e4e4", linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
 
 
 def activation_panel(axes: Axes) -> None:

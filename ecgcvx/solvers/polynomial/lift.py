@@ -55,7 +55,7 @@ class LiftedProgram:
         return (Q[:, kept] * roots).T, (Q[:, kept].T @ self.loss.c) / roots
 
     def gap(self, Z: Array) -> float:
-        """Return the duality gap, relative to objective or penalty, the larger one."""
+        """Return the duality gap, relative to the larger of objective and penalty."""
         F, target = self.factor
         left, penalty = target - F @ self.upper.vector(Z[0] - Z[1]), self.program.penalty(Z)
         worst = float(self.program.prices_of(self.descent(Z)).max())
