@@ -45,11 +45,11 @@ def refine(lifted: LiftedProgram, Z: Array) -> Array:
 
 def _newton(lifted: LiftedProgram, factors: list[Array]) -> Array:
     """Return the pair after Newton's steps from the factors P (r, k) of both, as long as the residual falls."""
-    residual, nu = _stationarity(lifted, factors)
+    residual = _stationarity(lifted, factors)
     size = float(np.linalg.norm(residual))
     for _ in range(STEPS):
         try:
-            step = np.linalg.solve(_hessian(lifted, factors, nu), -residual)
+            step = np.linalg.solve(_hessian(lifted, factors), -residual)
         except np.linalg.LinAlgError:
             break
         first = factors[0].size
@@ -57,10 +57,10 @@ def _newton(lifted: LiftedProgram, factors: list[Array]) -> Array:
             P + part.reshape(P.shape)
             for P, part in zip(factors, (step[:first], step[first : first + factors[1].size]), strict=True)
         ]
-        residual, new_nu = _stationarity(lifted, moved)
+        residual = _stationarity(lifted, moved)
         if not np.linalg.norm(residual) < size:
             break
-        factors, nu, size = moved, new_nu, float(np.linalg.norm(residual))
+        factors, size = moved, float(np.linalg.norm(residual))
     return _pair(factors)
 
 
@@ -68,50 +68,54 @@ def _pair(factors: list[Array]) -> Array:
     return np.stack([P.T @ P for P in factors])
 
 
-def _slacks(lifted: LiftedProgram, factors: list[Array]) -> tuple[Array, Array]:
-    """The slacks (2, k, k) in units of beta, and nu (2,) that makes P S smallest."""
+def _slacks(lifted: LiftedProgram, factors: list[Array]) -> Array:
+    """The slacks (2, k, k) in units of beta, with the nu that make P S smallest."""
     beta, J = lifted.program.beta, lifted.program.balance
     B = lifted.descent(_pair(factors)) / beta
     S = lifted.trace_weight * np.eye(len(B)) - SIGNS[:, None, None] * B
-    nu = np.zeros(2)
-    if J is not None:
-        for i, P in enumerate(factors):
+    for i, P in enumerate(factors):
+        if J is not None and P.any():
             PJ = P * J
-            nu[i] = np.vdot(PJ, P @ S[i]) / np.vdot(PJ, PJ) if PJ.any() else 0.0
-            S[i] -= nu[i] * np.diag(J)
-    return S, nu
+            S[i] -= np.vdot(PJ, P @ S[i]) / np.vdot(PJ, PJ) * np.diag(J)
+    return S
 
 
-def _stationarity(lifted: LiftedProgram, factors: list[Array]) -> tuple[Array, Array]:
-    """The residuals of the two conditions, in units of beta, and nu."""
-    S, nu = _slacks(lifted, factors)
+def _stationarity(lifted: LiftedProgram, factors: list[Array]) -> Array:
+    """The residuals of the two conditions, in units of beta."""
+    S = _slacks(lifted, factors)
     J = lifted.program.balance
     parts = [2 * (P @ S[i]).ravel() for i, P in enumerate(factors)]
     if J is not None:
         parts.append(np.array([-np.sum(P * P * J) for P in factors if len(P)]))
-    return np.concatenate(parts), nu
+    return np.concatenate(parts)
 
 
-def _hessian(lifted: LiftedProgram, factors: list[Array], nu: Array) -> Array:
+def _rotations(P: Array) -> Array:
+    """The directions (r (r - 1)/2, r k) along which a rotation of two rows of P moves it."""
+    pairs = np.stack(np.triu_indices(len(P), 1), axis=1)
+    turn = np.zeros((len(pairs), *P.shape))
+    for direction, (a, b) in zip(turn, pairs, strict=True):
+        direction[a], direction[b] = P[b], -P[a]
+    return turn.reshape(len(pairs), P.size)
+
+
+def _hessian(lifted: LiftedProgram, factors: list[Array]) -> Array:
     """The matrix of Newton's system in (dP, dP', dnu, dnu'), symmetric."""
-    S, _ = _slacks(lifted, factors)
+    S = _slacks(lifted, factors)
     J, k = lifted.program.balance, lifted.program.order
     rows, columns = lifted.upper
     entries = np.arange(len(rows))
-    blocks, changes, borders, rotations = [], [], [], []
+    blocks, changes, borders = [], [], []
     for i, P in enumerate(factors):
         r = len(P)
-        blocks.append(2 * np.kron(np.eye(r), S[i]))
+        turn = _rotations(P)
+        blocks.append(2 * np.kron(np.eye(r), S[i]) + turn.T @ turn)
         change = np.zeros((r, len(rows), k))  # of m by each entry of P
         change[:, entries, rows] += P[:, columns]
         change[:, entries, columns] += P[:, rows]
         changes.append(SIGNS[i] * change.transpose(1, 0, 2).reshape(len(rows), r * k))
         if J is not None and r:
             borders.append(-2 * (P * J).ravel())
-        turn = np.zeros((r * (r - 1) // 2, r, k))
-        for t, (a, b) in enumerate(zip(*np.triu_indices(r, 1), strict=True)):
-            turn[t, a], turn[t, b] = P[b], -P[a]
-        rotations.append(turn.reshape(len(turn), r * k))
     sizes = [P.size for P in factors]
     n = sum(sizes)
     full = np.zeros((n + len(borders),) * 2)
@@ -120,7 +124,7 @@ def _hessian(lifted: LiftedProgram, factors: list[Array], nu: Array) -> Array:
     at, border = 0, n
     for i, size in enumerate(sizes):
         part = slice(at, at + size)
-        full[part, part] += blocks[i] + rotations[i].T @ rotations[i]
+        full[part, part] += blocks[i]
         if J is not None and size:
             full[border, part] = full[part, border] = borders[border - n]
             border += 1
