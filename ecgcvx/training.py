@@ -102,7 +102,9 @@ class FitOptions:
             raise InputError(f"beta: {self.solver} trains one beta over all patterns; give it, or a number of patterns")
         sampled = self.patterns is not None or polynomial
         if sampled and (self.check or self.max_neurons is not None or self.tolerance is not None):
-            raise InputError("check, max_neurons, tolerance: for a ReLU network over all patterns; leave them out")
+            raise InputError(
+                "check, max_neurons, tolerance: for a ReLU network over all patterns; leave the patterns out"
+            )
         if self.max_neurons is not None and self.max_neurons < 1:
             raise InputError(f"max_neurons = {self.max_neurons}: give at least 1")
         if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance >= 0):
