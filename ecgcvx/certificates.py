@@ -9,7 +9,10 @@ makes three kinds of statement that are never mixed:
 - 'all patterns, enumerated': over every pattern of X; a proof for all networks; small n only;
 - 'all patterns, searched': the largest value that a stated number of starts found; not a proof.
 
-A gated network has one kind only: its gates are given.
+A gated network has one kind only: its gates are given. So has a network with a polynomial activation s, whose price
+max |v's(Xw)| / n over ||w|| = 1 is an eigenvalue problem without a gap of its own:
+
+- 'all neurons, by eigenvalues': over every w of the sphere; a proof for all networks of any width, at any n.
 """
 
 from dataclasses import dataclass
@@ -27,11 +30,13 @@ from ecgcvx.networks import Network
 from ecgcvx.search import search_price
 
 Array = NDArray[np.float64]
-Kind = Literal["given patterns", "all patterns, enumerated", "all patterns, searched"]
+Kind = Literal["given patterns", "all patterns, enumerated", "all patterns, searched", "all neurons, by eigenvalues"]
 LossName = Literal["squared", "logistic"]
 CHUNK = 1 << 18  # elements of one product
 ON_FACE = 1e-9  # |x'w| / (||x|| ||w||) below which a neuron lies on the hyperplane of x
 ROWS_A_ROUND = 40
+UNIT = 1e-9  # deviation of ||w|| from 1 that rounding explains
+HALVINGS = 100
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,18 @@ class Residuals:
 
 
 def primal_objective(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
-    """Return L(f) + beta/2 (||W1||_F^2 + ||W2||^2) of the network as it stands."""
+    """Return L(f) + beta/2 (||W1||_F^2 + ||W2||^2) of the network as it stands.
+
+    With a polynomial activation it is L(f) + beta ||W2||_1, of neurons with ||W1_j|| = 1; InputError for others.
+    """
     f = network.predict(X)
     value = float(np.mean((f - y) ** 2)) / 2 if loss == "squared" else float(np.mean(np.logaddexp(0.0, -y * f)))
+    if network.polynomial is not None:
+        lengths = np.linalg.norm(network.W1, axis=0)
+        if (np.abs(lengths - 1) > UNIT).any():
+            odd = lengths[np.argmax(np.abs(lengths - 1))]
+            raise InputError(f"network: a neuron of a polynomial network has length {odd:g}; they must have length 1")
+        return value + beta * float(np.abs(network.W2).sum())
     return value + beta / 2 * float(np.sum(network.W1**2) + np.sum(network.W2**2))
 
 
@@ -92,6 +106,7 @@ def certify_given(
 
     Raises InputError when shapes, y or beta are unusable.
     """
+    _refuse_polynomial(network)
     v = _residual(network, X, y, beta, loss)
     gradients = _pattern_gradients(X, v, patterns) / len(y)
     norms = np.linalg.norm(gradients, axis=1)
@@ -130,6 +145,47 @@ def certify_searched(
     return _certificate(network, X, y, beta, loss, v, price / len(y), "all patterns, searched", f"{starts} starts")
 
 
+def certify_polynomial(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Certificate:
+    """Certificate of a network with a polynomial activation over all networks with that activation, proved.
+
+    v's(Xw)/n = (w, 1)'B(w, 1) on the sphere, where J = diag(1, ..., 1, -1) adds nothing: (w, 1)'J(w, 1) = 0. So it is
+    at most 2 lambda_max(B + nu J) for every nu, and equal to the smallest of these bounds (the S-lemma).
+
+    Raises InputError for another network, and when a first-layer weight is no unit vector.
+    """
+    if network.polynomial is None:
+        raise InputError("network: its activation is no polynomial; use certify_given, _enumerated or _searched")
+    v = _residual(network, X, y, beta, loss)
+    a, b, c = network.polynomial
+    d = X.shape[1]
+    second, first = np.zeros((d, d)), np.zeros(d)
+    for start, rows in row_chunks(X, CHUNK // d):
+        weighted = v[start : start + len(rows), None] * rows
+        second += rows.T @ weighted
+        first += weighted.sum(axis=0)
+    B = np.zeros((d + 1, d + 1))
+    B[:d, :d], B[:d, d], B[d, :d], B[d, d] = a * (second + second.T) / 2, b * first / 2, b * first / 2, c * v.sum()
+    price = max(_sphere_bound(B / len(y)), _sphere_bound(-B / len(y)))
+    detail = f"{network.neurons} neurons of {d} inputs"
+    return _certificate(network, X, y, beta, loss, v, price, "all neurons, by eigenvalues", detail)
+
+
+def _sphere_bound(B: Array) -> float:
+    """Return the smallest 2 lambda_max(B + nu J), by bisection on its slope in nu; each value of it is a bound."""
+    J = np.r_[np.ones(len(B) - 1), -1.0]
+    reach = 2 * float(np.abs(B).sum()) + 1e-300  # beyond it J decides the sign of the slope
+    low, high, best = -reach, reach, np.inf
+    for _ in range(HALVINGS):
+        nu = (low + high) / 2
+        values, V = np.linalg.eigh(B + nu * np.diag(J))
+        best = min(best, 2 * float(values[-1]))
+        if (J * V[:, -1]) @ V[:, -1] > 0:
+            high = nu
+        else:
+            low = nu
+    return best
+
+
 def kkt_residuals(
     network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared", patterns: Patterns | None = None
 ) -> Residuals:
@@ -139,8 +195,9 @@ def kkt_residuals(
     With patterns, of the convex program over them: neuron j stays in the cone of a pattern that it lies in, with
     multipliers z >= 0 on the rows (2 D - I) X that it meets with equality. A gated network has neither.
 
-    Raises InputError when a neuron lies in no cone of the given patterns.
+    Raises InputError when a neuron lies in no cone of the given patterns, and for a polynomial network.
     """
+    _refuse_polynomial(network)
     v = _residual(network, X, y, beta, loss)
     lengths, weights = np.linalg.norm(network.W1, axis=0), np.abs(network.W2)
     larger = np.maximum(np.maximum(lengths, weights), 1e-300)
@@ -295,6 +352,12 @@ def _lengths(rows: Array) -> Array:
     return lengths
 
 
+def _refuse_polynomial(network: Network) -> None:
+    if network.polynomial is not None:
+        raise InputError("network: its activation is a polynomial, which has no patterns; use certify_polynomial")
+
+
 def _refuse_gated(network: Network) -> None:
+    _refuse_polynomial(network)
     if network.gates is not None:
         raise InputError("network: it is gated, and its gates are given; use certify_given")

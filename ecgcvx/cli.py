@@ -38,6 +38,10 @@ confirmed by fresh starts, over a sample of patterns by a proof. --solver cvxpy 
 all patterns as well, by column generation: an independent check, slow beyond a hundred neurons. Without --beta it is
 chosen on a validation part, the last share of the training windows, along a path of falling beta.
 
+--network polynomial has the activation s(t) = .09 t^2 + .5 t + .47, near a ReLU on [-5, 5], --network quadratic t^2.
+With ||W1_j|| = 1 and beta ||W2||_1 as penalty, their optimum over networks of any width is a semidefinite program: the
+gap is proved.
+
 Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
 output folder. The folder holds model.safetensors, metrics.json and predictions.png; with --max-neurons or --tolerance,
 sparsity.csv and sparsity.png show what every neuron is worth."""
@@ -51,6 +55,7 @@ examples:
   ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
+  ecgcvx fit data/mitdb208/208 --network polynomial
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
 PATH_TEXT = """\
@@ -154,19 +159,20 @@ def _add_windows(parser: argparse.ArgumentParser) -> None:
 def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--network", choices=("relu", "gated"), default="relu",
+        "--network", choices=("relu", "gated", "polynomial", "quadratic"), default="relu",
         help="relu: the two-layer ReLU network (default); gated: the gates of sampled patterns stay fixed, each with a "
-        "free linear filter",
+        "free linear filter; polynomial, quadratic: that activation, no patterns",
     )  # fmt: skip
     group.add_argument(
         "--patterns", type=int, metavar="P",
         help="sample that many activation patterns (default: relu all patterns, gated 100)",
     )  # fmt: skip
     group.add_argument(
-        "--solver", choices=("active-set", "fista", "admm", "cvxpy", "osqp"),
+        "--solver", choices=("active-set", "fista", "admm", "cvxpy", "osqp", "semidefinite"),
         help="active-set: all patterns (default), as cvxpy and osqp by column generation; over a sample fista: "
         "accelerated proximal gradient (default there), admm: alternating directions, cvxpy: interior point, Clarabel, "
-        "osqp: a sequence of quadratic programs",
+        "osqp: a sequence of quadratic programs; for polynomial and quadratic semidefinite: interior point on the Gram "
+        "matrix (default), or cvxpy",
     )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, help="seed of patterns and baseline (default 0)")
     return group
@@ -264,7 +270,7 @@ def _fit(options: argparse.Namespace) -> None:
     )
     console.print(score_table(result.scores))
     trained = result.trained
-    over = "all patterns, searched" if chosen.patterns is None else f"the {chosen.patterns} given patterns"
+    over = trained.gap_kind if chosen.patterns is None else f"the {chosen.patterns} given patterns"
     console.print(f"\nconvex: {trained.detail}; status {trained.status}")
     for line in (*([sparsity_note(result.sparse)] if result.sparse else []), *map(check_note, result.checks)):
         console.print(line)
@@ -281,6 +287,8 @@ def _fit_options(options: argparse.Namespace, beta: float | None) -> "FitOptions
     patterns, solver = options.patterns, options.solver
     if patterns is None and options.network == "gated":
         patterns = 100
+    if solver is None and options.network in ("polynomial", "quadratic"):
+        solver = "semidefinite"
     if solver is None:
         solver = "active-set" if patterns is None else "fista"
     limits = ("gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check")

@@ -21,13 +21,16 @@ from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check, check_network
 from ecgcvx.training import (
+    POLYNOMIALS,
     FitOptions,
     Step,
     Trained,
+    polynomial_program,
     root_mean_square,
     sampled_program,
     sparsify_trained,
     train_all_patterns,
+    train_polynomial,
     train_sampled,
 )
 from ecgcvx.windows import Split, split_windows
@@ -101,7 +104,9 @@ def fit(
             recording, options, PATH_BETAS, PATH_RATIO, step, first=PATH_FIRST, patience=PATH_PATIENCE
         )
         warm, beta = chosen.warm, path.chosen.beta
-    if options.patterns is None:
+    if options.network in POLYNOMIALS:
+        trained = train_polynomial(polynomial_program(split.train, options, beta, step), options, step)
+    elif options.patterns is None:
         trained = train_all_patterns(
             split.train, beta, options.over_all_patterns(), step,
             warm=warm if isinstance(warm, Atoms) and len(warm) else None,

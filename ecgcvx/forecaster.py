@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx import __version__
+from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.networks import Network
@@ -17,6 +18,7 @@ from ecgcvx.windows import Scaler, all_windows
 
 Array = NDArray[np.float64]
 FORMAT = 1
+FORMAT_POLYNOMIAL = 2  # with an activation, which a reader of format 1 alone would take for a ReLU
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +61,14 @@ def save(forecaster: Forecaster, path: Path) -> None:
     tensors = {"W1": network.W1, "W2": network.W2}
     if network.gates is not None:
         tensors["gates"] = network.gates
-    metadata = {
-        "format": FORMAT,
+    metadata: dict[str, Any] = {
+        "format": FORMAT if network.polynomial is None else FORMAT_POLYNOMIAL,
         "version": __version__,
         "scaler": asdict(forecaster.scaler),
         **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
     }
+    if network.polynomial is not None:
+        metadata["activation"] = {"polynomial": list(network.polynomial)}
     data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata)})
     atomic_write(path, lambda file: file.write(data))
 
@@ -76,12 +80,17 @@ def load(path: Path) -> Forecaster:
     """
     file = path / "model.safetensors" if path.is_dir() else path
     tensors, metadata = _read(file)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FORMAT, FORMAT_POLYNOMIAL):
         raise ModelError(
-            f"{file}: model format {metadata.get('format')}, this version reads {FORMAT}; update ecgcvx or fit again"
+            f"{file}: model format {metadata.get('format')}, this version reads {FORMAT} and {FORMAT_POLYNOMIAL}; "
+            "update ecgcvx or fit again"
         )
     try:
-        network = Network(tensors["W1"], tensors["W2"], tensors.get("gates"))
+        polynomial = None
+        if metadata["format"] == FORMAT_POLYNOMIAL:
+            a, b, c = (float(number) for number in metadata["activation"]["polynomial"])
+            polynomial = Polynomial(a, b, c)
+        network = Network(tensors["W1"], tensors["W2"], tensors.get("gates"), polynomial)
         forecaster = Forecaster(
             network,
             Scaler(float(metadata["scaler"]["mean"]), float(metadata["scaler"]["scale"])),

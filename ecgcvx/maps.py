@@ -196,6 +196,8 @@ def _least_distance(C: Array, limits: Array, size: float) -> Array:
 
 def _neurons(network: Network) -> tuple[Array, Array, Array | None]:
     """|w2| w1 (m', d), signs (m',) and gates (m', d) of the neurons that are not zero."""
+    if network.polynomial is not None:
+        raise InputError("network: its activation is a polynomial, which has no cones; give a ReLU network")
     scaled = (network.W1 * np.abs(network.W2)).T
     alive = scaled.any(axis=1)
     gates = None if network.gates is None else network.gates.T[alive]

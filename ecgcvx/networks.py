@@ -2,6 +2,7 @@
 
 ReLU    f(x) = sum_j W2_j (x'W1_j)_+
 gated   f(x) = sum_j W2_j 1[x'g_j >= 0] x'W1_j
+polynomial  f(x) = sum_j W2_j s(x'W1_j),  s(t) = a t^2 + b t + c
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.activations import Polynomial
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.programs.program import ConvexProgram
@@ -21,20 +23,24 @@ CHUNK_ELEMENTS = 1 << 18  # rows x neurons of one product: 2 MB
 class Network:
     """Weights of a two-layer network with m neurons on d inputs, the last of which is the constant 1.
 
-    W1 : (d, m). W2 : (m,). gates : (d, m) for a gated network, None for a ReLU network.
+    W1 : (d, m). W2 : (m,). gates : (d, m) for a gated network. polynomial : the activation of a polynomial network.
+    A network with neither is a ReLU network.
 
-    Raises InputError when the shapes do not fit together or a weight is not finite.
+    Raises InputError when the shapes do not fit together, a weight is not finite, or there are gates and a polynomial.
     """
 
     W1: Array
     W2: Array
     gates: Array | None = None
+    polynomial: Polynomial | None = None
 
     def __post_init__(self) -> None:
         if self.W1.ndim != 2 or self.W2.shape != self.W1.shape[1:]:
             raise InputError(f"W1 {self.W1.shape} and W2 {self.W2.shape} do not fit; give (d, m) and (m,)")
         if self.gates is not None and self.gates.shape != self.W1.shape:
             raise InputError(f"gates {self.gates.shape} do not fit W1 {self.W1.shape}; give one gate a neuron")
+        if self.gates is not None and self.polynomial is not None:
+            raise InputError("gates and a polynomial activation exclude each other; give one of them")
         for name, weights in (("W1", self.W1), ("W2", self.W2), ("gates", self.gates)):
             if weights is not None and not np.isfinite(weights).all():
                 raise InputError(f"{name} holds a number that is not finite; the training has failed")
@@ -47,6 +53,8 @@ class Network:
     def activations(self, X: Array) -> Array:
         """Return the output of the first layer (n, m) for rows X (n, d)."""
         Z = X @ self.W1
+        if self.polynomial is not None:
+            return self.polynomial(Z)
         return np.maximum(Z, 0.0) if self.gates is None else np.where(X @ self.gates >= 0, Z, 0.0)
 
     def predict(self, X: Matrix) -> Array:

@@ -79,7 +79,7 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
     convex = result.scores[-1]
-    kind = {"gated": "gated", "relu": "ReLU"}[options.network]
+    kind = {"relu": "ReLU"}.get(options.network, options.network)
     figure = forecast_figure(
         recording.signal,
         forecast,

@@ -1,7 +1,8 @@
 """The regularisation path of a recording, and the choice of beta by a chronological validation split.
 
 The first part of the training windows trains, the rest of them validates; the test part is only reported. Every point
-starts from the one before it; over sampled patterns, one pass over the data serves the whole path.
+starts from the one before it; over sampled patterns and for a polynomial activation, one pass over the data serves the
+whole path.
 """
 
 import csv
@@ -18,12 +19,15 @@ from ecgcvx.records import Recording
 from ecgcvx.search import search_price
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.training import (
+    POLYNOMIALS,
     FitOptions,
     Step,
     Trained,
+    polynomial_program,
     root_mean_square,
     sampled_program,
     train_all_patterns,
+    train_polynomial,
     train_sampled,
 )
 from ecgcvx.windows import Windows, split_windows
@@ -121,6 +125,9 @@ def _along(
     windows: Windows, options: FitOptions, step: Step
 ) -> tuple[float, Callable[[float, Trained | None], Trained]]:
     """The largest beta of the windows, and what trains at a beta from the point before it."""
+    if options.network in POLYNOMIALS:
+        lifted = polynomial_program(windows, options, 1.0, step)
+        return lifted.largest_beta(), lambda beta, _: train_polynomial(lifted.at(beta), options, step)
     if options.patterns is None:
         step("the largest beta", None)
         largest = search_price(windows.X, windows.y, LARGEST_STARTS, options.seed)[0] / len(windows)

@@ -8,13 +8,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.activations import QUADRATIC, RELU_LIKE
 from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
 from ecgcvx.arrangements.sampling import sample_patterns
 from ecgcvx.baselines.linear import least_squares
+from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.errors import InputError
 from ecgcvx.maps import merge
 from ecgcvx.networks import Network, network_of, network_of_neurons
 from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
@@ -25,6 +28,7 @@ from ecgcvx.solvers.column_generation import MASTERS, ColumnGeneration
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
+from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 from ecgcvx.solvers.solution import Progress, Solution, Solver
 from ecgcvx.windows import Windows
 
@@ -39,13 +43,19 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
 }
 ALL_PATTERNS = "active-set"
 ROUNDS = 5  # of the active set, unless told otherwise
+POLYNOMIALS = {"polynomial": RELU_LIKE, "quadratic": QUADRATIC}
+POLYNOMIAL_SOLVERS: dict[str, Callable[[], PolynomialSolver | PolynomialCvxpySolver]] = {
+    "semidefinite": PolynomialSolver,
+    "cvxpy": PolynomialCvxpySolver,
+}
 
 
 @dataclass(frozen=True)
 class FitOptions:
     """What `ecgcvx fit` can be told; window and horizon in samples.
 
-    beta : None to choose it on a validation part. patterns : number of sampled D_i, None for all of them. gap :
+    beta : None to choose it on a validation part. patterns : number of sampled D_i, None for all of them and for the
+    networks with a polynomial activation, which have none and whose solver is 'semidefinite' or 'cvxpy'. gap :
     relative duality gap to stop at. rounds, time_limit (seconds), confirm_starts : limits of the solver over all
     patterns, and the fresh starts that its gap rests on; rounds None for the solver's own. max_neurons, tolerance :
     keep the smallest network with P at most the share `tolerance` up, and not more neurons. check : solve the program
@@ -56,8 +66,8 @@ class FitOptions:
     horizon: int = 1
     beta: float | None = None
     patterns: int | None = None
-    network: Literal["gated", "relu"] = "relu"
-    solver: Literal["active-set", "fista", "admm", "cvxpy", "osqp"] = "active-set"
+    network: Literal["gated", "relu", "polynomial", "quadratic"] = "relu"
+    solver: Literal["active-set", "fista", "admm", "cvxpy", "osqp", "semidefinite"] = "active-set"
     train_fraction: float = 0.8
     seed: int = 0
     gap: float = 1e-2
@@ -69,7 +79,9 @@ class FitOptions:
     check: bool = False
 
     def __post_init__(self) -> None:
-        known = {"network": NETWORKS, "solver": (ALL_PATTERNS, *SOLVERS)}
+        polynomial = self.network in POLYNOMIALS
+        solvers = tuple(POLYNOMIAL_SOLVERS) if polynomial else (ALL_PATTERNS, *SOLVERS)
+        known = {"network": (*NETWORKS, *POLYNOMIALS), "solver": solvers}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(values)}")
@@ -77,22 +89,27 @@ class FitOptions:
             raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-5")
         if self.patterns is not None and self.patterns < 3:
             raise InputError(f"patterns = {self.patterns}: ask for at least 3")
-        if self.patterns is None and self.solver not in (ALL_PATTERNS, *MASTERS):
+        if polynomial and self.patterns is not None:
+            raise InputError(f"patterns = {self.patterns}: a {self.network} network has none; leave the number out")
+        if not polynomial and self.patterns is None and self.solver not in (ALL_PATTERNS, *MASTERS):
             raise InputError(f"solver = {self.solver!r}: it works on a sample of patterns; give the number of patterns")
         if self.patterns is not None and self.solver == ALL_PATTERNS:
             raise InputError(
                 f"solver = {self.solver!r}: it works on all patterns, the other solvers on a sample; "
                 "leave the number of patterns out"
             )
-        if self.patterns is None and self.solver != ALL_PATTERNS and self.beta is None:
+        if not polynomial and self.patterns is None and self.solver != ALL_PATTERNS and self.beta is None:
             raise InputError(f"beta: {self.solver} trains one beta over all patterns; give it, or a number of patterns")
-        if self.patterns is not None and (self.check or self.max_neurons is not None or self.tolerance is not None):
-            raise InputError("check, max_neurons, tolerance: for training over all patterns; leave the patterns out")
+        sampled = self.patterns is not None or polynomial
+        if sampled and (self.check or self.max_neurons is not None or self.tolerance is not None):
+            raise InputError(
+                "check, max_neurons, tolerance: for a ReLU network over all patterns; leave the patterns out"
+            )
         if self.max_neurons is not None and self.max_neurons < 1:
             raise InputError(f"max_neurons = {self.max_neurons}: give at least 1")
         if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance >= 0):
             raise InputError(f"tolerance = {self.tolerance}: give a share of P that is not negative, as 1e-2")
-        if self.patterns is None and self.network != "relu":
+        if self.patterns is None and self.network == "gated":
             raise InputError(f"network = {self.network!r}: its gates are a sample; give the number of patterns")
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: it must not be negative")
@@ -234,6 +251,24 @@ def train_sampled(program: ConvexProgram, options: FitOptions, step: Step, *, wa
     return Trained(
         network, solution.primal, solution.dual, "given patterns", solution.status, solution.detail,
         solution.violation, solution.iterations, solution.seconds, solution.history, solution.u,
+    )  # fmt: skip
+
+
+def polynomial_program(windows: Windows, options: FitOptions, beta: float, step: Step) -> PolynomialProgram:
+    """The program of a network with a polynomial activation, with its Gram matrix."""
+    program = PolynomialProgram(windows.X, windows.y, beta, POLYNOMIALS[options.network])
+    step(f"moments of {len(windows):,} windows", None)
+    _ = program.quadratic  # computed here once, so that every beta shares it
+    return program
+
+
+def train_polynomial(program: PolynomialProgram, options: FitOptions, step: Step) -> Trained:
+    """Train a network with a polynomial activation with the solver that the options name."""
+    step(f"{options.network} network, {options.solver}: solving", None)
+    solution: Solution = POLYNOMIAL_SOLVERS[options.solver]().solve(program, time_limit=options.time_limit)
+    return Trained(
+        polynomial_network_of(program, solution.u), solution.primal, solution.dual, "all neurons, by eigenvalues",
+        solution.status, solution.detail, 0.0, solution.iterations, solution.seconds, solution.history, solution.u,
     )  # fmt: skip
 
 

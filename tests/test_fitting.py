@@ -87,6 +87,9 @@ def test_scores_are_those_of_the_forecasts(minute):
         ({"tolerance": -0.1}, "tolerance = -0.1"),
         ({"network": "gated"}, "network = 'gated'"),
         ({"time_limit": 0.0}, "time_limit = 0"),
+        ({"network": "polynomial"}, "solver = 'active-set': choose one of semidefinite, cvxpy"),
+        ({"network": "quadratic", "solver": "semidefinite", "patterns": 5}, "patterns = 5"),
+        ({"solver": "semidefinite"}, "solver = 'semidefinite'"),
     ],
 )
 def test_bad_options_are_named(options, named):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from ecgcvx.activations import Polynomial
 from ecgcvx.errors import ModelError
 from ecgcvx.forecaster import Forecaster, load, save
 from ecgcvx.networks import Network
@@ -55,6 +57,23 @@ def test_round_trip(tmp_path_factory, seed, gated, window, horizon, neurons):
     assert all(getattr(again, name) == getattr(model, name) for name in fields)
 
 
+def test_a_polynomial_network_keeps_its_activation_and_is_no_model_of_format_1(tmp_path):
+    """A reader of format 1 alone would take it for a ReLU network; files of that format stay as they were."""
+    plain = forecaster(gated=False)
+    model = dataclasses.replace(plain, network=dataclasses.replace(plain.network, polynomial=Polynomial(0.1, 0.5, 0.3)))
+    save(model, tmp_path / "model.safetensors")
+    again = load(tmp_path)
+    assert again.network.polynomial == Polynomial(0.1, 0.5, 0.3)
+    np.testing.assert_array_equal(again.predict(recording()), model.predict(recording()))
+    with safe_open(tmp_path / "model.safetensors", framework="numpy") as file:
+        assert json.loads(file.metadata()["ecgcvx"])["format"] == 2
+    save(plain, tmp_path / "plain")
+    with safe_open(tmp_path / "plain", framework="numpy") as file:
+        metadata = json.loads(file.metadata()["ecgcvx"])
+    assert metadata["format"] == 1
+    assert "activation" not in metadata
+
+
 def test_a_folder_is_as_good_as_its_file(tmp_path):
     save(forecaster(), tmp_path / "model.safetensors")
     np.testing.assert_array_equal(load(tmp_path).network.W1, forecaster().network.W1)
@@ -79,7 +98,10 @@ def rewritten(path, change):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda m: m.update(format=2), "format 2"),
+        (lambda m: m.update(format=3), "format 3"),
+        (lambda m: m.update(format=2), "damaged"),
+        (lambda m: m.update(format=2, activation={"polynomial": [1.0, 2.0]}), "damaged"),
+        (lambda m: m.update(format=2, activation={"polynomial": [1.0, 2.0, 3.0]}), "exclude each other"),
         (lambda m: m.pop("scaler"), "damaged"),
         (lambda m: m.update(window="x"), "damaged"),
         (lambda m: m.update(window=9), "windows of 9"),

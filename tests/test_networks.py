@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecgcvx.activations import Polynomial
 from ecgcvx.arrangements.sampling import sample_patterns
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network, network_of
@@ -16,6 +17,16 @@ def data():
     rng = np.random.default_rng(3)
     X = np.c_[rng.standard_normal((60, 3)), np.ones(60)]
     return X, np.maximum(X @ rng.standard_normal(4), 0) - np.maximum(X @ rng.standard_normal(4), 0)
+
+
+def test_a_polynomial_network_is_the_formula():
+    rng = np.random.default_rng(0)
+    X, W1, W2 = rng.standard_normal((20, 4)), rng.standard_normal((4, 3)), rng.standard_normal(3)
+    network = Network(W1, W2, polynomial=Polynomial(2.0, 3.0, 5.0))
+    expected = [sum(W2[j] * (2 * (x @ W1[:, j]) ** 2 + 3 * (x @ W1[:, j]) + 5) for j in range(3)) for x in X]
+    np.testing.assert_allclose(network.predict(X), expected, rtol=1e-12)
+    with pytest.raises(InputError, match="exclude each other"):
+        Network(W1, W2, W1, Polynomial(2.0, 3.0, 5.0))
 
 
 def by_hand(network, x):

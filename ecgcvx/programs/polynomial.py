@@ -1,0 +1,259 @@
+"""Two-layer networks with a polynomial activation s(t) = a t^2 + b t + c, as semidefinite programs.
+
+    network   min  L(f) + beta ||alpha||_1,   f(x) = sum_j alpha_j s(x'u_j),   ||u_j|| = 1
+    convex    min  L(f) + beta (z4 + z4'),    f(x) = a x'(Z1 - Z1')x + b x'(z2 - z2') + c (z4 - z4')
+
+over a pair of matrices Z = [[Z1, z2], [z2', z4]] and Z' >= 0 of order d + 1 with tr Z1 = z4 and tr Z1' = z4'. Neurons
+with a positive weight make up Z = sum_j alpha_j (u_j, 1)(u_j, 1)', those with a negative one Z'. For the pure quadratic
+activation (b = c = 0) the blocks Z1 are all there is: a pair of order d whose traces are penalised, that is the nuclear
+norm of Z1 - Z1'. The dual is an eigenvalue problem,
+
+    D(v) as in `ecgcvx.programs.losses`,   max over ||u|| = 1 of |sum_i v_i s(x_i'u)| / n <= beta,
+
+exact for all networks of any width: no pattern is sampled and none is left out. The size of the program depends neither
+on n nor on the number of neurons, and the squared loss sees the data through the Gram matrix of the monomials
+(x x', x, 1) alone, (d + 1)(d + 2)/2 columns, of which one pass over the data is enough.
+
+Source: Bartan & Pilanci 2021, "Neural spectrahedra and semidefinite lifts". A single Z, as sometimes printed, would
+allow positive weights alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
+from threadpoolctl import threadpool_limits
+
+from ecgcvx.activations import RELU_LIKE, Polynomial
+from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
+from ecgcvx.errors import InputError
+from ecgcvx.programs.losses import Loss, SquaredLoss
+from ecgcvx.programs.program import DualBound, Quadratic
+from ecgcvx.programs.sphere import largest_on_sphere
+
+Array = NDArray[np.float64]
+CHUNK_ELEMENTS = 1 << 17  # of a chunk of monomials: 1 MB, so that it stays in cache
+SHARED = 512  # monomials from which threads pay: below, two of them were slower than one
+
+
+class Upper(NamedTuple):
+    """Row and column of each entry of the upper triangle of a symmetric matrix, (q,) each."""
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, order: int) -> "Upper":
+        """The q = order (order + 1)/2 entries, row by row."""
+        return cls(*np.triu_indices(order))
+
+    def vector(self, M: Array) -> Array:
+        """Return the entries of M (..., k, k), (..., q)."""
+        return M[..., self.rows, self.columns]
+
+    def dual(self, g: Array) -> Array:
+        """Return the symmetric B (k, k) with <B, M> = g'vector(M) for every symmetric M."""
+        B = np.zeros((self.columns[-1] + 1,) * 2)
+        B[self.rows, self.columns] = g / 2
+        return B + B.T
+
+
+class Moments(NamedTuple):
+    """G (q, q), the means of products of two monomials of (x, 1) up to degree 2, and c (q,), of those with y."""
+
+    G: Array
+    c: Array
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialProgram:
+    """The convex form of a two-layer network with a polynomial activation.
+
+    Parameters
+    ----------
+    X : (n, d) matrix or lazy matrix
+    y : (n,) array
+        Targets, or labels for the logistic loss.
+    beta : float
+        Weight of ||alpha||_1, in our convention (1/(2n) before the squared loss).
+    activation : Polynomial
+        RELU_LIKE unless said otherwise.
+    loss : Loss
+        Squared unless said otherwise.
+
+    Raises
+    ------
+    InputError
+        If y does not fit X or holds a number that is not finite or a label that the loss cannot take, if beta is not
+        positive, or if the activation is constantly zero or not finite.
+    """
+
+    X: Matrix
+    y: Array
+    beta: float
+    activation: Polynomial = RELU_LIKE
+    loss: Loss = field(default_factory=SquaredLoss)
+
+    def __post_init__(self) -> None:
+        n, _ = check_matrix(self.X)
+        y = np.asarray(self.y, dtype=np.float64)
+        if y.shape != (n,):
+            raise InputError(f"y has shape {y.shape}; X has {n} rows, so give ({n},)")
+        if not np.isfinite(y).all():
+            raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
+        if not (np.isfinite(self.beta) and self.beta > 0):
+            raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-4")
+        if not (np.isfinite(self.activation).all() and any(self.activation)):
+            raise InputError(f"activation {tuple(self.activation)}: give finite a, b, c that are not all zero")
+        object.__setattr__(self, "y", self.loss.targets(y))
+
+    @property
+    def width(self) -> int:
+        """Columns d of X."""
+        return int(self.X.shape[1])
+
+    @property
+    def order(self) -> int:
+        """Order k of the two matrices: d for the pure quadratic activation, d + 1 otherwise."""
+        return self.width if self.activation.homogeneous else self.width + 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(2, k, k) of the variables (Z, Z')."""
+        return 2, self.order, self.order
+
+    @property
+    def balance(self) -> Array | None:
+        """Diagonal (k,) of J in the constraint tr J Z = tr Z1 - z4 = 0; None where there is none."""
+        return None if self.activation.homogeneous else np.r_[np.ones(self.width), -1.0]
+
+    @cached_property
+    def upper(self) -> Upper:
+        """The entries of a symmetric matrix of order k that serve as coordinates."""
+        return Upper.of(self.order)
+
+    @cached_property
+    def scales(self) -> Array:
+        """Factor (q,) of each monomial in f: a and 2a for squares and products, b for x, c for 1."""
+        a, b, c = self.activation
+        rows, columns = self.upper
+        degrees = np.where(columns < self.width, a * np.where(rows == columns, 1.0, 2.0), b)
+        return np.where(rows == self.width, c, degrees)
+
+    def at(self, beta: float) -> "PolynomialProgram":
+        """The same program with another beta; the moments, the only pass over the data, are kept."""
+        other = replace(self, beta=beta)
+        other.__dict__.update({name: self.__dict__[name] for name in ("moments", "quadratic") if name in self.__dict__})
+        return other
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Moments of the monomials of the program: one pass over the data, kept."""
+        return self._moments(None)
+
+    def curvature(self, weights: Array) -> Array:
+        """Return the Hessian (q, q) of 1/(2n) sum_i weights_i f_i^2 in the coordinates of Z - Z'; weights: (n,)."""
+        return self.scales[:, None] * self._moments(weights).G * self.scales
+
+    @cached_property
+    def quadratic(self) -> Quadratic:
+        """The squared loss as m'Hm/2 - c'm + constant in the coordinates m (q,) of Z - Z'."""
+        G, c = self.moments
+        H = self.scales[:, None] * G * self.scales
+        return Quadratic(H, self.scales * c, float(self.y @ self.y) / (2 * len(self.y)))
+
+    def predict(self, Z: Array) -> Array:
+        """Return f (n,) of the pair Z (2, k, k)."""
+        a, b, c = self.activation
+        d, M = self.width, Z[0] - Z[1]
+        out = np.empty(self.X.shape[0])
+        for start, rows in row_chunks(self.X, CHUNK_ELEMENTS // d):
+            f = a * np.einsum("rd,rd->r", rows @ M[:d, :d], rows)
+            if not self.activation.homogeneous:
+                f += rows @ (b * M[:d, d]) + c * M[d, d]
+            out[start : start + len(rows)] = f
+        return out
+
+    def residual(self, Z: Array) -> Array:
+        """Return v = -n dL/df at the prediction, (n,); y - prediction for the squared loss."""
+        return self.loss.residual(self.predict(Z), self.y)
+
+    def penalty(self, Z: Array) -> float:
+        """Return beta (z4 + z4'), or beta (tr Z + tr Z') for the pure quadratic activation."""
+        sizes = np.trace(Z, axis1=1, axis2=2) if self.balance is None else Z[:, -1, -1]
+        return self.beta * float(sizes.sum())
+
+    def objective(self, Z: Array) -> float:
+        """Return the primal objective P(Z), from the data and not from the moments."""
+        return self.loss.value(self.predict(Z), self.y) + self.penalty(Z)
+
+    def ascent(self, v: Array) -> Array:
+        """Return B (k, k) with sum_i v_i s(x_i'u) / n = (u, 1)'B(u, 1), or u'Bu; v: (n,)."""
+        a, b, c = self.activation
+        d, n = self.width, len(v)
+        B = np.zeros((self.order, self.order))
+        for start, rows in row_chunks(self.X, CHUNK_ELEMENTS // d):
+            part = v[start : start + len(rows)]
+            B[:d, :d] += a * ((rows.T * part) @ rows)
+            if not self.activation.homogeneous:
+                B[:d, d] += b / 2 * (part @ rows)
+                B[d, d] += c * part.sum()
+        B[d:, :d] = B[:d, d:].T
+        return (B + B.T) / (2 * n)
+
+    def prices_of(self, B: Array) -> Array:
+        """Return the largest values (2,) of (u, 1)'B(u, 1) and of its negative over ||u|| = 1, as bounds from above."""
+        d = self.width
+        if self.activation.homogeneous:
+            values = np.linalg.eigvalsh(B)
+            return np.array([values[-1], -values[0]])
+        return np.array([largest_on_sphere(s * B[:d, :d], 2 * s * B[:d, d]) + s * B[d, d] for s in (1.0, -1.0)])
+
+    def prices(self, v: Array) -> Array:
+        """Return max over ||u|| = 1 of +-sum_i v_i s(x_i'u) / n, (2,); at the optimum both are at most beta."""
+        return self.prices_of(self.ascent(v))
+
+    def dual_bound(self, v: Array) -> DualBound:
+        """Return the best lower bound D(c v) over scalings with c max price <= beta; v: a residual (n,)."""
+        prices = self.prices(v)
+        worst = float(prices.max())
+        return DualBound(self.loss.dual_value(v, self.y, self.beta / worst if worst > 0 else np.inf), prices)
+
+    def largest_beta(self) -> float:
+        """The smallest beta whose solution is zero: the largest price at Z = Z' = 0."""
+        return float(self.prices(self.residual(np.zeros(self.shape))).max())
+
+    def threads(self) -> threadpool_limits:
+        """A context in which small matrices are not shared between threads."""
+        return threadpool_limits(1 if len(self.upper.rows) < SHARED else None, "blas")
+
+    def lifted(self) -> Array:
+        """Return the matrix (n, q) with f = lifted @ vector(Z - Z'), whole in memory: small n only."""
+        return np.concatenate([monomials.T * self.scales for _, monomials in self._monomials()])
+
+    def _moments(self, weights: Array | None) -> Moments:
+        q, n = len(self.upper.rows), len(self.y)
+        G, c = np.zeros((q, q), order="F"), np.zeros(q)
+        with self.threads():
+            for rows, monomials in self._monomials():
+                c += monomials @ self.y[rows]
+                factor = monomials if weights is None else monomials * np.sqrt(weights[rows])
+                G = dsyrk(1 / n, factor.T, beta=1.0, c=G, trans=1, overwrite_c=1)  # half the work of a product
+        return Moments(np.triu(G) + np.triu(G, 1).T, c / n)
+
+    def _monomials(self) -> Iterator[tuple[slice, Array]]:
+        """Rows start:stop and their monomials (q, rows)."""
+        d, q = self.width, len(self.upper.rows)
+        for start, rows in row_chunks(self.X, max(CHUNK_ELEMENTS // q, 1)):
+            columns = np.ones((self.order, len(rows)))
+            columns[:d] = rows.T
+            out = np.empty((q, len(rows)))
+            at = 0
+            for i in range(self.order):
+                np.multiply(columns[i], columns[i:], out=out[at : at + self.order - i])
+                at += self.order - i
+            yield slice(start, start + len(rows)), out
