@@ -169,7 +169,8 @@ def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
         problem.single(), problem.layers.initial(random), random, epochs=BACKPROP_EPOCHS,
         callback=lambda epoch, loss: step(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
     )  # fmt: skip
-    network = Network(*problem.layers.split(trained.parameters))
+    W1, W2 = problem.layers.split(trained.parameters)
+    network = Network(W1, W2)
     seconds = time.perf_counter() - started
     objective = problem.objective(trained.parameters)
     return _score("backprop_adam", network.neurons, network.predict, split, seconds, (objective, None, None))
