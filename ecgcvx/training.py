@@ -42,7 +42,7 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
     "osqp": OsqpSolver,
 }
 ALL_PATTERNS = "active-set"
-ROUNDS = 5  # of the active set, unless told otherwise
+ROUNDS = 8  # of the active set, unless told otherwise
 POLYNOMIALS = {"polynomial": RELU_LIKE, "quadratic": QUADRATIC}
 POLYNOMIAL_SOLVERS: dict[str, Callable[[], PolynomialSolver | PolynomialCvxpySolver]] = {
     "semidefinite": PolynomialSolver,
