@@ -1,37 +1,27 @@
-"""How far a network is from the global optimum: primal, dual, gap and KKT residuals, recomputed from weights and data.
+"""Certificates of a network: a lower bound on the optimum, of the kind that its name says."""
 
-Nothing here comes from a solver or a convex program: a network, its data and beta are all that is believed. With the
-residual v (y - f for the squared loss) every scaling c v with c max_w |v'(Xw)_+| / n <= beta, ||w|| <= 1, gives a
-lower bound D(c v) on the objective of any two-layer network of any width. What is known of that maximum, the price,
-makes three kinds of statement that are never mixed:
-
-- 'given patterns': the maximum over w in the cones of the patterns given; a bound for networks of these patterns only;
-- 'all patterns, enumerated': over every pattern of X; a proof for all networks; small n only;
-- 'all patterns, searched': the largest value that a stated number of starts found; not a proof.
-
-A gated network has one kind only: its gates are given.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear, minimize_scalar, nnls
+from scipy.optimize import minimize_scalar, nnls
 from scipy.special import expit, xlogy
 
 from ecgcvx.arrangements.enumeration import enumerate_patterns
 from ecgcvx.arrangements.patterns import Matrix, Patterns, row_chunks
+from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
 from ecgcvx.search import search_price
 
 Array = NDArray[np.float64]
-Kind = Literal["given patterns", "all patterns, enumerated", "all patterns, searched"]
+Kind = Literal["given patterns", "proved (enumerated)", "proved (bounded)", "searched"]
 LossName = Literal["squared", "logistic"]
 CHUNK = 1 << 18  # elements of one product
-ON_FACE = 1e-9  # |x'w| / (||x|| ||w||) below which a neuron lies on the hyperplane of x
 ROWS_A_ROUND = 40
+ROUNDING = 1e-9  # relative, of the sums in P and D: n u with room to spare
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,8 @@ class Certificate:
     """A bound on the distance to the optimum.
 
     primal: objective of the network; dual: lower bound on the optimum over `kind`; price: the largest price relative to
-    beta, 1 at the optimum; detail: what the kind leaves open, as the number of patterns or starts.
+    beta, 1 at the optimum; detail: what the kind leaves open, as the number of patterns or starts; bound: of the branch
+    and bound, if that was it.
     """
 
     primal: float
@@ -47,6 +38,7 @@ class Certificate:
     price: float
     kind: Kind
     detail: str
+    bound: PriceBound | None = None
 
     @property
     def gap(self) -> float:
@@ -56,26 +48,17 @@ class Certificate:
     @property
     def proved(self) -> bool:
         """Whether the dual holds for certain, over what `kind` names."""
-        return self.kind != "all patterns, searched"
+        return self.kind != "searched"
+
+    @property
+    def name(self) -> str:
+        """The kind with its detail, as 'searched (3000 starts)'."""
+        return f"searched ({self.detail})" if not self.proved else f"{self.kind}, {self.detail}"
 
     def __str__(self) -> str:
         """One line that names its kind."""
         word = "gap" if self.proved else "gap, as far as searched"
-        return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {self.gap:.1e} ({self.kind}: {self.detail})"
-
-
-@dataclass(frozen=True, eq=False)
-class Residuals:
-    """KKT residuals of a network.
-
-    stationarity (m,): distance of each neuron's gradient from zero, relative to beta, with the best multipliers on the
-    rows where the neuron lies on their hyperplane (other rows get none, so complementarity holds by construction).
-    faces (m,): the number of those rows. balance: max_j | ||W1_j|| - |W2_j| | relative to the larger of the two.
-    """
-
-    stationarity: Array
-    faces: NDArray[np.intp]
-    balance: float
+        return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {self.gap:.1e}: {self.name}"
 
 
 def primal_objective(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
@@ -92,7 +75,7 @@ def certify_given(
 
     Raises InputError when shapes, y or beta are unusable.
     """
-    v = _residual(network, X, y, beta, loss)
+    v = residual_of(network, X, y, beta, loss)
     gradients = _pattern_gradients(X, v, patterns) / len(y)
     norms = np.linalg.norm(gradients, axis=1)
     if network.gates is not None:
@@ -111,10 +94,43 @@ def certify_enumerated(
     Raises InputError for a gated network and when there are more patterns than the limit.
     """
     _refuse_gated(network)
-    v = _residual(network, X, y, beta, loss)
+    v = residual_of(network, X, y, beta, loss)
     patterns = enumerate_patterns(X, limit=limit)
     price = _largest_cone_price(X, patterns, _pattern_gradients(X, v, patterns) / len(y))
-    return _certificate(network, X, y, beta, loss, v, price, "all patterns, enumerated", f"{len(patterns)} patterns")
+    return _certificate(network, X, y, beta, loss, v, price, "proved (enumerated)", f"{len(patterns)} patterns")
+
+
+def certify_bounded(
+    network: Network,
+    X: Matrix,
+    y: Array,
+    beta: float,
+    *,
+    factor: float = 1.001,
+    time_limit: float = float("inf"),
+    threads: int | None = None,
+    callback: Callable[[Certificate, float], None] | None = None,
+    loss: LossName = "squared",
+) -> Certificate:
+    """Certificate over every w, proved by `bound_price`, whose options these are; callback gets the best so far.
+
+    Raises InputError for a gated network.
+    """
+    _refuse_gated(network)
+    v = residual_of(network, X, y, beta, loss)
+
+    def certificate(bound: PriceBound) -> Certificate:
+        detail = f"{bound.cells:,} cells in {bound.seconds:.1f} s"
+        price = bound.factor * beta * (1 + ROUNDING)
+        found = _certificate(network, X, y, beta, loss, v, price, "proved (bounded)", detail)
+        return replace(found, dual=found.dual - ROUNDING * abs(found.primal), bound=bound)
+
+    told = callback
+    bound = bound_price(
+        X, v, beta, factor=factor, time_limit=time_limit, threads=threads,
+        callback=None if told is None else lambda best, target: told(certificate(best), target),
+    )  # fmt: skip
+    return certificate(bound)
 
 
 def certify_searched(
@@ -125,78 +141,9 @@ def certify_searched(
     The search ascends |v'(Xw)_+| on the sphere from random directions and from the network's own neurons, on all rows.
     """
     _refuse_gated(network)
-    v = _residual(network, X, y, beta, loss)
+    v = residual_of(network, X, y, beta, loss)
     price, _ = search_price(X, v, starts, seed, network.W1.T)
-    return _certificate(network, X, y, beta, loss, v, price / len(y), "all patterns, searched", f"{starts} starts")
-
-
-def kkt_residuals(
-    network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared", patterns: Patterns | None = None
-) -> Residuals:
-    """Return the KKT residuals of a network.
-
-    Without patterns, of the ReLU network itself: on a hyperplane the derivative of (x'w)_+ is any share in [0, 1] of x.
-    With patterns, of the convex program over them: neuron j stays in the cone of a pattern that it lies in, with
-    multipliers z >= 0 on the rows (2 D - I) X that it meets with equality. A gated network has neither.
-
-    Raises InputError when a neuron lies in no cone of the given patterns.
-    """
-    v = _residual(network, X, y, beta, loss)
-    lengths, weights = np.linalg.norm(network.W1, axis=0), np.abs(network.W2)
-    larger = np.maximum(np.maximum(lengths, weights), 1e-300)
-    balance = float(np.max(np.abs(lengths - weights) / larger, initial=0.0))
-    residuals, faces = np.zeros(network.neurons), np.zeros(network.neurons, dtype=np.intp)
-    for j in range(network.neurons):
-        w = network.W1[:, j] / max(float(lengths[j]), 1e-300)
-        gate = w if network.gates is None else network.gates[:, j]
-        cosines = np.concatenate([rows @ gate / _lengths(rows) for _, rows in row_chunks(X, CHUNK)])
-        s = float(np.sign(network.W2[j]))
-        if network.gates is not None:
-            residuals[j] = np.linalg.norm(beta * w - s * _masked(X, v, cosines >= 0) / len(y))
-            continue
-        on_face = np.flatnonzero(np.abs(cosines) <= ON_FACE)
-        rows_on = np.array([X[k : k + 1][0] for k in on_face]).reshape(len(on_face), len(w))
-        faces[j] = len(on_face)
-        free = beta * w - s * _masked(X, v, cosines > ON_FACE) / len(y)
-        if patterns is None:
-            residuals[j] = _distance(s * v[on_face, None] * rows_on / len(y), free, (0.0, 1.0))
-            continue
-        residuals[j] = np.inf
-        for mask in _patterns_around(patterns, cosines, on_face):
-            signs = np.where(mask, 1.0, -1.0)[:, None]
-            target = free - s * (v[on_face] * mask) @ rows_on / len(y)
-            residuals[j] = min(residuals[j], _distance(signs * rows_on, target, (0.0, np.inf)))
-        if np.isinf(residuals[j]):
-            raise InputError(
-                f"patterns: neuron {j} lies in none of the {len(patterns)} cones; give the patterns it has"
-            )
-    return Residuals(residuals / beta, faces, balance)
-
-
-def _masked(X: Matrix, v: Array, mask: NDArray[np.bool_]) -> Array:
-    """Return X'D v for one pattern."""
-    return sum(
-        (mask[a : a + len(rows)] * v[a : a + len(rows)] @ rows for a, rows in row_chunks(X, CHUNK)),
-        np.zeros(X.shape[1]),
-    )
-
-
-def _distance(rows: Array, target: Array, bounds: tuple[float, float]) -> float:
-    """Return min ||target - rows'z|| over z within the bounds."""
-    if not len(rows):
-        return float(np.linalg.norm(target))
-    scale = float(np.abs(rows).max()) or 1.0
-    upper = bounds[1] * scale
-    fit = lsq_linear(rows.T / scale, target, (bounds[0], upper), method="bvls", tol=1e-14)
-    return float(np.linalg.norm(fit.fun))
-
-
-def _patterns_around(patterns: Patterns, cosines: Array, on_face: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Values on the face rows (k, faces) of the patterns that agree with the neuron on all other rows."""
-    off = np.ones(patterns.n, dtype=bool)
-    off[on_face] = False
-    differs = (patterns.packed ^ np.packbits(cosines > 0)) & np.packbits(off)
-    return np.array([patterns.mask(int(i))[on_face] for i in np.flatnonzero(~differs.any(axis=1))], dtype=bool)
+    return _certificate(network, X, y, beta, loss, v, price / len(y), "searched", f"{starts} starts")
 
 
 def _certificate(
@@ -216,7 +163,8 @@ def _certificate(
     )
 
 
-def _residual(network: Network, X: Matrix, y: Array, beta: float, loss: LossName) -> Array:
+def residual_of(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
+    """Return v: y - f of the squared loss, y / (1 + exp(y f)) of the logistic; InputError for unusable y or beta."""
     if y.shape != (X.shape[0],) or not np.isfinite(y).all():
         raise InputError(f"y has shape {y.shape}; give {X.shape[0]} finite numbers, one for each row of X")
     if not (np.isfinite(beta) and beta > 0):
@@ -274,14 +222,14 @@ def _cone_price(X: Matrix, signs: Array, g: Array, enough: float) -> float:
     """
     w, chosen, rows_in = g, np.empty(0, dtype=np.intp), np.empty((0, len(g)))
     while np.linalg.norm(w) > enough:
-        slack = np.concatenate([rows @ w / _lengths(rows) for _, rows in row_chunks(X, CHUNK)]) * signs
+        slack = np.concatenate([rows @ w / row_lengths(rows) for _, rows in row_chunks(X, CHUNK)]) * signs
         violated = np.setdiff1d(np.flatnonzero(slack < -1e-12 * np.linalg.norm(w)), chosen)
         if not len(violated):
             break
         new = violated[np.argsort(slack[violated])[:ROWS_A_ROUND]]
         chosen = np.concatenate([chosen, new])
         added = np.concatenate([X[k : k + 1] for k in new])
-        rows_in = np.concatenate([rows_in, signs[new, None] * added / _lengths(added)[:, None]])
+        rows_in = np.concatenate([rows_in, signs[new, None] * added / row_lengths(added)[:, None]])
         z, _ = nnls(rows_in.T, -g)
         w = g + rows_in.T @ z
         if np.linalg.norm(w) <= 1e-12 * np.linalg.norm(g):
@@ -289,7 +237,8 @@ def _cone_price(X: Matrix, signs: Array, g: Array, enough: float) -> float:
     return float(np.linalg.norm(w))
 
 
-def _lengths(rows: Array) -> Array:
+def row_lengths(rows: Array) -> Array:
+    """Return ||x_i||, 1 in place of 0."""
     lengths = np.linalg.norm(rows, axis=1)
     lengths[lengths == 0] = 1.0
     return lengths
