@@ -93,6 +93,23 @@ Apply a fitted model to a record: every sample with the forecast that was made f
 sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none)."""
 
 
+CERTIFY_TEXT = """\
+Recompute from a model file and the record that it was trained on how far the network is from the global optimum, with
+code that shares nothing with the training:
+
+    primal           P of the network on the training windows
+    proved gap       (P - D)/P with a lower bound D on P that holds for every two-layer ReLU network of any width,
+                     proved by branch and bound over all directions w, rounding included
+    searched gap     what it would be if a search from random starts had found the largest price; not a proof
+
+The bound improves for as long as it is given; Ctrl-C returns the best so far."""
+
+CERTIFY_EXAMPLES = """\
+examples:
+  ecgcvx certify out/208 data/mitdb208/208
+  ecgcvx certify out/208 data/mitdb208/208 --seconds 300 --json"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; its help is the reference."""
     parser = argparse.ArgumentParser(prog="ecgcvx", description="Globally optimal neural networks for ECG prediction.")
@@ -107,6 +124,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_windows(fit)
     _add_network(fit).add_argument("--beta", type=float, help="weight of the penalty (default: chosen by validation)")
     _add_limits(fit)
+    fit.add_argument(
+        "--prove", type=float, nargs="?", const=60.0, metavar="SECONDS",
+        help="then prove a bound on the gap, over all networks of any width (default 60 seconds; see `certify`)",
+    )  # fmt: skip
     _add_output(fit, "out/NAME")
 
     path = commands.add_parser(
@@ -135,6 +156,19 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("model", type=Path, metavar="MODEL", help="output folder of a fit, or its model.safetensors")
     _add_record(predict)
     predict.add_argument("--output", type=Path, metavar="CSV", help="file to write (default: standard output)")
+
+    certify = commands.add_parser(
+        "certify", help="prove how far a fitted model is from the global optimum", description=CERTIFY_TEXT,
+        epilog=CERTIFY_EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
+    certify.add_argument("model", type=Path, metavar="MODEL", help="output folder of a fit, or its model.safetensors")
+    _add_record(certify)
+    certify.add_argument("--train-fraction", type=float, default=0.8, metavar="F", help="as in the fit (default 0.8)")
+    certify.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of the proof at most (default 60)")
+    certify.add_argument("--starts", type=int, default=100, metavar="N", help="of the search (default 100)")
+    certify.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else on standard output"
+    )
     return parser
 
 
@@ -228,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        {"fit": _fit, "path": _path, "compare": _compare, "predict": _predict}[options.command](options)
+        commands = {"fit": _fit, "path": _path, "compare": _compare, "certify": _certify, "predict": _predict}
+        commands[options.command](options)
     except EcgcvxError as error:
         print(f"ecgcvx: {error}", file=sys.stderr)
         return 2
@@ -246,6 +281,7 @@ def _fit(options: argparse.Namespace) -> None:
 
     from ecgcvx.fitting import fit
     from ecgcvx.output import check_note, make_folder, score_table, sparsity_note, write_output
+    from ecgcvx.proof import proof_words
 
     chosen = _fit_options(options, options.beta)
     recording = _read(options, options.lead)
@@ -270,13 +306,15 @@ def _fit(options: argparse.Namespace) -> None:
     )
     console.print(score_table(result.scores))
     trained = result.trained
-    over = trained.gap_kind if chosen.patterns is None else f"the {chosen.patterns} given patterns"
+    kind = "all patterns, as far as searched" if trained.gap_kind == "searched" else trained.gap_kind
+    over = kind if chosen.patterns is None else f"the {chosen.patterns} given patterns"
     console.print(f"\nconvex: {trained.detail}; status {trained.status}")
     for line in (*([sparsity_note(result.sparse)] if result.sparse else []), *map(check_note, result.checks)):
         console.print(line)
     console.print(
         f"train, test: root-mean-square error; gap: relative to P, over {over}\n"
-        f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
+        + ("" if result.proof is None else f"{proof_words(result.proof)}\n")
+        + f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")
     )
 
@@ -291,7 +329,7 @@ def _fit_options(options: argparse.Namespace, beta: float | None) -> "FitOptions
         solver = "semidefinite"
     if solver is None:
         solver = "active-set" if patterns is None else "fista"
-    limits = ("gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check")
+    limits = ("gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check", "prove")
     return FitOptions(
         options.window, options.horizon, beta, patterns, options.network, solver, options.train_fraction, options.seed,
         **{name: getattr(options, name) for name in limits if hasattr(options, name)},
@@ -393,6 +431,33 @@ def _predict(options: argparse.Namespace) -> None:
     rmse = float(np.sqrt(np.nanmean((recording.signal - forecast) ** 2)))
     made = int(np.isfinite(forecast).sum())
     print(f"{recording.name}, lead {recording.lead}: {made:,} forecasts, RMSE {rmse:.5f} mV; wrote {options.output}")
+
+
+def _certify(options: argparse.Namespace) -> None:
+    from ecgcvx.certificates import certify_searched
+    from ecgcvx.errors import InputError
+    from ecgcvx.forecaster import load
+    from ecgcvx.proof import proof_json, proof_words, prove
+
+    forecaster = load(options.model)
+    if not options.seconds > 0:
+        raise InputError(f"seconds = {options.seconds}: give a positive number")
+    recording = _read(options, forecaster.lead if options.lead is None else options.lead)
+    train = forecaster.training_windows(recording, options.train_fraction)
+    network, beta = forecaster.network, forecaster.beta
+    with _progress() as step:
+        step(f"search from {options.starts} starts", None)
+        searched = certify_searched(network, train.X, train.y, beta, options.starts, 0)
+        proof = prove(network, train, beta, options.seconds, step)
+    if options.json:
+        print(json.dumps(proof_json(proof, searched), allow_nan=False))
+        return
+    print(
+        f"{recording.name}, lead {recording.lead}: {len(train):,} training windows, beta = {beta:.3g}, "
+        f"{network.neurons} neurons\n{proof_words(proof)}\n"
+        f"{searched.name}: largest price found {searched.price:.5f} beta; if it were the largest of "
+        f"all, at most {searched.gap:.2%} of P; not a proof"
+    )
 
 
 @contextmanager

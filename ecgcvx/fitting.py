@@ -13,9 +13,11 @@ from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem
+from ecgcvx.certificates import Certificate
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.path import RegularisationPath, regularisation_path
+from ecgcvx.proof import prove
 from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.sparsify import Sparsified
@@ -45,7 +47,7 @@ PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the p
 class Score:
     """One line of the comparison: root-mean-square errors in mV, objective P where the model has one.
 
-    gap is relative to the objective; gap_kind says over which patterns it is a bound.
+    gap is relative to the objective; gap_kind says what it rests on; proved_gap is the one that was proved over all w.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Score:
     objective: float | None
     gap: float | None
     gap_kind: str | None
+    proved_gap: float | None
     seconds: float
 
 
@@ -74,7 +77,7 @@ class Fit:
     """A fitted forecaster, its comparison, and what it was made of.
 
     path : what chose beta, None where it was given. sparse : the curve of a sparsified network. checks : of the final
-    network by other solvers.
+    network by other solvers. proof : the proved bound, None where none was asked for.
     """
 
     forecaster: Forecaster
@@ -84,6 +87,7 @@ class Fit:
     path: RegularisationPath | None
     sparse: tuple[SparseLine, ...] = ()
     checks: tuple[Check, ...] = ()
+    proof: Certificate | None = None
 
 
 def fit(
@@ -124,9 +128,11 @@ def fit(
     if options.check and isinstance(trained.warm, Atoms) and len(trained.warm):
         step(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
         checks = check_network(split.train.X, split.train.y, beta, trained.warm, trained.primal)
+    proof = prove(network, split.train, beta, options.prove, step) if options.prove is not None else None
     convex = _score(
-        "convex", network.neurons, network.predict, split, seconds, (trained.primal, trained.gap, trained.gap_kind)
-    )
+        "convex", network.neurons, network.predict, split, seconds,
+        (trained.primal, trained.gap, trained.gap_kind, None if proof is None else proof.gap),
+    )  # fmt: skip
     known = replace(options, beta=beta)
     scores = (
         _linear(split, "persistence", step), _linear(split, "linear_ar", step), _backprop(split, known, step), convex,
@@ -134,7 +140,7 @@ def fit(
     forecaster = Forecaster(
         network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, beta
     )
-    return Fit(forecaster, scores, split, trained, path, sparse, checks)
+    return Fit(forecaster, scores, split, trained, path, sparse, checks, proof)
 
 
 def _sparse_lines(found: Sparsified, split: Split) -> tuple[SparseLine, ...]:
@@ -173,7 +179,7 @@ def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
     network = Network(W1, W2)
     seconds = time.perf_counter() - started
     objective = problem.objective(trained.parameters)
-    return _score("backprop_adam", network.neurons, network.predict, split, seconds, (objective, None, None))
+    return _score("backprop_adam", network.neurons, network.predict, split, seconds, (objective, None, None, None))
 
 
 def _score(
@@ -182,7 +188,7 @@ def _score(
     predict: Callable[..., Array],
     split: Split,
     seconds: float,
-    certified: tuple[float | None, float | None, str | None] = (None, None, None),
+    certified: tuple[float | None, float | None, str | None, float | None] = (None, None, None, None),
 ) -> Score:
     train, test = (
         split.scaler.scale * root_mean_square(part.y - predict(part.X)) for part in (split.train, split.test)

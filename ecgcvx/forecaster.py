@@ -14,7 +14,7 @@ from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.networks import Network
 from ecgcvx.records import Recording
-from ecgcvx.windows import Scaler, all_windows
+from ecgcvx.windows import Scaler, Windows, all_windows, split_windows
 
 Array = NDArray[np.float64]
 FORMAT = 1
@@ -51,6 +51,20 @@ class Forecaster:
         out = np.full(len(recording.signal), np.nan)
         out[windows.targets] = self.scaler.restore(self.network.predict(windows.X))
         return out
+
+    def training_windows(self, recording: Recording, train_fraction: float) -> Windows:
+        """Return the windows that it was trained on.
+
+        Raises ModelError when the training part of the recording is not the one that the scaler belongs to.
+        """
+        split = split_windows(recording.signal, self.window, self.horizon, train_fraction)
+        same = np.allclose([split.scaler.mean, split.scaler.scale], [self.scaler.mean, self.scaler.scale], rtol=1e-9)
+        if not same or recording.sampling_frequency != self.sampling_frequency:
+            raise ModelError(
+                f"{recording.name}: its training part is not what the model was trained on; give the record, lead, "
+                "start, end and train fraction of the fit"
+            )
+        return split.train
 
 
 def save(forecaster: Forecaster, path: Path) -> None:

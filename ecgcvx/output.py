@@ -18,6 +18,7 @@ from ecgcvx.files import atomic_write
 from ecgcvx.fitting import Fit, Score, SparseLine
 from ecgcvx.forecaster import save
 from ecgcvx.path import RegularisationPath, path_csv
+from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
 from ecgcvx.solvers.check import Check
 from ecgcvx.training import FitOptions
@@ -41,6 +42,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         "models": [asdict(score) for score in result.scores],
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
+        "proof": None if result.proof is None else proof_json(result.proof),
         "output": str(folder),
     }
 

@@ -59,7 +59,7 @@ class FitOptions:
     relative duality gap to stop at. rounds, time_limit (seconds), confirm_starts : limits of the solver over all
     patterns, and the fresh starts that its gap rests on; rounds None for the solver's own. max_neurons, tolerance :
     keep the smallest network with P at most the share `tolerance` up, and not more neurons. check : solve the program
-    over the final patterns again by other solvers.
+    over the final patterns again by other solvers. prove : seconds to spend on a proved bound, None for none.
     """
 
     window: int = 15
@@ -77,6 +77,7 @@ class FitOptions:
     max_neurons: int | None = None
     tolerance: float | None = None
     check: bool = False
+    prove: float | None = None
 
     def __post_init__(self) -> None:
         polynomial = self.network in POLYNOMIALS
@@ -115,6 +116,10 @@ class FitOptions:
             raise InputError(f"seed = {self.seed}: it must not be negative")
         if not self.time_limit > 0:
             raise InputError(f"time_limit = {self.time_limit}: give a positive number of seconds")
+        if self.prove is not None and not self.prove > 0:
+            raise InputError(f"prove = {self.prove}: give a positive number of seconds")
+        if self.prove is not None and self.network != "relu":
+            raise InputError("prove: the gap of a gated network is a proof for its gates already; leave it out")
 
     def active_set(self) -> ActiveSetSolver:
         """The solver over all patterns, as it was asked for."""
@@ -190,7 +195,7 @@ def train_all_patterns(
         )  # fmt: skip
     network = network_of_neurons(solution.atoms.points, solution.atoms.tags[:, 0])
     return Trained(
-        network, solution.primal, solution.dual, "all patterns, searched", solution.status,
+        network, solution.primal, solution.dual, "searched", solution.status,
         _detail(solution, solver), 0.0, len(solution.history), solution.seconds, solution.history, solution.atoms,
         solution,
     )  # fmt: skip

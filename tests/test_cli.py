@@ -36,7 +36,7 @@ def test_json_holds_what_the_documentation_says(fitted):
     assert [model["name"] for model in found["models"]] == ["persistence", "linear_ar", "backprop_adam", "convex"]
     for model in found["models"]:
         assert set(model) == {
-            "name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective", "gap", "gap_kind", "seconds"
+            "name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective", "gap", "gap_kind", "proved_gap", "seconds"
         }  # fmt: skip
     persistence, linear, _, convex = found["models"]
     assert persistence["objective"] is None
@@ -115,7 +115,7 @@ def test_a_reader_that_leaves_is_no_error(fitted, record_208):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", [[], ["fit"], ["predict"]])
+@pytest.mark.parametrize("command", [[], ["fit"], ["predict"], ["certify"]])
 def test_help_explains(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
@@ -133,7 +133,7 @@ def test_the_default_trains_over_all_patterns(record_208, tmp_path, capsys):
     arguments = ["fit", str(record_208), "--end", "20", "--beta", "1e-3", "--rounds", "2", "--confirm-starts", "50"]
     assert main([*arguments, "--output", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["models"][-1]["gap_kind"] == "all patterns, searched"
+    assert found["models"][-1]["gap_kind"] == "searched"
     assert found["beta_chosen_by"] == "user"
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert main([*arguments, "--output", str(tmp_path), "--resume"]) == 2
@@ -166,7 +166,41 @@ def test_osqp_without_patterns_trains_over_all_of_them(record_208, tmp_path, cap
     arguments = ["fit", str(record_208), "--solver", "osqp", "--output", str(tmp_path), "--json", "--beta", "1e-2"]
     assert main([*arguments, "--end", "2", "--gap", "1e-3", "--confirm-starts", "50"]) == 0
     convex = json.loads(capsys.readouterr().out)["models"][-1]
-    assert convex["gap_kind"] == "all patterns, searched"
+    assert convex["gap_kind"] == "searched"
     assert convex["gap"] <= 1e-3
     assert main([*arguments, "--resume"]) == 2
     assert "keeps no checkpoint" in capsys.readouterr().err
+
+
+def test_what_a_fit_proves_certify_recomputes(record_208, tmp_path, capsys):
+    arguments = ["fit", str(record_208), "--end", "10", "--beta", "1e-1", "--rounds", "3", "--confirm-starts", "50"]
+    assert main([*arguments, "--prove", "2", "--output", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    convex, proof = found["models"][-1], found["proof"]
+    assert convex["gap_kind"] == "searched"
+    assert convex["proved_gap"] == proof["proved_gap"]
+    certify = ["certify", str(tmp_path), str(record_208), "--end", "10", "--seconds", "2", "--starts", "20"]
+    assert main([*certify, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    wanted = {"primal", "dual_proved", "proved_gap", "searched_gap", "factor", "nodes", "seconds", "status"}
+    assert set(again) == wanted
+    assert again["primal"] == pytest.approx(proof["primal"], rel=1e-9)
+    assert again["dual_proved"] < again["primal"]
+    assert again["searched_gap"] <= again["proved_gap"] < 0.2
+    assert main(certify) == 0
+    words = capsys.readouterr().out
+    assert "proved (bounded): no two-layer ReLU network of any width" in words
+    assert "searched (20 starts)" in words
+    assert "not a proof" in words
+    assert main(["certify", str(tmp_path), str(record_208), "--end", "9"]) == 2
+    assert "not what the model was trained on" in capsys.readouterr().err
+
+
+def test_certify_and_prove_refuse_what_has_no_proof(fitted, record_208, tmp_path, capsys):
+    folder, _ = fitted
+    assert main(["certify", str(folder), str(record_208), "--end", "40"]) == 2
+    assert "gated" in capsys.readouterr().err
+    assert main(["certify", str(folder), str(record_208), "--end", "40", "--seconds", "0"]) == 2
+    assert "seconds" in capsys.readouterr().err
+    assert main(["fit", str(record_208), *FAST, "--prove", "--output", str(tmp_path)]) == 2
+    assert "prove" in capsys.readouterr().err

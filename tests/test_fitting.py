@@ -104,7 +104,7 @@ def test_all_patterns_beat_any_sample_and_carry_a_confirmed_gap(minute):
     convex = found.scores[-1]
     assert found.trained.status == "optimal"
     assert convex.gap <= 1e-3
-    assert convex.gap_kind == "all patterns, searched"
+    assert convex.gap_kind == "searched"
     assert convex.objective < sampled.scores[-1].objective
     assert found.path is None
     X, y, network = found.split.train.X[:], found.split.train.y, found.forecaster.network

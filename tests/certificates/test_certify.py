@@ -20,7 +20,7 @@ from ecgcvx.certificates import (
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
 
-CASES = json.loads((Path(__file__).parent / "theory_cases.json").read_text())
+CASES = json.loads((Path(__file__).parents[1] / "theory_cases.json").read_text())
 RELU_CASES = ["relu_lecture_y=[1, 2, 3]", "relu_random_n8_d2", "relu_random_n8_d3"]
 
 

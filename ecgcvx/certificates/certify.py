@@ -1,0 +1,266 @@
+"""Certificates of a network: a lower bound on the optimum, of the kind that its name says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar, nnls
+from scipy.special import expit, xlogy
+
+from ecgcvx.arrangements.enumeration import enumerate_patterns
+from ecgcvx.arrangements.patterns import Matrix, Patterns, row_chunks
+from ecgcvx.certificates.bound import PriceBound, bound_price
+from ecgcvx.errors import InputError
+from ecgcvx.networks import Network
+from ecgcvx.search import search_price
+
+Array = NDArray[np.float64]
+Kind = Literal["given patterns", "proved (enumerated)", "proved (bounded)", "searched", "all neurons, by eigenvalues"]
+LossName = Literal["squared", "logistic"]
+CHUNK = 1 << 18  # elements of one product
+ROWS_A_ROUND = 40
+ROUNDING = 1e-9  # relative, of the sums in P and D: n u with room to spare
+UNIT = 1e-9  # deviation of ||w|| from 1 that rounding explains
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A bound on the distance to the optimum.
+
+    primal: objective of the network; dual: lower bound on the optimum over `kind`; price: the largest price relative to
+    beta, 1 at the optimum; detail: what the kind leaves open, as the number of patterns or starts; bound: of the branch
+    and bound, if that was it.
+    """
+
+    primal: float
+    dual: float
+    price: float
+    kind: Kind
+    detail: str
+    bound: PriceBound | None = None
+
+    @property
+    def gap(self) -> float:
+        """(primal - dual) / primal."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+    @property
+    def proved(self) -> bool:
+        """Whether the dual holds for certain, over what `kind` names."""
+        return self.kind != "searched"
+
+    @property
+    def name(self) -> str:
+        """The kind with its detail, as 'searched (3000 starts)'."""
+        return f"searched ({self.detail})" if not self.proved else f"{self.kind}, {self.detail}"
+
+    def __str__(self) -> str:
+        """One line that names its kind."""
+        word = "gap" if self.proved else "gap, as far as searched"
+        return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {self.gap:.1e}: {self.name}"
+
+
+def primal_objective(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
+    """Return L(f) + beta/2 (||W1||_F^2 + ||W2||^2) of the network as it stands.
+
+    With a polynomial activation it is L(f) + beta ||W2||_1, of neurons with ||W1_j|| = 1; InputError for others.
+    """
+    f = network.predict(X)
+    value = float(np.mean((f - y) ** 2)) / 2 if loss == "squared" else float(np.mean(np.logaddexp(0.0, -y * f)))
+    if network.polynomial is not None:
+        lengths = np.linalg.norm(network.W1, axis=0)
+        if (np.abs(lengths - 1) > UNIT).any():
+            odd = lengths[np.argmax(np.abs(lengths - 1))]
+            raise InputError(f"network: a neuron of a polynomial network has length {odd:g}; they must have length 1")
+        return value + beta * float(np.abs(network.W2).sum())
+    return value + beta / 2 * float(np.sum(network.W1**2) + np.sum(network.W2**2))
+
+
+def certify_given(
+    network: Network, X: Matrix, y: Array, beta: float, patterns: Patterns, loss: LossName = "squared"
+) -> Certificate:
+    """Certificate over given patterns (of a gated network: over its gates, which must be among them).
+
+    Raises InputError when shapes, y or beta are unusable.
+    """
+    refuse_polynomial(network)
+    v = residual_of(network, X, y, beta, loss)
+    gradients = _pattern_gradients(X, v, patterns) / len(y)
+    norms = np.linalg.norm(gradients, axis=1)
+    if network.gates is not None:
+        return certificate_of(
+            network, X, y, beta, loss, v, float(norms.max(initial=0.0)), "given patterns", f"{len(patterns)} gates"
+        )
+    price = _largest_cone_price(X, patterns, gradients)
+    return certificate_of(network, X, y, beta, loss, v, price, "given patterns", f"{len(patterns)} patterns")
+
+
+def certify_enumerated(
+    network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared", limit: int = 100_000
+) -> Certificate:
+    """Certificate over all patterns of X, proved by enumerating them.
+
+    Raises InputError for a gated network and when there are more patterns than the limit.
+    """
+    _refuse_gated(network)
+    v = residual_of(network, X, y, beta, loss)
+    patterns = enumerate_patterns(X, limit=limit)
+    price = _largest_cone_price(X, patterns, _pattern_gradients(X, v, patterns) / len(y))
+    return certificate_of(network, X, y, beta, loss, v, price, "proved (enumerated)", f"{len(patterns)} patterns")
+
+
+def certify_bounded(
+    network: Network,
+    X: Matrix,
+    y: Array,
+    beta: float,
+    *,
+    factor: float = 1.001,
+    time_limit: float = float("inf"),
+    threads: int | None = None,
+    callback: Callable[[Certificate, float], None] | None = None,
+    loss: LossName = "squared",
+) -> Certificate:
+    """Certificate over every w, proved by `bound_price`, whose options these are; callback gets the best so far.
+
+    Raises InputError for a gated network.
+    """
+    _refuse_gated(network)
+    v = residual_of(network, X, y, beta, loss)
+
+    def certificate(bound: PriceBound) -> Certificate:
+        detail = f"{bound.cells:,} cells in {bound.seconds:.1f} s"
+        price = bound.factor * beta * (1 + ROUNDING)
+        found = certificate_of(network, X, y, beta, loss, v, price, "proved (bounded)", detail)
+        return replace(found, dual=found.dual - ROUNDING * abs(found.primal), bound=bound)
+
+    told = callback
+    bound = bound_price(
+        X, v, beta, factor=factor, time_limit=time_limit, threads=threads,
+        callback=None if told is None else lambda best, target: told(certificate(best), target),
+    )  # fmt: skip
+    return certificate(bound)
+
+
+def certify_searched(
+    network: Network, X: Matrix, y: Array, beta: float, starts: int, seed: int, loss: LossName = "squared"
+) -> Certificate:
+    """Certificate over all patterns as far as a search of `starts` starts found violators; no proof.
+
+    The search ascends |v'(Xw)_+| on the sphere from random directions and from the network's own neurons, on all rows.
+    """
+    _refuse_gated(network)
+    v = residual_of(network, X, y, beta, loss)
+    price, _ = search_price(X, v, starts, seed, network.W1.T)
+    return certificate_of(network, X, y, beta, loss, v, price / len(y), "searched", f"{starts} starts")
+
+
+def certificate_of(
+    network: Network,
+    X: Matrix,
+    y: Array,
+    beta: float,
+    loss: LossName,
+    v: Array,
+    price: float,
+    kind: Kind,
+    detail: str,
+) -> Certificate:
+    limit = beta / price if price > 0 else np.inf
+    return Certificate(
+        primal_objective(network, X, y, beta, loss), _best_dual(v, y, limit, loss), price / beta, kind, detail
+    )
+
+
+def residual_of(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
+    """Return v: y - f of the squared loss, y / (1 + exp(y f)) of the logistic; InputError for unusable y or beta."""
+    if y.shape != (X.shape[0],) or not np.isfinite(y).all():
+        raise InputError(f"y has shape {y.shape}; give {X.shape[0]} finite numbers, one for each row of X")
+    if not (np.isfinite(beta) and beta > 0):
+        raise InputError(f"beta = {beta}: it must be a positive number, as 1e-4")
+    if loss == "logistic" and not np.isin(y, (-1.0, 1.0)).all():
+        raise InputError("y: the logistic certificate takes labels -1 and 1")
+    f = network.predict(X)
+    return y - f if loss == "squared" else y * expit(-y * f)
+
+
+def _best_dual(v: Array, y: Array, limit: float, loss: LossName) -> float:
+    """Return max D(c v) over 0 <= c <= limit; D is concave in c."""
+    if loss == "squared":
+        vy, vv = float(v @ y) / len(y), float(v @ v) / len(y)
+        c = float(np.clip(vy / vv if vv > 0 else 0.0, 0.0, limit))
+        return c * vy - c * c * vv / 2
+    q = v * y
+
+    def dual(c: float) -> float:
+        return -float(np.mean(xlogy(c * q, c * q) + xlogy(1 - c * q, 1 - c * q)))
+
+    high = min(limit, 1.0 / float(q.max(initial=1e-300)))
+    best = minimize_scalar(lambda c: -dual(c), bounds=(0.0, high), method="bounded", options={"xatol": 1e-12 * high})
+    return max(dual(float(best.x)), dual(high), 0.0)
+
+
+def _pattern_gradients(X: Matrix, v: Array, patterns: Patterns) -> Array:
+    """Return X'D_i v for every pattern, (p, d)."""
+    out = np.zeros((len(patterns), X.shape[1]))
+    for start, rows in row_chunks(X, CHUNK // max(len(patterns), 1)):
+        out += patterns.masks(start, start + len(rows)).astype(float) @ (v[start : start + len(rows), None] * rows)
+    return out
+
+
+def _largest_cone_price(X: Matrix, patterns: Patterns, gradients: Array) -> float:
+    """Return max over patterns and both signs of max_{w in K_i, ||w|| <= 1} s g_i'w.
+
+    The norm of g_i bounds its price, so patterns are looked at in falling order of it until it is below the best.
+    """
+    norms = np.linalg.norm(gradients, axis=1)
+    best = 0.0
+    for i in np.argsort(-norms):
+        if norms[i] <= best:
+            break
+        signs = np.where(patterns.mask(int(i)), 1.0, -1.0)
+        for g in (gradients[i], -gradients[i]):
+            best = max(best, _cone_price(X, signs, g, best))
+    return best
+
+
+def _cone_price(X: Matrix, signs: Array, g: Array, enough: float) -> float:
+    """Upper bound of max g'w over ||w|| <= 1 and signs * Xw >= 0, exact unless it is below `enough`.
+
+    It is min_{z >= 0} ||g + (signs X)'z||; rows join z while the minimiser violates them. Any set of rows is a bound.
+    """
+    w, chosen, rows_in = g, np.empty(0, dtype=np.intp), np.empty((0, len(g)))
+    while np.linalg.norm(w) > enough:
+        slack = np.concatenate([rows @ w / row_lengths(rows) for _, rows in row_chunks(X, CHUNK)]) * signs
+        violated = np.setdiff1d(np.flatnonzero(slack < -1e-12 * np.linalg.norm(w)), chosen)
+        if not len(violated):
+            break
+        new = violated[np.argsort(slack[violated])[:ROWS_A_ROUND]]
+        chosen = np.concatenate([chosen, new])
+        added = np.concatenate([X[k : k + 1] for k in new])
+        rows_in = np.concatenate([rows_in, signs[new, None] * added / row_lengths(added)[:, None]])
+        z, _ = nnls(rows_in.T, -g)
+        w = g + rows_in.T @ z
+        if np.linalg.norm(w) <= 1e-12 * np.linalg.norm(g):
+            return 0.0
+    return float(np.linalg.norm(w))
+
+
+def row_lengths(rows: Array) -> Array:
+    """Return ||x_i||, 1 in place of 0."""
+    lengths = np.linalg.norm(rows, axis=1)
+    lengths[lengths == 0] = 1.0
+    return lengths
+
+
+def refuse_polynomial(network: Network) -> None:
+    if network.polynomial is not None:
+        raise InputError("network: its activation is a polynomial, which has no patterns; use certify_polynomial")
+
+
+def _refuse_gated(network: Network) -> None:
+    refuse_polynomial(network)
+    if network.gates is not None:
+        raise InputError("network: it is gated, and its gates are given; use certify_given")

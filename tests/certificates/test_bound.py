@@ -1,0 +1,210 @@
+"""The branch and bound against enumeration, long searches, brute force and exact arithmetic."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgcvx.certificates import bound_price, certify_bounded, certify_enumerated
+from ecgcvx.errors import InputError
+from ecgcvx.networks import Network
+from ecgcvx.search import search_price
+
+DEGENERATE = {
+    "general": lambda X: X,
+    "a column of ones": lambda X: np.c_[X[:, :-1], np.ones(len(X))],
+    "zero and equal rows": lambda X: X[[0, 1, 2, 2, 2, *range(5, len(X))]] * (np.arange(len(X)) != 1)[:, None],
+    "rank 2": lambda X: np.c_[X[:, :2], 2 * X[:, 1]],
+    "one column": lambda X: X[:, :1],
+}
+
+
+def enumerated_price(X, v):
+    """max |v'(Xw)_+| / n over all patterns: vertices of cells between hyperplanes, and the gradients inside them."""
+    network = Network(np.zeros((X.shape[1], 0)), np.zeros(0))
+    return certify_enumerated(network, X, v, 1.0).price
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("seed", range(40))
+def test_it_proves_what_enumeration_finds_and_nothing_below(name, seed):
+    rng = np.random.default_rng(seed)
+    X, v = DEGENERATE[name](rng.standard_normal((12, 3))), rng.standard_normal(12)
+    price = enumerated_price(X, v)
+    proved = bound_price(X, v, price, factor=1.001, time_limit=20.0, threads=1)
+    assert proved.status == "reached"
+    assert price * (1 - 1e-9) <= proved.price <= 1.001 * price * (1 + 1e-9)
+    below = bound_price(X, v, price, factor=0.999, time_limit=0.02, threads=1)
+    assert below.status == "time limit"
+    assert below.price >= price * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(("d", "n", "factor"), [(6, 60, 1.05), (16, 40, 1.5)])
+def test_it_stays_above_the_best_of_long_searches(d, n, factor):
+    rng = np.random.default_rng(d)
+    X = rng.standard_normal((n, d)) * 0.5 ** np.arange(d)
+    v = rng.standard_normal(n)
+    found = search_price(X, v, 1000, 0)[0] / n
+    proved = bound_price(X, v, found, factor=factor, time_limit=20.0, threads=1)
+    assert proved.status == "reached"
+    assert found * (1 - 1e-9) <= proved.price <= factor * found * (1 + 1e-9)
+    below = bound_price(X, v, found, factor=0.99, time_limit=0.3, threads=1)
+    assert below.price >= found * (1 - 1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
+def test_rows_axes_and_units_do_not_matter(seed, unit, level):
+    """Where both prove the same factor, any order of rows, rotation and scaling gives the same price."""
+    rng = np.random.default_rng(seed)
+    X, v = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    price = enumerated_price(X, v)
+    order, turn = rng.permutation(20), np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    Z, u = unit * X[order] @ turn, v[order] * (level / (unit * price))
+    proved = bound_price(Z, u, level, factor=1.01, time_limit=10.0, threads=1)
+    assert proved.status == "reached"
+    assert (1 - 1e-9) <= proved.price / level <= 1.01 * (1 + 1e-9)
+
+
+def windows_like(n=3000, d=8):
+    rng = np.random.default_rng(3)
+    t = np.cumsum(rng.standard_normal(n + d)) * 0.1 + np.sin(np.arange(n + d) / 9)
+    X = np.lib.stride_tricks.sliding_window_view(t, d)[:n].copy()
+    X[:, -1] = 1.0
+    return X, 0.1 * rng.standard_normal(n)
+
+
+def test_threads_change_nothing_and_a_nearer_factor_takes_more_cells():
+    X, v = windows_like()
+    level = search_price(X, v, 50, 0)[0] / len(v)
+    found = [bound_price(X, v, level, factor=f, threads=t) for f in (1.5, 1.2) for t in (1, 3)]
+    assert {(b.price, b.cells) for b in found[:2]} == {(found[0].price, found[0].cells)}
+    assert {(b.price, b.cells) for b in found[2:]} == {(found[2].price, found[2].cells)}
+    assert found[2].price < found[0].price
+    assert found[2].cells > found[0].cells
+
+
+def test_a_time_limit_and_an_interrupt_return_what_was_proved():
+    X, v = windows_like()
+    level = search_price(X, v, 50, 0)[0] / len(v)
+    late = bound_price(X, v, level, factor=1.0, time_limit=0.2)
+    assert late.status == "time limit"
+    assert late.price >= level
+
+    def stop(best, factor):
+        if best.factor < 3:
+            raise KeyboardInterrupt
+
+    stopped = bound_price(X, v, level, factor=1.0, callback=stop)
+    assert stopped.status == "interrupted"
+    assert stopped.price >= level
+
+
+def test_the_certificate_is_a_bound_on_the_primal_of_other_networks():
+    rng = np.random.default_rng(0)
+    X, y, beta = rng.standard_normal((12, 3)), rng.standard_normal(12), 0.05
+    network = Network(rng.standard_normal((3, 4)), rng.standard_normal(4))
+    beta *= certify_enumerated(network, X, y, beta).price  # the smallest beta at which its residual is feasible
+    exact, proved = certify_enumerated(network, X, y, beta), certify_bounded(network, X, y, beta, time_limit=10.0)
+    assert proved.kind == "proved (bounded)"
+    assert proved.dual <= exact.dual
+    assert proved.dual == pytest.approx(exact.dual, rel=5e-3)
+    assert "proved (bounded)" in str(proved)
+
+
+def quadratic(seed, d=4):
+    """A concave-convex quadratic over a cell, and feasible multipliers found for it."""
+    from ecgcvx.certificates.lagrange import minimise
+
+    rng = np.random.default_rng(seed)
+    c, h = rng.uniform(-0.4, 0.4, d), rng.uniform(0.05, 0.4, d)
+    A = rng.standard_normal((2, d, d))
+    H, b, C = A + A.transpose(0, 2, 1), rng.standard_normal((2, d)), rng.standard_normal(2)
+    cut, theta, best, delta = np.arange(d), np.zeros(d + 3), np.zeros(d + 3), np.zeros(d)
+    value = minimise(cut, d, 2, c, h, 0.0, C, b, H, 1e-9, 1e-6, False, theta, best, delta, np.zeros((d, d)))
+    return cut, c, h, C, b, H, best, value
+
+
+def safe(problem, theta=None, sizes=0.0, relative=0.0):
+    from ecgcvx.certificates.lagrange import safe_value
+
+    cut, c, h, C, b, H, best, _ = problem
+    theta = best if theta is None else theta
+    return safe_value(theta, cut, len(c), 2, c, h, C, b, H, np.full(2, sizes), 0.0, relative)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_value_believed_is_above_the_quadratic_and_above_exact_arithmetic(seed):
+    problem = quadratic(seed)
+    _, c, h, C, b, H, theta, value = problem
+    believed = safe(problem)
+    assert believed == pytest.approx(value, rel=1e-6)
+    rng = np.random.default_rng(seed)
+    inside = rng.uniform(-h, h, (20000, len(c)))
+    inside = inside[np.linalg.norm(c + inside, axis=1) <= 1]
+    models = C[:, None] + b @ inside.T + 0.5 * np.einsum("ki,tij,kj->tk", inside, H, inside)
+    assert believed >= models.min(axis=0).max()
+    assert Fraction(believed) >= exact_dual(theta, c, h, C, b, H)
+
+
+def exact_dual(theta, c, h, C, b, H):
+    """The dual value of the multipliers, their mixture normalised, in rational arithmetic."""
+    d = len(c)
+    F = np.vectorize(Fraction, otypes=[object])
+    nu, mu, a = F(theta[:d]), Fraction(theta[d]), F(theta[d + 1 :])
+    a = a / a.sum()
+    c, h, C, b, H = (F(x) for x in (c, h, C, b, H))
+    Q = np.diag(nu + 2 * mu) - np.tensordot(a, H, 1)
+    g = a @ b - 2 * mu * c
+    x, M = g.copy(), Q.copy()
+    for i in range(d):  # elimination
+        for j in range(i + 1, d):
+            f = M[j, i] / M[i, i]
+            M[j] -= f * M[i]
+            x[j] -= f * x[i]
+    for i in range(d - 1, -1, -1):
+        x[i] = (x[i] - M[i, i + 1 :] @ x[i + 1 :]) / M[i, i]
+    return a @ C + nu @ (h * h) / 2 + mu * (1 - c @ c) + g @ x / 2
+
+
+def test_broken_multipliers_are_refused():
+    """Negative multipliers, a matrix that is not positive and what is not a number give no bound at all."""
+    problem = quadratic(1)
+    theta = problem[6]
+    for k in range(len(theta)):
+        broken = theta.copy()
+        broken[k] = -1e-12
+        assert safe(problem, broken) == np.inf
+        broken[k] = np.nan
+        assert safe(problem, broken) == np.inf
+    weak = theta.copy()
+    weak[:5] *= 0.3
+    assert safe(problem, weak) == np.inf
+
+
+def test_rounding_is_added_outwards():
+    problem = quadratic(2)
+    assert safe(problem, sizes=10.0, relative=1e-3) >= safe(problem) + 1e-2
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"v": np.ones(3)}, "shape"),
+        ({"v": np.full(4, np.nan)}, "finite"),
+        ({"level": 0.0}, "level"),
+        ({"factor": -1.0}, "factor"),
+        ({"time_limit": 0.0}, "time_limit"),
+        ({"threads": 0}, "threads"),
+    ],
+)
+def test_it_refuses_what_it_cannot_use(changes, match):
+    options = {"X": np.ones((4, 2)), "v": np.ones(4), "level": 1.0} | changes
+    with pytest.raises(InputError, match=match):
+        bound_price(**options)
+
+
+def test_a_zero_residual_has_price_zero():
+    assert bound_price(np.ones((4, 2)), np.zeros(4), 1.0).price == 0.0
