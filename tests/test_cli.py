@@ -124,7 +124,7 @@ def test_help_explains(command, capsys):
 
 
 def test_help_does_not_wait_for_the_numerical_stack():
-    code = "import sys, ecgcvx.cli; ecgcvx.cli.build_parser(); print('numpy' in sys.modules)"
+    code = "import sys, ecgcvx.parser; ecgcvx.parser.build_parser(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "False"
 
