@@ -51,6 +51,7 @@ DESCENT_COST = 1.6  # of a pass of descent, in passes of pricing
 MEETING = 0.9998  # cosine beyond which two atoms may become one
 STALL = 8  # rounds without progress after which float32 has no more to give
 CONFIRMATION = 1  # name of the other stream of random starts
+FIRST_SHARE = 8  # one start in so many of a confirmation goes first
 
 Callback = Callable[[Round], None]
 Family = Callable[[Matrix, Array, Workers], AtomFamily]
@@ -96,11 +97,12 @@ class _Iterate(NamedTuple):
 
 
 class _Pricing(NamedTuple):
-    """What a search found, the largest price of the active atoms themselves, and the confirmation among it."""
+    """What a search found, the largest price of the active atoms themselves, its starts, the confirmation among it."""
 
     found: Priced
     own: float
-    confirmation: Confirmation | None
+    starts: int
+    confirmation: Confirmation | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class _Run:
                 best = here = moved
                 self._save(state)
             if confirmation is None and self.solver.confirm_starts:
-                pricing = self._confirmed(here, state, pricing)
+                pricing = self._confirmed(here, state, pricing, whole=True)
                 confirmation = pricing.confirmation
                 state = self._report(family, here, pricing, state)
         except KeyboardInterrupt:
@@ -283,20 +285,31 @@ class _Run:
         pool = None if schedule is WEAK else state.pool
         priced = search(family, here.v, starts, here.atoms, self.beta, schedule, pool)
         own = float(price_atoms(family, here.v, here.atoms.units()).max(initial=0.0))
-        pricing = _Pricing(priced, own, None)
-        wanted = state.level == 0 and self.solver.confirm_starts
-        if wanted and here.primal - self._bound(family, here, pricing).value <= self.solver.gap * here.primal:
+        pricing = _Pricing(priced, own, int(state.starts))
+        if state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing):
             return self._confirmed(here, state, pricing)
         return pricing
 
-    def _confirmed(self, here: _Iterate, state: State, pricing: _Pricing) -> _Pricing:
-        """The pricing with a search by fresh starts, and by the atoms themselves, whose summits may lie beside them."""
+    def _would_stop(self, here: _Iterate, pricing: _Pricing) -> bool:
+        return here.primal - self._bound(self.full, here, pricing).value <= self.solver.gap * here.primal
+
+    def _confirmed(self, here: _Iterate, state: State, pricing: _Pricing, *, whole: bool = False) -> _Pricing:
+        """The pricing with a search by fresh starts, and by the atoms themselves, whose summits may lie beside them.
+
+        A share of the starts goes first: unless the whole is wanted, violators that it finds spare the others.
+        """
         random = np.random.default_rng([self.solver.seed, state.level, state.number, CONFIRMATION])
-        starts = self.full.starts(self.solver.confirm_starts, here.atoms, random).with_more(here.atoms.units())
-        fresh = search(self.full, here.v, starts, here.atoms, self.beta, CONFIRM)
-        violators = int(np.count_nonzero(fresh.prices > self.beta))
-        found = Confirmation(self.solver.confirm_starts, violators, float(fresh.prices.max(initial=0.0)) / self.beta)
-        return _Pricing(pricing.found.joined(fresh), pricing.own, found)
+        starts = self.full.starts(self.solver.confirm_starts, here.atoms, random)
+        first = np.arange(len(starts)) % FIRST_SHARE == 0
+        own = here.atoms.units()
+        fresh = search(self.full, here.v, own.with_more(starts.subset(first)), here.atoms, self.beta, CONFIRM)
+        tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + int(first.sum()))
+        if not whole and not self._would_stop(here, tried):
+            return tried
+        fresh = fresh.joined(search(self.full, here.v, starts.subset(~first), here.atoms, self.beta, CONFIRM))
+        violators = first_of_close(fresh.atoms.subset(fresh.prices > self.beta), CONFIRM.cosine)
+        found = Confirmation(len(starts), len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
+        return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + len(starts), found)
 
     def _bound(self, family: AtomFamily, here: _Iterate, pricing: _Pricing) -> Bound:
         largest = max(pricing.own, float(pricing.found.prices.max(initial=0.0)))
@@ -344,8 +357,7 @@ class _Run:
         sure_before = [line.dual for line in state.history if line.confirmed and line.rows == n]
         dual = min(max([bound.value, *sure_before]), here.primal)
         gap = float(max(here.primal - dual, 0.0) / here.primal) if here.primal > 0 else 0.0
-        starts = int(state.starts) + (self.solver.confirm_starts if sure else 0)
-        line = Round(self.seconds, n, here.primal, dual, gap, len(here.atoms), starts, sure)
+        line = Round(self.seconds, n, here.primal, dual, gap, len(here.atoms), pricing.starts, sure)
         if self.callback is not None:
             self.callback(line)
         return state.after(history=(*state.history, line), excess=bound.price - 1.0)
