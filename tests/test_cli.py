@@ -199,7 +199,7 @@ def test_what_a_fit_proves_certify_recomputes(record_208, tmp_path, capsys):
 def test_certify_and_prove_refuse_what_has_no_proof(fitted, record_208, tmp_path, capsys):
     folder, _ = fitted
     assert main(["certify", str(folder), str(record_208), "--end", "40"]) == 2
-    assert "gated" in capsys.readouterr().err
+    assert "proved when" in capsys.readouterr().err
     assert main(["certify", str(folder), str(record_208), "--end", "40", "--seconds", "0"]) == 2
     assert "seconds" in capsys.readouterr().err
     assert main(["fit", str(record_208), *FAST, "--prove", "--output", str(tmp_path)]) == 2
