@@ -34,7 +34,18 @@ from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Confirmation
-from ecgcvx.solvers.active_set.pricing import CONFIRM, LATE, MIDDLE, Bound, Priced, dual_bound, price_atoms, search
+from ecgcvx.solvers.active_set.pricing import (
+    CONFIRM,
+    LATE,
+    MIDDLE,
+    Bound,
+    Priced,
+    check_search,
+    check_training,
+    dual_bound,
+    price_atoms,
+    search,
+)
 from ecgcvx.solvers.active_set.relu import ReluAtoms
 from ecgcvx.solvers.active_set.state import Round
 from ecgcvx.solvers.active_set.workers import workers
@@ -86,11 +97,7 @@ class ColumnGeneration:
         check_stopping(self.gap, self.rounds)
         if self.master not in MASTERS:
             raise InputError(f"master = {self.master!r}: choose one of {', '.join(MASTERS)}")
-        if self.starts < 1:
-            raise InputError(f"starts = {self.starts}: give at least 1")
-        for name in ("confirm_starts", "seed"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} = {getattr(self, name)}: it must not be negative")
+        check_search(self.starts, self.confirm_starts, self.seed)
 
     def solve(
         self,
@@ -107,10 +114,7 @@ class ColumnGeneration:
         The time limit is looked at between the steps of the master, each of which is minutes from some hundred neurons
         up. Raises InputError for unusable data or options.
         """
-        if not (np.isfinite(beta) and beta > 0):
-            raise InputError(f"beta = {beta}: it must be a positive number, as 1e-5")
-        if not time_limit > 0:
-            raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
+        check_training(beta, time_limit)
         with workers(self.threads) as pool:
             family = ReluAtoms(X, np.asarray(y, dtype=np.float64), pool)
             return _Run(self, family, beta, callback, time_limit).solve(warm_start)

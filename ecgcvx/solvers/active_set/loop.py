@@ -27,6 +27,8 @@ from ecgcvx.solvers.active_set.pricing import (
     Bound,
     Priced,
     Schedule,
+    check_search,
+    check_training,
     dual_bound,
     first_of_close,
     price_atoms,
@@ -124,11 +126,7 @@ class ActiveSetSolver:
 
     def __post_init__(self) -> None:
         check_stopping(self.gap, self.rounds)
-        if self.starts < 1:
-            raise InputError(f"starts = {self.starts}: give at least 1")
-        for name in ("confirm_starts", "seed"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} = {getattr(self, name)}: it must not be negative")
+        check_search(self.starts, self.confirm_starts, self.seed)
 
     def solve(
         self,
@@ -151,10 +149,7 @@ class ActiveSetSolver:
 
         Raises InputError for unusable data or options, SolverError for a checkpoint of another problem.
         """
-        if not (np.isfinite(beta) and beta > 0):
-            raise InputError(f"beta = {beta}: it must be a positive number, as 1e-5")
-        if not time_limit > 0:
-            raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
+        check_training(beta, time_limit)
         if resume and checkpoint is None:
             raise InputError("resume: there is no checkpoint to resume from; give its file")
         with workers(self.threads) as pool:

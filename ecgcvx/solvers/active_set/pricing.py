@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.errors import InputError
 from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
 
 SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep
@@ -21,6 +22,23 @@ FAILURES = 4  # rejected steps in a row before the inverse Hessian is forgotten
 WAVE_ELEMENTS = 1 << 25  # of all inverse Hessians at once: 256 MB
 EXACT = 200  # atoms of largest price that are priced again in float64
 BLOCK = 256  # atoms compared with each other at once
+
+
+def check_search(starts: int, confirm_starts: int, seed: int) -> None:
+    """Refuse numbers of starts and seeds that no search can have."""
+    if starts < 1:
+        raise InputError(f"starts = {starts}: give at least 1")
+    for name, value in (("confirm_starts", confirm_starts), ("seed", seed)):
+        if value < 0:
+            raise InputError(f"{name} = {value}: it must not be negative")
+
+
+def check_training(beta: float, time_limit: float) -> None:
+    """Refuse a beta or a time limit (seconds) that is not positive."""
+    if not (np.isfinite(beta) and beta > 0):
+        raise InputError(f"beta = {beta}: it must be a positive number, as 1e-5")
+    if not time_limit > 0:
+        raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
 
 
 class Schedule(NamedTuple):
