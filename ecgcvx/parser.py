@@ -36,7 +36,7 @@ FIT_EXAMPLES = """\
 examples:
   ecgcvx fit data/mitdb208/208
   ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
-  ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --rounds 100 --time-limit 120
+  ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --time-limit 120
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --tolerance 1e-2 --check
   ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
@@ -200,9 +200,12 @@ def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training over all patterns")
-    group.add_argument("--gap", type=float, default=1e-2, metavar="TOL", help="searched gap to stop at (default 1e-2)")
+    group.add_argument("--gap", type=float, metavar="TOL", help="searched gap to stop at (default 1e-2)")
     group.add_argument(
-        "--rounds", type=int, metavar="N", help="rounds at most (default: active-set 5, cvxpy and osqp 200)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds at most (default: active-set 8 unless --gap or --time-limit is given, cvxpy and osqp 200)",
     )
     group.add_argument(
         "--time-limit", type=float, default=float("inf"), metavar="S", help="seconds of training at most"

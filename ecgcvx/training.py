@@ -42,7 +42,8 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
     "osqp": OsqpSolver,
 }
 ALL_PATTERNS = "active-set"
-ROUNDS = 8  # of the active set, unless told otherwise
+GAP = 1e-2
+ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap or a time limit is asked for
 POLYNOMIALS = {"polynomial": RELU_LIKE, "quadratic": QUADRATIC}
 POLYNOMIAL_SOLVERS: dict[str, Callable[[], PolynomialSolver | PolynomialCvxpySolver]] = {
     "semidefinite": PolynomialSolver,
@@ -56,8 +57,9 @@ class FitOptions:
 
     beta : None to choose it on a validation part. patterns : number of sampled D_i, None for all of them and for the
     networks with a polynomial activation, which have none and whose solver is 'semidefinite' or 'cvxpy'. gap :
-    relative duality gap to stop at. rounds, time_limit (seconds), confirm_starts : limits of the solver over all
-    patterns, and the fresh starts that its gap rests on; rounds None for the solver's own. max_neurons, tolerance :
+    relative duality gap to stop at, 1e-2 unless given. rounds, time_limit (seconds), confirm_starts : limits of the
+    solver over all patterns, and the fresh starts that its gap rests on; rounds None for 8 of the active set, or as
+    many as a gap or time limit that is given takes. max_neurons, tolerance :
     keep the smallest network with P at most the share `tolerance` up, and not more neurons. check : solve the program
     over the final patterns again by other solvers. prove : seconds to spend on a proved bound, None for none.
     """
@@ -70,7 +72,7 @@ class FitOptions:
     solver: Literal["active-set", "fista", "admm", "cvxpy", "osqp", "semidefinite"] = "active-set"
     train_fraction: float = 0.8
     seed: int = 0
-    gap: float = 1e-2
+    gap: float | None = None
     rounds: int | None = None
     time_limit: float = float("inf")
     confirm_starts: int = 3000
@@ -123,15 +125,18 @@ class FitOptions:
 
     def active_set(self) -> ActiveSetSolver:
         """The solver over all patterns, as it was asked for."""
-        rounds = ROUNDS if self.rounds is None else self.rounds
-        return ActiveSetSolver(gap=self.gap, rounds=rounds, confirm_starts=self.confirm_starts, seed=self.seed)
+        endless = self.gap is not None or self.time_limit < float("inf")
+        rounds = (MANY_ROUNDS if endless else ROUNDS) if self.rounds is None else self.rounds
+        gap = GAP if self.gap is None else self.gap
+        return ActiveSetSolver(gap=gap, rounds=rounds, confirm_starts=self.confirm_starts, seed=self.seed)
 
     def over_all_patterns(self) -> ActiveSetSolver | ColumnGeneration:
         """The active set, or column generation with the solver of this name as its master."""
         if self.solver not in MASTERS:
             return self.active_set()
         limits = {} if self.rounds is None else {"rounds": self.rounds}
-        return ColumnGeneration(self.solver, gap=self.gap, confirm_starts=self.confirm_starts, seed=self.seed, **limits)
+        gap = GAP if self.gap is None else self.gap
+        return ColumnGeneration(self.solver, gap=gap, confirm_starts=self.confirm_starts, seed=self.seed, **limits)
 
 
 @dataclass(frozen=True, eq=False)

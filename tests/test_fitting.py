@@ -118,3 +118,11 @@ def test_without_beta_the_validation_part_chooses_it(minute):
     assert found.path is not None
     errors = [point.validation_rmse_mv for point in found.path.points]
     assert found.forecaster.beta == found.path.points[int(np.argmin(errors))].beta
+
+
+@pytest.mark.parametrize(
+    ("options", "rounds"),
+    [({}, 8), ({"rounds": 3}, 3), ({"gap": 1e-3}, 1000), ({"time_limit": 9.0}, 1000), ({"gap": 1e-3, "rounds": 2}, 2)],
+)
+def test_rounds_end_a_fit_only_where_nothing_else_was_asked_for(options, rounds):
+    assert FitOptions(**options).active_set().rounds == rounds
