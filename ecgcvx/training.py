@@ -123,20 +123,24 @@ class FitOptions:
         if self.prove is not None and self.network != "relu":
             raise InputError("prove: the gap of a gated network is a proof for its gates already; leave it out")
 
+    @property
+    def _gap(self) -> float:
+        return GAP if self.gap is None else self.gap
+
     def active_set(self) -> ActiveSetSolver:
         """The solver over all patterns, as it was asked for."""
         endless = self.gap is not None or self.time_limit < float("inf")
         rounds = (MANY_ROUNDS if endless else ROUNDS) if self.rounds is None else self.rounds
-        gap = GAP if self.gap is None else self.gap
-        return ActiveSetSolver(gap=gap, rounds=rounds, confirm_starts=self.confirm_starts, seed=self.seed)
+        return ActiveSetSolver(gap=self._gap, rounds=rounds, confirm_starts=self.confirm_starts, seed=self.seed)
 
     def over_all_patterns(self) -> ActiveSetSolver | ColumnGeneration:
         """The active set, or column generation with the solver of this name as its master."""
         if self.solver not in MASTERS:
             return self.active_set()
         limits = {} if self.rounds is None else {"rounds": self.rounds}
-        gap = GAP if self.gap is None else self.gap
-        return ColumnGeneration(self.solver, gap=gap, confirm_starts=self.confirm_starts, seed=self.seed, **limits)
+        return ColumnGeneration(
+            self.solver, gap=self._gap, confirm_starts=self.confirm_starts, seed=self.seed, **limits
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ beta is small no machine proves much. Any n and any d are taken: a cell costs ab
 while for d <= 3 and few rows enumeration is exact.
 """
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
+from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 
 Array = NDArray[np.float64]
@@ -103,7 +103,7 @@ def bound_price(
         return best
     deadline = started + time_limit
     status: Literal["reached", "time limit", "interrupted"] = "reached"
-    count = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    count = threads or usable_cores()
     cells, costs = 0, list[tuple[float, float]]()
     with ThreadPoolExecutor(count, thread_name_prefix="ecgcvx-bound") as pool:
         try:

@@ -1,6 +1,5 @@
 """The comparison of a recording: convex program as reference, linear family, and every optimiser of backprop."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from ecgcvx.baselines.linear import (
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
 from ecgcvx.comparison.race import TUNING, Course, Run, Task, complete
+from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -79,7 +79,7 @@ class CompareOptions:
         """Runs at once."""
         if self.jobs is not None:
             return self.jobs
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_cores()
 
 
 @dataclass(frozen=True, eq=False)

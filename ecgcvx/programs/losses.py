@@ -19,6 +19,18 @@ from ecgcvx.errors import InputError
 Array = NDArray[np.float64]
 
 
+def checked_targets(y: Array, n: int, beta: float) -> Array:
+    """Return y in float64; InputError unless it holds n finite numbers and beta is positive."""
+    y = np.asarray(y, dtype=np.float64)
+    if y.shape != (n,):
+        raise InputError(f"y has shape {y.shape}; X has {n} rows, so give ({n},)")
+    if not np.isfinite(y).all():
+        raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
+    if not (np.isfinite(beta) and beta > 0):
+        raise InputError(f"beta = {beta}: it must be a positive number, as 1e-4")
+    return y
+
+
 class Loss(Protocol):
     """A convex loss; curvature is the largest second derivative of l in f."""
 

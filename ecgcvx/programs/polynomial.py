@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 from ecgcvx.activations import RELU_LIKE, Polynomial
 from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
 from ecgcvx.errors import InputError
-from ecgcvx.programs.losses import Loss, SquaredLoss
+from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
 from ecgcvx.programs.program import DualBound, Quadratic
 from ecgcvx.programs.sphere import largest_on_sphere
 
@@ -100,13 +100,7 @@ class PolynomialProgram:
 
     def __post_init__(self) -> None:
         n, _ = check_matrix(self.X)
-        y = np.asarray(self.y, dtype=np.float64)
-        if y.shape != (n,):
-            raise InputError(f"y has shape {y.shape}; X has {n} rows, so give ({n},)")
-        if not np.isfinite(y).all():
-            raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
-        if not (np.isfinite(self.beta) and self.beta > 0):
-            raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-4")
+        y = checked_targets(self.y, n, self.beta)
         if not (np.isfinite(self.activation).all() and any(self.activation)):
             raise InputError(f"activation {tuple(self.activation)}: give finite a, b, c that are not all zero")
         object.__setattr__(self, "y", self.loss.targets(y))

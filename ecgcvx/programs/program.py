@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ecgcvx.errors import InputError
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.features import Gram, PatternFeatures
-from ecgcvx.programs.losses import Loss, SquaredLoss
+from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
 
 Array = NDArray[np.float64]
 
@@ -84,14 +84,7 @@ class ConvexProgram:
     loss: Loss = field(default_factory=SquaredLoss)
 
     def __post_init__(self) -> None:
-        n = self.features.n
-        y = np.asarray(self.y, dtype=np.float64)
-        if y.shape != (n,):
-            raise InputError(f"y has shape {y.shape}; X has {n} rows, so give ({n},)")
-        if not np.isfinite(y).all():
-            raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
-        if not (np.isfinite(self.beta) and self.beta > 0):
-            raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-4")
+        y = checked_targets(self.y, self.features.n, self.beta)
         if not len(self.blocks):
             raise InputError("patterns: there are none, so there is nothing to optimise; sample at least one")
         object.__setattr__(self, "y", self.loss.targets(y))

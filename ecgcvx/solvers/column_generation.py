@@ -21,7 +21,6 @@ Ergen (2020) (the program).
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
-from ecgcvx.solvers.active_set.atoms import Atoms
+from ecgcvx.solvers.active_set.atoms import Atoms, Iterate, evaluate
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Confirmation
 from ecgcvx.solvers.active_set.pricing import (
     CONFIRM,
@@ -64,14 +63,6 @@ POOL = 300  # summits that the amplitudes choose from
 MOST_ADDED = 50
 CHUNK_ELEMENTS = 1 << 20
 STALL = 4  # rounds that improve nothing
-
-
-class _Point(NamedTuple):
-    """Neurons with their objective and residual."""
-
-    atoms: Atoms
-    primal: float
-    v: Array
 
 
 @dataclass(frozen=True)
@@ -136,7 +127,7 @@ class _Run:
         return time.perf_counter() - self.start
 
     def solve(self, warm_start: Atoms | None) -> ActiveSetSolution:
-        here = self._point(warm_start or self.family.none())
+        here = evaluate(self.family, warm_start or self.family.none(), self.beta)
         status, dual, excess, stalled = "interrupted", 0.0, np.inf, 0
         confirmation: Confirmation | None = None
         try:
@@ -173,11 +164,7 @@ class _Run:
             return "round limit"
         return "stalled" if stalled >= STALL else ""
 
-    def _point(self, atoms: Atoms) -> _Point:
-        v = self.family.residual(atoms)
-        return _Point(atoms, float(v @ v) / (2 * self.family.n) + self.beta * float(atoms.norms.sum()), v)
-
-    def _price(self, here: _Point, excess: float) -> tuple[Priced, Bound]:
+    def _price(self, here: Iterate, excess: float) -> tuple[Priced, Bound]:
         """Summits from fresh starts and from the neurons themselves, near which no other summit may be left out."""
         family, number = self.family, len(self.history)
         starts = family.starts(self.solver.starts, here.atoms, np.random.default_rng([self.solver.seed, number]))
@@ -186,10 +173,10 @@ class _Run:
         own = price_atoms(family, here.v, here.atoms.units())
         return priced, self._bound(here, max(own.max(initial=0.0), priced.prices.max(initial=0.0)))
 
-    def _bound(self, here: _Point, price: float) -> Bound:
+    def _bound(self, here: Iterate, price: float) -> Bound:
         return dual_bound(self.family.y, here.v, price, self.beta)
 
-    def _confirm(self, here: _Point, priced: Priced, bound: Bound) -> tuple[Priced, Bound, Confirmation | None]:
+    def _confirm(self, here: Iterate, priced: Priced, bound: Bound) -> tuple[Priced, Bound, Confirmation | None]:
         """Search once more, from fresh starts of another stream."""
         count, family = self.solver.confirm_starts, self.family
         if not count:
@@ -200,7 +187,7 @@ class _Run:
         confirmation = Confirmation(count, int(np.count_nonzero(fresh.prices > self.beta)), largest / self.beta)
         return priced.joined(fresh), self._bound(here, max(bound.price * self.beta, largest)), confirmation
 
-    def _round(self, here: _Point, priced: Priced, gap: float) -> tuple[_Point, bool]:
+    def _round(self, here: Iterate, priced: Priced, gap: float) -> tuple[Iterate, bool]:
         """Let violators in, solve the program over the patterns of all neurons; and whether Ctrl-C ended that."""
         violators = priced.atoms.subset(np.flatnonzero(priced.prices[:POOL] > self.beta))
         sized = self._sized(here.atoms, violators)
@@ -210,7 +197,7 @@ class _Run:
         solver = MASTERS[self.solver.master](SHARE * max(gap, self.solver.gap))
         solution = solver.solve(program, warm_start=u, time_limit=max(self.time_limit - self.seconds, 1e-3))
         used = solution.u.any(axis=1)
-        point = self._point(Atoms(solution.u[used], program.signs[used, None]))
+        point = evaluate(self.family, Atoms(solution.u[used], program.signs[used, None]), self.beta)
         return point, solution.status == "interrupted"
 
     def _sized(self, atoms: Atoms, violators: Atoms) -> Atoms:
@@ -226,7 +213,7 @@ class _Run:
         old = np.flatnonzero(sized.norms[: len(atoms)] > 0)
         return sized.subset(np.concatenate([old, new]))
 
-    def _report(self, here: _Point, dual: float, confirmation: Confirmation | None) -> float:
+    def _report(self, here: Iterate, dual: float, confirmation: Confirmation | None) -> float:
         """Add a line to the history, and return the gap."""
         gap = max(here.primal - dual, 0.0) / here.primal if here.primal > 0 else 0.0
         starts = self.solver.starts + (confirmation.starts if confirmation is not None else 0)

@@ -58,6 +58,14 @@ class Atoms:
         return np.where(same, self.points @ others.points.T, -1.0)
 
 
+class Iterate(NamedTuple):
+    """Atoms with their objective P and residual v (n,), both in float64."""
+
+    atoms: Atoms
+    primal: float
+    v: Array
+
+
 class AmplitudeSystem(NamedTuple):
     """Q = Phi'Phi/n (m, m) and b = Phi'y/n (m,) of the outputs Phi (n, m) of unit atoms."""
 
@@ -118,3 +126,9 @@ class AtomFamily(Protocol):
     def meet(self, first: Atoms, second: Atoms) -> Atoms:
         """What pairs of nearly equal atoms become when they are one."""
         ...
+
+
+def evaluate(family: AtomFamily, atoms: Atoms, beta: float) -> Iterate:
+    """Return the atoms with P and v, in one pass in float64."""
+    v = family.residual(atoms)
+    return Iterate(atoms, float(v @ v) / (2 * family.n) + beta * float(atoms.norms.sum()), v)

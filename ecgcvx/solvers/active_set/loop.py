@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
 from ecgcvx.solvers.active_set.amplitudes import resize
-from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms, Iterate, evaluate
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.pricing import (
     CONFIRM,
@@ -88,14 +88,6 @@ class ActiveSetSolution:
     def gap(self) -> float:
         """Relative searched gap."""
         return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
-
-
-class _Iterate(NamedTuple):
-    """Atoms with their objective and residual, both in float64."""
-
-    atoms: Atoms
-    primal: float
-    v: Array
 
 
 class _Pricing(NamedTuple):
@@ -198,7 +190,7 @@ class _Run:
             while state.level > 0:
                 state = self._coarse(state)
             family = self.full
-            here = self._iterate(family, state.atoms)
+            here = evaluate(family, state.atoms, self.beta)
             best = here
             stalled = 0
             while True:
@@ -225,7 +217,7 @@ class _Run:
                 state = self._report(family, here, pricing, state)
         except KeyboardInterrupt:
             if best is None:  # on a coarse level
-                best = self._iterate(self.full, state.atoms)
+                best = evaluate(self.full, state.atoms, self.beta)
         assert best is not None
         last = state.history[-1] if state.history and state.history[-1].rows == self.full.n else None
         dual = last.dual if last is not None else 0.0
@@ -249,7 +241,7 @@ class _Run:
         rows = np.sort(random.choice(self.full.n, self.full.n // 4**state.level, replace=False))
         family = self.full.on_rows(rows)
         atoms = resize(family, state.atoms, self.beta)
-        here = self._iterate(family, atoms.subset(atoms.norms > 0))
+        here = evaluate(family, atoms.subset(atoms.norms > 0), self.beta)
         while True:
             pricing = self._price(family, here, state)
             state = self._report(family, here, pricing, state)
@@ -268,11 +260,7 @@ class _Run:
             pricing_work=0.0, descent_work=0.0,
         )  # fmt: skip
 
-    def _iterate(self, family: AtomFamily, atoms: Atoms) -> _Iterate:
-        v = family.residual(atoms)
-        return _Iterate(atoms, float(v @ v) / (2 * family.n) + self.beta * float(atoms.norms.sum()), v)
-
-    def _price(self, family: AtomFamily, here: _Iterate, state: State) -> _Pricing:
+    def _price(self, family: AtomFamily, here: Iterate, state: State) -> _Pricing:
         """Search from the state's starts; where that bound would do and all rows are in, confirm by fresh ones."""
         schedule = _schedule(state.excess)
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
@@ -285,10 +273,10 @@ class _Run:
             return self._confirmed(here, state, pricing)
         return pricing
 
-    def _would_stop(self, here: _Iterate, pricing: _Pricing) -> bool:
+    def _would_stop(self, here: Iterate, pricing: _Pricing) -> bool:
         return here.primal - self._bound(self.full, here, pricing).value <= self.solver.gap * here.primal
 
-    def _confirmed(self, here: _Iterate, state: State, pricing: _Pricing, *, whole: bool = False) -> _Pricing:
+    def _confirmed(self, here: Iterate, state: State, pricing: _Pricing, *, whole: bool = False) -> _Pricing:
         """The pricing with a search by fresh starts, and by the atoms themselves, whose summits may lie beside them.
 
         A share of the starts goes first: unless the whole is wanted, violators that it finds spare the others.
@@ -306,13 +294,13 @@ class _Run:
         found = Confirmation(len(starts), len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
         return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + len(starts), found)
 
-    def _bound(self, family: AtomFamily, here: _Iterate, pricing: _Pricing) -> Bound:
+    def _bound(self, family: AtomFamily, here: Iterate, pricing: _Pricing) -> Bound:
         largest = max(pricing.own, float(pricing.found.prices.max(initial=0.0)))
         return dual_bound(family.y, here.v, largest, self.beta)
 
     def _round(
-        self, family: AtomFamily, here: _Iterate, pricing: _Pricing, state: State, gap: float
-    ) -> tuple[State, _Iterate]:
+        self, family: AtomFamily, here: Iterate, pricing: _Pricing, state: State, gap: float
+    ) -> tuple[State, Iterate]:
         """Add what pricing found, size it, move everything, and keep the better of the sized and the moved atoms."""
         first, last = WIDTHS if state.level == 0 else COARSE_WIDTHS
         excess = state.excess
@@ -332,9 +320,9 @@ class _Run:
         tolerance = max(1e-10, 1e-4 * min(1.0, gap))
         moved, passes = descend(family, sized, self.beta, width, tolerance, DESCENT_STEPS, self.expired)
         moved = resize(family, _merge(family, moved), self.beta)
-        after = self._iterate(family, moved.subset(moved.norms > 0))
+        after = evaluate(family, moved.subset(moved.norms > 0), self.beta)
         if after.primal > here.primal:
-            after = min(here, self._iterate(family, sized), key=lambda point: point.primal)
+            after = min(here, evaluate(family, sized, self.beta), key=lambda point: point.primal)
         pricing_work = state.pricing_work + priced.evaluations
         descent_work = state.descent_work + DESCENT_COST * passes * len(sized)
         cheap = pricing_work < descent_work
@@ -345,7 +333,7 @@ class _Run:
         )  # fmt: skip
         return state, after
 
-    def _report(self, family: AtomFamily, here: _Iterate, pricing: _Pricing, state: State) -> State:
+    def _report(self, family: AtomFamily, here: Iterate, pricing: _Pricing, state: State) -> State:
         """Add a line to the history; a bound that was confirmed stays one when later residuals give less."""
         n, sure = family.n, pricing.confirmation is not None
         bound = self._bound(family, here, pricing)

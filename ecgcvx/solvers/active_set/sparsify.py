@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic, resize
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, AtomFamily, Atoms, evaluate
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Family
 from ecgcvx.solvers.active_set.relu import ReluAtoms
@@ -145,9 +145,8 @@ class _Elimination:
         return Sparsified(chosen, tuple(curve), self.reference, tolerance, status, self.seconds)
 
     def _point(self, atoms: Atoms) -> SparsePoint:
-        v = self.family.residual(atoms)
-        loss = float(v @ v) / (2 * self.family.n)
-        return SparsePoint(atoms, loss + self.beta * float(atoms.norms.sum()), float(np.sqrt(2 * loss)))
+        here = evaluate(self.family, atoms, self.beta)
+        return SparsePoint(atoms, here.primal, float(np.sqrt(here.v @ here.v / self.family.n)))
 
     def _without(self, here: SparsePoint, count: int) -> SparsePoint:
         """The network without its `count` cheapest atoms, the others resized, moved and resized."""

@@ -4,7 +4,6 @@ Rows are cut into the same groups whatever the number of threads, each group is 
 added in the order of the groups.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 
 GROUPS = 16
@@ -62,8 +62,7 @@ def workers(threads: int | None) -> Iterator[Workers]:
 
     Raises InputError for threads < 1.
     """
-    count = len(os.sched_getaffinity(0)) if threads is None and hasattr(os, "sched_getaffinity") else threads
-    count = os.cpu_count() or 1 if count is None else count
+    count = usable_cores() if threads is None else threads
     if count < 1:
         raise InputError(f"threads = {count}: give at least 1")
     with threadpool_limits(1, user_api="blas"):
