@@ -1,0 +1,216 @@
+"""What an interpretation holds. Windows are those of one part of a recording, in its order; K patterns are shown."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
+from ecgcvx.records import Recording
+
+Array = NDArray[np.float64]
+Part = Literal["train", "test", "all"]
+Kind = Literal["relu", "gated", "polynomial"]
+Importance = Literal["explained_variance_drop", "variance_share", "norm", "coverage"]
+Verdict = Literal["stable", "not stable", "not testable"]
+IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "norm", "coverage")
+SEGMENTS = ("p", "qrs", "t", "baseline")
+
+COLUMNS = {
+    "neurons": "indices (from 0) of the neurons that share the pattern, separated by spaces, the heaviest first",
+    "explained_variance_drop": "fall of the explained variance 1 - Var(y - f)/Var(y) when the pattern's contribution "
+    "is left out, nothing refitted",
+    "variance_share": "Cov(contribution, forecast) / Var(forecast); the shares of all patterns add up to 1, some may "
+    "be negative",
+    "norm": "sum of |W2| ||W1|| of its neurons (gated: of the norms of their filters), its part of the penalty",
+    "coverage": "share of the windows in which it is on",
+    "beat_coverage": "share of the beats in which it is on at least once",
+    "dwell_ms": "mean time in ms that it stays on",
+    "sd_mv": "standard deviation of its contribution over all windows, mV",
+    "mean_on_mv": "mean of its contribution over the windows in which it is on, mV",
+    "dc_gain": "sum of the taps of its own filter, mV per mV",
+    "on_p": "share of the forecast samples of P segments for which it is on (segments: see `Beats`)",
+    "on_qrs": "the same, QRS segments",
+    "on_t": "the same, T segments",
+    "on_baseline": "the same, the rest of the beats",
+    "peak_ms": "time in ms from the R peak at which it is on most often, in bins of 10 ms",
+    "opposite": "number of the pattern that is on exactly when this one is off; empty where there is none",
+    "recurrence": "share of the refits in which it recurs; empty where that was not tried",
+    "stability": "'stable', 'not stable' or 'not testable' (see `PatternStability`); empty where that was not tried",
+}
+"""Columns of the table of an interpretation, which has one row a pattern, most important first, numbered from 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """R peaks (b,) in samples of the recording, with a type for each.
+
+    source : 'annotations', whose symbols are WFDB's ('N', 'V', 'A', ...), or 'detector' (XQRS of wfdb, all '?').
+
+    A beat reaches from one third of the preceding interval before its R peak to one third of the following one before
+    the next. Its segments are stretches of time around the R peak, not a delineation of waves: QRS from -60 to +80 ms,
+    P from -240 to -60 ms, T from +80 ms to 0.45 sqrt(RR / 1 s) s, all within the beat; what is left is baseline.
+    """
+
+    samples: NDArray[np.int64]
+    symbols: tuple[str, ...]
+    source: Literal["annotations", "detector"]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of beats of every type, most frequent first."""
+        values, counts = np.unique(self.symbols, return_counts=True)
+        return {str(values[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
+
+
+@dataclass(frozen=True, eq=False)
+class BeatAverage:
+    """The mean beat of one type, and which of the patterns shown are on in it: their beat-phase histograms.
+
+    symbol : type of the beats, 'all' for all of them. count : beats. offsets_ms : (k,) time from the R peak, one entry
+    a sample. mean_mv, sd_mv : (k,) over the beats, mV. windows : (k,) number of windows whose forecast sample lies at
+    that offset in a beat of this type. on : (K, k) share of them in which each pattern is on; NaN where there are none.
+    """
+
+    symbol: str
+    count: int
+    offsets_ms: Array
+    mean_mv: Array
+    sd_mv: Array
+    windows: NDArray[np.int64]
+    on: Array
+
+
+@dataclass(frozen=True)
+class Refit:
+    """One network that was trained again, to see which patterns recur.
+
+    kind : what was changed: the 'seed' and the windows drawn, a 'fold' in time, 'beta', or the choice within the
+    'optimal set' (smallest network and least norm). label : the same for people. rows : training windows.
+    """
+
+    kind: Literal["seed", "fold", "beta", "optimal set"]
+    label: str
+    beta: float
+    rows: int
+    neurons: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class PatternStability:
+    """How well each of R refits holds a pattern.
+
+    similarity : (R,) correlation (phi) of the pattern's on/off sequence with the one of its best match in the refit.
+    cosine : (R,) |cos| of their gates. null : (R,) the level that the best of as many random gates reaches in 1 of 20
+    draws. recurs : (R,) similarity is at least the threshold and above null. recurrence : share of the refits. verdict : 'stable' when it
+    recurs in two thirds of the refits of every kind; 'not testable' when it is on or off in almost all windows, so
+    that no match says anything.
+    """
+
+    similarity: Array
+    cosine: Array
+    null: Array
+    recurs: NDArray[np.bool_]
+    recurrence: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The refits, and the least similarity that counts as the same pattern. seconds : of all of it."""
+
+    refits: tuple[Refit, ...]
+    threshold: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class PatternSummary:
+    """One pattern D_i = diag(1[Xg >= 0]): what switches it, what it does while it is on, and where that is.
+
+    number : row of the table, from 1. neurons : their indices, heaviest first. gate : on where its output is >= 0;
+    its taps (the template, L of them) have norm 1, so that it is in mV; of several neurons the heaviest one's; None in
+    a polynomial network. filter : the pattern's own contribution to the forecast while it is on; in a polynomial
+    network z = w'x, without unit, of the contribution W2 s(z). network_filter : the linear map of the whole network,
+    averaged over the windows in which the pattern is on; its bias holds the mean of the signal. The quantities of the table's columns have their names.
+    mean_window, sd_window : (L,) of the windows in which it is on, mV. examples : (start, stop) sample ranges of the
+    recording, the window and its target inside, at its largest contributions, in distinct beats where there are beats.
+    """
+
+    number: int
+    neurons: tuple[int, ...]
+    gate: LinearFilter | None
+    filter: LinearFilter
+    network_filter: LinearFilter
+    explained_variance_drop: float
+    variance_share: float
+    norm: float
+    coverage: float
+    beat_coverage: float
+    dwell_ms: float
+    mean_window: Array
+    sd_window: Array
+    examples: tuple[tuple[int, int], ...]
+    stability: PatternStability | None
+
+
+@dataclass(frozen=True, eq=False)
+class Interpretation:
+    """A fitted network read on a recording.
+
+    part : the windows that every number here belongs to: 'test' (not trained on), 'train' or 'all'. windows : how many.
+    explained_variance : 1 - Var(y - f)/Var(y) of the forecast there; rmse_mv : its root-mean-square error in mV.
+    table : one row a pattern that is ever on, most important first by the column `importance`; see `COLUMNS`.
+    patterns : the first K of them in full. inactive : neurons that are on in no window. overlap : (K, K), entry i, j
+    the share of the windows with pattern i on in which j is on. transitions : (K, K), entry i, j the share of the
+    moments at which i switches off after which j is the next to switch on.
+    beats : None when no beat was found, and then beat_averages is empty; else the first one is of all beats.
+    stability : None when not tried. quadratic : of a polynomial network, which has no patterns: its table and summaries
+    have a row a neuron, on everywhere.
+    """
+
+    forecaster: Forecaster
+    recording: Recording
+    kind: Kind
+    part: Part
+    windows: int
+    explained_variance: float
+    rmse_mv: float
+    importance: Importance
+    table: pd.DataFrame
+    patterns: tuple[PatternSummary, ...]
+    inactive: tuple[int, ...]
+    overlap: Array
+    transitions: Array
+    beats: Beats | None
+    beat_averages: tuple[BeatAverage, ...]
+    stability: Stability | None
+    quadratic: QuadraticForm | None
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """One forecast as the sum mean_mv + sum of contributions (m,) of the neurons, mV, equal to forecast_mv.
+
+    sample : of the recording, that is forecast. window : (L,) mV. measured_mv : the sample itself, NaN in a gap. on :
+    (m,) which neurons are on. A pattern's contribution is the sum over its neurons.
+    """
+
+    sample: int
+    window: Array
+    measured_mv: float
+    forecast_mv: float
+    mean_mv: float
+    contributions: Array
+    on: NDArray[np.bool_]
+
+    def of(self, pattern: PatternSummary) -> float:
+        """Return the contribution of a pattern in mV."""
+        return float(self.contributions[list(pattern.neurons)].sum())
