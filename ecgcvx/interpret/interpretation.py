@@ -1,24 +1,25 @@
 """Read a fitted network on a recording: rank its patterns, describe the first of them in full."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.interpret.beats import BeatLabels, beat_averages, beat_columns, find_beats, label
 from ecgcvx.interpret.filters import LinearFilter
 from ecgcvx.interpret.moments import Moments, joint_windows, masks_of, moments
 from ecgcvx.interpret.results import (
     COLUMNS,
     IMPORTANCES,
+    BeatAverage,
     Decomposition,
     Importance,
     Interpretation,
     Part,
     PatternSummary,
 )
+from ecgcvx.interpret.sequence import strongest_windows, transitions
 from ecgcvx.interpret.units import Units, check_network, gate_in_mv, group, in_mv, quadratic_form, units_of
 from ecgcvx.records import Recording
 from ecgcvx.windows import Windows, all_windows, split_windows
@@ -61,18 +62,40 @@ def interpret(
     opposite = np.full(len(units), -1, dtype=np.intp)
     if network.polynomial is None:
         units, silent, opposite = group(units, windows.X)
-    found = moments(units, windows, f, (), None)
+    beats = find_beats(recording)
+    labels = None if beats is None else label(beats, windows, recording.sampling_frequency)
+    found = moments(units, windows, f, labels)
     table, order = _table(forecaster, units, found, windows, f, opposite, importance)
-    first = order[:top]
-    patterns = _summaries(forecaster, units, first, table, windows)
-    K = len(first)
-    scale = forecaster.scaler.scale
+    if labels is not None:
+        for name, values in beat_columns(labels, found.segments, found.bins, found.beats).items():
+            table[name] = values[order]
+    shown = units.subset(order[:top])
+    on, contributions = masks_of(shown, windows)
+    joint = joint_windows(shown, units, windows)
+    target_mv = forecaster.scaler.restore(windows.y)
+    averages: tuple[BeatAverage, ...] = ()
+    if beats is not None and labels is not None and (labels.beat >= 0).any():
+        averages = beat_averages(beats, labels, target_mv, on, recording.sampling_frequency)
     r = windows.y - f
     return Interpretation(
-        forecaster, recording, _kind(forecaster), part, len(windows), float(1 - r.var() / windows.y.var()),
-        float(scale * np.sqrt(r @ r / len(r))), importance, table, patterns, silent, np.eye(K), np.eye(K), None, (),
-        None, None if network.polynomial is None else quadratic_form(forecaster),
-    )  # fmt: skip
+        forecaster=forecaster,
+        recording=recording,
+        kind="polynomial" if network.polynomial is not None else "relu" if network.gates is None else "gated",
+        part=part,
+        windows=len(windows),
+        explained_variance=float(1 - r.var() / windows.y.var()),
+        rmse_mv=float(forecaster.scaler.scale * np.sqrt(r @ r / len(r))),
+        importance=importance,
+        table=table,
+        patterns=_summaries(forecaster, units, shown, table, windows, on, contributions, joint, labels),
+        inactive=silent,
+        overlap=joint[:, order[:top]] / on.sum(axis=1)[:, None],
+        transitions=transitions(on, windows.starts),
+        beats=beats,
+        beat_averages=averages,
+        stability=None,
+        quadratic=None if network.polynomial is None else quadratic_form(forecaster),
+    )
 
 
 def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Decomposition:
@@ -122,11 +145,6 @@ def windows_of(
     return part, Windows(forecaster.scaler.standardise(recording.signal), chosen.runs, length, horizon)
 
 
-def _kind(forecaster: Forecaster) -> Any:
-    network = forecaster.network
-    return "polynomial" if network.polynomial is not None else "relu" if network.gates is None else "gated"
-
-
 def _table(
     forecaster: Forecaster,
     units: Units,
@@ -143,6 +161,7 @@ def _table(
     variance = np.maximum(found.cc / n - mean**2, 0.0)
     with_error = found.cr / n - mean * r.mean()
     with_forecast = found.cf / n - mean * f.mean()
+    linear = np.linalg.lstsq(found.xx, found.cx.T, rcond=1e-12)[0].T  # of every contribution on the window
     norms = np.linalg.norm(forecaster.network.W1, axis=0) * np.abs(forecaster.network.W2)
     columns = {
         "neurons": [" ".join(map(str, members)) for members in units.neurons],
@@ -153,6 +172,7 @@ def _table(
         "beat_coverage": np.full(len(units), np.nan),
         "dwell_ms": 1e3 * found.on / np.maximum(found.runs, 1) / forecaster.sampling_frequency,
         "sd_mv": scale * np.sqrt(variance),
+        "nonlinear_mv": scale * np.sqrt(np.maximum(found.cc - np.einsum("pd,pd->p", linear, found.cx), 0.0) / n),
         "mean_on_mv": scale * found.c / np.maximum(found.on, 1),
         "dc_gain": units.filters[:, :-1].sum(axis=1),
         **{name: np.full(len(units), np.nan) for name in ("on_p", "on_qrs", "on_t", "on_baseline", "peak_ms")},
@@ -169,19 +189,28 @@ def _table(
 
 
 def _summaries(
-    forecaster: Forecaster, units: Units, first: NDArray[np.intp], table: pd.DataFrame, windows: Windows
+    forecaster: Forecaster,
+    units: Units,
+    shown: Units,
+    table: pd.DataFrame,
+    windows: Windows,
+    on: NDArray[np.bool_],
+    contributions: NDArray[np.float32],
+    joint: Array,
+    labels: BeatLabels | None,
 ) -> tuple[PatternSummary, ...]:
-    shown = units.subset(first)
-    on, contributions = masks_of(shown, windows)
-    joint = joint_windows(shown, units, windows)
     signal = forecaster.scaler.restore(windows.signal)
     views = np.lib.stride_tricks.sliding_window_view(signal, windows.length)
     polynomial = forecaster.network.polynomial is not None
     out = []
-    for i, row in enumerate(table.head(len(first)).to_dict("records")):
+    for i, row in enumerate(table.head(len(shown)).to_dict("records")):
         share = joint[i] / on[i].sum()
         active = views[windows.starts[on[i]]]
-        strongest = windows.starts[np.argsort(-np.abs(contributions[i]), kind="stable")[:EXAMPLES]]
+        strongest = windows.starts[
+            strongest_windows(
+                contributions[i], None if labels is None else labels.beat, windows.starts, EXAMPLES, windows.length
+            )
+        ]
         whole = in_mv(forecaster, share @ units.filters)
         out.append(
             PatternSummary(

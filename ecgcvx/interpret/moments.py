@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ecgcvx.arrangements.patterns import row_chunks
+from ecgcvx.interpret.beats import BeatLabels
+from ecgcvx.interpret.results import SEGMENTS
 from ecgcvx.interpret.units import CHUNK_ELEMENTS, Units
 from ecgcvx.windows import Windows
 
@@ -23,8 +25,8 @@ class Moments:
     """Sums over n windows for p units, standardised: c is a unit's contribution, f the output, r = y - f.
 
     on, runs : (p,) windows and uninterrupted runs of windows in which it is on. c, cc, cf, cr : (p,) sums of c, c^2,
-    c f, c r. labelled : for every label array given (its number of labels, p) windows with that label in which it is
-    on. beats : (p,) beats in which it is on at least once.
+    c f, c r. cx : (p, d) of c x, xx : (d, d) of x x'. segments, bins : (4, p), (bins, p) windows with that label in
+    which it is on. beats : (p,) beats in which it is on at least once.
     """
 
     n: int
@@ -34,26 +36,24 @@ class Moments:
     cc: Array
     cf: Array
     cr: Array
-    labelled: tuple[Array, ...]
+    cx: Array
+    xx: Array
+    segments: Array
+    bins: Array
     beats: Array
 
     def __len__(self) -> int:
         return len(self.on)
 
 
-def moments(
-    units: Units, windows: Windows, f: Array, labels: tuple[tuple[Labels, int], ...], beats: Labels | None
-) -> Moments:
-    """Pass over the windows.
-
-    f : (n,) output of the network. labels : arrays (n,) of integers from 0, -1 for none, each with its number of
-    labels. beats : (n,) number of the beat of every window, not falling, -1 for none.
-    """
+def moments(units: Units, windows: Windows, f: Array, labels: BeatLabels | None) -> Moments:
+    """Return the sums of units over the windows, f (n,) the network's output; without labels those of beats are 0."""
     p, n = len(units), len(windows)
     r = windows.y - f
     on, runs, cc = np.zeros(p), np.zeros(p), np.zeros(p)
     products = np.zeros((3, p))
-    counts = tuple(np.zeros((number, p)) for _, number in labels)
+    cx, xx = np.zeros_like(units.filters), np.zeros((units.filters.shape[1],) * 2)
+    segments, bins = np.zeros((len(SEGMENTS), p)), np.zeros((1 if labels is None else labels.bins, p))
     hits, before, open_beat, open_on = np.zeros(p), np.zeros(p, dtype=np.float32), -1, np.zeros(p, dtype=bool)
     follows = np.r_[False, np.diff(windows.starts) == 1]
     for start, rows in row_chunks(windows.X, CHUNK_ELEMENTS // max(p, 1)):
@@ -66,10 +66,12 @@ def moments(
         before = active[-1]
         products += np.stack([np.ones(len(rows)), f[piece], r[piece]]) @ C
         cc += np.einsum("np,np->p", C, C)
-        for total, (label, number) in zip(counts, labels, strict=True):
-            total += _one_hot(label[piece], number) @ active
-        if beats is not None and (beats[piece] >= 0).any():
-            seen = beats[piece]
+        cx += C.T @ rows
+        xx += rows.T @ rows
+        if labels is not None and (labels.beat[piece] >= 0).any():
+            segments += _one_hot(labels.segment[piece], len(segments)) @ active
+            bins += _one_hot(labels.bin[piece], len(bins)) @ active
+            seen = labels.beat[piece]
             first, last = int(seen[seen >= 0].min()), int(seen.max())
             touched = _one_hot(seen - np.where(seen >= 0, first, 0), last - first + 1) @ active > 0
             if first == open_beat:
@@ -79,7 +81,7 @@ def moments(
             hits += touched[:-1].sum(axis=0)
             open_beat, open_on = last, touched[-1]
     c, cf, cr = products
-    return Moments(n, on, runs, c, cc, cf, cr, counts, hits + open_on)
+    return Moments(n, on, runs, c, cc, cf, cr, cx, xx, segments, bins, hits + open_on)
 
 
 def joint_windows(shown: Units, others: Units, windows: Windows) -> Array:

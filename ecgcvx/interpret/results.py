@@ -14,9 +14,9 @@ from ecgcvx.records import Recording
 Array = NDArray[np.float64]
 Part = Literal["train", "test", "all"]
 Kind = Literal["relu", "gated", "polynomial"]
-Importance = Literal["explained_variance_drop", "variance_share", "norm", "coverage"]
+Importance = Literal["explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage"]
 Verdict = Literal["stable", "not stable", "not testable"]
-IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "norm", "coverage")
+IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage")
 SEGMENTS = ("p", "qrs", "t", "baseline")
 
 COLUMNS = {
@@ -30,6 +30,8 @@ COLUMNS = {
     "beat_coverage": "share of the beats in which it is on at least once",
     "dwell_ms": "mean time in ms that it stays on",
     "sd_mv": "standard deviation of its contribution over all windows, mV",
+    "nonlinear_mv": "standard deviation in mV of what is left of its contribution when its best linear predictor from "
+    "the window is taken away: what no linear filter could do in its place",
     "mean_on_mv": "mean of its contribution over the windows in which it is on, mV",
     "dc_gain": "sum of the taps of its own filter, mV per mV",
     "on_p": "share of the forecast samples of P segments for which it is on (segments: see `Beats`)",
@@ -50,9 +52,9 @@ class Beats:
 
     source : 'annotations', whose symbols are WFDB's ('N', 'V', 'A', ...), or 'detector' (XQRS of wfdb, all '?').
 
-    A beat reaches from one third of the preceding interval before its R peak to one third of the following one before
-    the next. Its segments are stretches of time around the R peak, not a delineation of waves: QRS from -60 to +80 ms,
-    P from -240 to -60 ms, T from +80 ms to 0.45 sqrt(RR / 1 s) s, all within the beat; what is left is baseline.
+    A beat reaches from RR/3 before its R peak, RR the interval before it, to 2/3 RR of the interval after it; intervals
+    count as 2 s at most. Its segments are stretches of time around the R peak, not a delineation of waves: P from -240
+    to -60 ms, QRS to +80 ms, T to 450 sqrt(RR / 1 s) ms, all within the beat; what is left is baseline.
     """
 
     samples: NDArray[np.int64]
@@ -109,9 +111,9 @@ class PatternStability:
 
     similarity : (R,) correlation (phi) of the pattern's on/off sequence with the one of its best match in the refit.
     cosine : (R,) |cos| of their gates. null : (R,) the level that the best of as many random gates reaches in 1 of 20
-    draws. recurs : (R,) similarity is at least the threshold and above null. recurrence : share of the refits. verdict : 'stable' when it
-    recurs in two thirds of the refits of every kind; 'not testable' when it is on or off in almost all windows, so
-    that no match says anything.
+    draws. recurs : (R,) similarity is at least the threshold and above null. recurrence : share of the refits.
+    verdict : 'stable' when it recurs in two thirds of the refits of every kind; 'not testable' when it is on or off in
+    almost all windows, so that no match says anything.
     """
 
     similarity: Array
@@ -139,9 +141,10 @@ class PatternSummary:
     its taps (the template, L of them) have norm 1, so that it is in mV; of several neurons the heaviest one's; None in
     a polynomial network. filter : the pattern's own contribution to the forecast while it is on; in a polynomial
     network z = w'x, without unit, of the contribution W2 s(z). network_filter : the linear map of the whole network,
-    averaged over the windows in which the pattern is on; its bias holds the mean of the signal. The quantities of the table's columns have their names.
-    mean_window, sd_window : (L,) of the windows in which it is on, mV. examples : (start, stop) sample ranges of the
-    recording, the window and its target inside, at its largest contributions, in distinct beats where there are beats.
+    averaged over the windows in which the pattern is on; its bias holds the mean of the signal. The other
+    numbers are those of the table. mean_window, sd_window : (L,) of the windows in which it is on, mV. examples :
+    (start, stop) sample ranges of the recording, from a window to its target, at the pattern's largest contributions in
+    distinct beats.
     """
 
     number: int
