@@ -1,0 +1,14 @@
+"""The report on a fitted network: one HTML file that needs no other, offline, for phone, desk and paper.
+
+page      report_html(reading, training, ...) -> str, and write_report
+training  what the folder of a fit tells of the training
+figures   the figures of a pattern
+beats     mean beat and forecast strip on ECG paper
+paper     ECG paper; drawing: charts; markup: elements escaped by construction
+words     numbers, certificates and methods in words; text: what is the same in every report
+"""
+
+from ecgcvx.report.page import report_html, write_report
+from ecgcvx.report.training import Training, read_training, training_of
+
+__all__ = ["Training", "read_training", "report_html", "training_of", "write_report"]

@@ -1,0 +1,170 @@
+"""The mean beat with its patterns, the strip of forecasts, both on ECG paper; the small pictures of the first page."""
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from ecgcvx.interpret import BeatAverage, Interpretation
+from ecgcvx.report.drawing import Panel, limits, picture
+from ecgcvx.report.figures import usual
+from ecgcvx.report.markup import coordinate as at
+from ecgcvx.report.markup import join, tag
+from ecgcvx.report.paper import MV_PER_MM, Paper, half_mv
+
+Array = NDArray[np.float64]
+ENLARGED = 2.5  # of the mean beat
+LANE = 4.0  # mm
+LEVELS = 10  # shades of a lane
+STRIP_SECONDS, STRIP_LANES = 6.0, 6
+RESIDUAL_MM = 14.0
+SEGMENTS = (("P", -240.0, -60.0), ("QRS", -60.0, 80.0), ("T", 80.0, 450.0))  # ms at a heart rate of 60/min
+BEFORE_MS, AFTER_MS = -400.0, 620.0
+
+
+def beat_figure(reading: Interpretation, average: BeatAverage) -> Markup:
+    """The mean beat of a type on ECG paper, 2.5-fold, and below it when every pattern shown is on."""
+    inside = usual(average) & (average.offsets_ms >= BEFORE_MS) & (average.offsets_ms <= AFTER_MS)
+    seconds = average.offsets_ms[inside] / 1e3
+    mean, sd = average.mean_mv[inside], average.sd_mv[inside]
+    K = len(average.on)
+    paper = Paper((float(seconds[0]), float(seconds[-1])), half_mv(mean - sd, mean + sd), 9, 7, ENLARGED)
+    panel = paper.panel
+    top = paper.top + paper.height + 7
+    bottom = top + LANE * K
+    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.01
+    lanes = []
+    for k in range(K):
+        y = top + k * LANE
+        lanes.append(lane(average.on[k][inside], panel.across(seconds - step / 2), y, LANE - 0.8))
+        lanes.append(tag("text", str(k + 1), x="7.6", y=at(y + 2.6), text_anchor="end", class_="mm"))
+    busiest = [int(k) + 1 for k in np.argsort(-np.nan_to_num(_on_at(average, inside, 0.0)), kind="stable")[:3]]
+    unit = "neurons" if reading.kind == "polynomial" else "patterns"
+    words = (
+        f"Mean of {average.count} beats on ECG paper, from {1e3 * seconds[0]:.0f} to {1e3 * seconds[-1]:.0f} ms around "
+        f"the R peak, {np.nanmin(mean):.2g} to {np.nanmax(mean):.2g} mV. Bars below: when each of {K} {unit} is on; "
+        f"most often on at the R peak: {', '.join(map(str, busiest))}."
+    )
+    return picture(
+        paper.left + paper.width + 3, bottom + 5, words, paper.grid(), _segments(reading, paper), paper.mv_axis(),
+        panel.band(seconds, mean - sd, mean + sd, "band"), panel.line(seconds, mean, "trace"),
+        paper.time_axis(0.2, "ms"),
+        tag("path", d=f"M{at(panel.across(0.0))} {at(paper.top)}V{at(bottom)}", class_="moment"), *lanes,
+        tag("text", "pattern" if unit == "patterns" else "neuron", x="9", y=at(bottom + 3.4), class_="mm"),
+        tag("text", "ms from R", x=at(paper.left + paper.width), y=at(bottom + 3.4), text_anchor="end", class_="mm"),
+        unit="mm", class_="sheet",
+    )  # fmt: skip
+
+
+def card_figure(average: BeatAverage, place: int, words: str) -> Markup:
+    """The mean beat in small, and below it when pattern number `place` (from 0) is on."""
+    inside = usual(average)
+    ms, mean = average.offsets_ms[inside], average.mean_mv[inside]
+    panel = Panel((float(ms[0]), float(ms[-1])), limits(mean, zero=False), 4, 4, 252, 52)
+    step = float(np.median(np.diff(ms))) if len(ms) > 1 else 1.0
+    zero = at(panel.across(0.0))
+    return picture(
+        260, 92, words,
+        tag("path", d=f"M{zero} 4V74", class_="moment"), panel.line(ms, mean, "ink"),
+        lane(average.on[place][inside], panel.across(ms - step / 2), 62, 12),
+        tag("text", "R", x=zero, y="88", text_anchor="middle"),
+    )  # fmt: skip
+
+
+def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup:
+    """Some seconds of signal and forecast (samples,) in mV from sample `first` on, true to scale, and when patterns are on.
+
+    The residual below is enlarged by a round factor, which it states.
+    """
+    signal, rate = reading.recording.signal, reading.forecaster.sampling_frequency
+    stop = min(first + round(STRIP_SECONDS * rate), len(signal))
+    time = np.arange(first, stop) / rate
+    measured, predicted = signal[first:stop], forecast[first:stop]
+    residual = measured - predicted
+    paper = Paper((first / rate, first / rate + STRIP_SECONDS), half_mv(measured, predicted), 9, 5)
+    panel = paper.panel
+    bottom = paper.top + paper.height
+    times = _magnification(residual)
+    half = RESIDUAL_MM / 2 * MV_PER_MM / times
+    below = Panel(paper.seconds, (-half, half), paper.left, bottom + 12, paper.width, RESIDUAL_MM)
+    pieces = [
+        paper.grid(), paper.mv_axis(), panel.line(time, measured, "trace"), panel.line(time, predicted, "first thin"),
+        paper.time_axis(1.0, "s"), tag("text", "s", x=at(paper.left + paper.width + 1), y=at(bottom + 4), class_="mm"),
+        tag("path", d=f"M{at(below.left)} {at(below.top + RESIDUAL_MM / 2)}h{at(below.width)}", class_="minor"),
+        below.line(time, residual, "first thin"),
+        tag("text", f"error of the forecast, enlarged {times:g} times: 1 mm is {MV_PER_MM / times:.3g} mV",
+            x=at(below.left), y=at(below.top - 1), class_="mm"),
+    ]  # fmt: skip
+    y = below.top + RESIDUAL_MM + 6
+    gated = [pattern for pattern in reading.patterns[:STRIP_LANES] if pattern.gate is not None]
+    if gated:
+        pieces.append(tag("text", "patterns that are on", x=at(paper.left), y=at(y - 1.5), class_="mm"))
+    for pattern in gated:
+        on = _on_in_strip(reading, pattern.number - 1, first, stop)
+        pieces.append(lane(on, panel.across(time - 0.5 / rate), y, LANE - 0.8))
+        pieces.append(tag("text", str(pattern.number), x="7.6", y=at(y + 2.6), text_anchor="end", class_="mm"))
+        y += LANE
+    known = residual[np.isfinite(residual)]
+    error = float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
+    words = (
+        f"{STRIP_SECONDS:g} s of signal and forecast from {first / rate:.1f} s on ECG paper, 25 mm/s and 10 mm/mV; the "
+        f"root-mean-square error in them is {error:.3g} mV."
+    )
+    return picture(paper.left + paper.width + 4, y + 1, words, *pieces, unit="mm", class_="sheet strip")
+
+
+def lane(share: Array, edges: Array, y: float, tall: float) -> Markup:
+    """A bar whose shade is the share (k,) in 0 .. 1 of the stretch from an edge (k,) to the next."""
+    level = np.round(LEVELS * np.nan_to_num(share)).astype(int)
+    starts = np.r_[0, np.flatnonzero(np.diff(level)) + 1]
+    width = float(np.median(np.diff(edges))) if len(edges) > 1 else 1.0
+    ends = np.r_[edges[starts[1:]], edges[-1] + width]
+    pieces = [tag("rect", x=at(edges[0]), y=at(y), width=at(ends[-1] - edges[0]), height=at(tall), class_="lane")]
+    for shade in range(1, LEVELS + 1):
+        here = level[starts] == shade
+        d = "".join(
+            f"M{at(a)} {at(y)}H{at(b)}v{at(tall)}H{at(a)}Z"
+            for a, b in zip(edges[starts[here]], ends[here], strict=True)
+        )
+        if d:
+            pieces.append(tag("path", d=d, class_="on", opacity=f"{shade / LEVELS:g}"))
+    return join(pieces)
+
+
+def _on_in_strip(reading: Interpretation, place: int, first: int, stop: int) -> Array:
+    """Where a pattern is on for the forecast of the samples first .. stop - 1: 1, 0, or NaN without a window."""
+    forecaster, gate = reading.forecaster, reading.patterns[place].gate
+    assert gate is not None
+    start = first - forecaster.horizon - forecaster.window + 1
+    padded = np.concatenate([np.full(max(0, -start), np.nan), reading.recording.signal[max(0, start) : stop]])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, forecaster.window)[: stop - first]
+    values = gate(windows)
+    return np.where(np.isnan(values), np.nan, (values >= 0).astype(np.float64))
+
+
+def _segments(reading: Interpretation, paper: Paper) -> Markup:
+    """Names of the parts of a beat over the sheet; T ends at 450 ms times the root of the usual interval in s."""
+    assert reading.beats is not None
+    intervals = np.diff(reading.beats.samples) / reading.forecaster.sampling_frequency
+    usual_interval = float(np.median(intervals)) if len(intervals) else 1.0
+    pieces = []
+    for name, a, b in SEGMENTS:
+        end = b * np.sqrt(min(usual_interval, 2.0)) if name == "T" else b
+        low, high = max(a / 1e3, paper.seconds[0]), min(end / 1e3, paper.seconds[1])
+        if high - low > 0.03:
+            left, right = paper.panel.across([low, high])
+            pieces.append(tag("path", d=f"M{at(left + 0.3)} 6.2V5.2H{at(right - 0.3)}V6.2", class_="bracket"))
+            pieces.append(tag("text", name, x=at((left + right) / 2), y="4", text_anchor="middle", class_="mm"))
+    return join(pieces)
+
+
+def _on_at(average: BeatAverage, inside: NDArray[np.bool_], ms: float) -> Array:
+    column = int(np.argmin(np.abs(average.offsets_ms[inside] - ms)))
+    return average.on[:, inside][:, column]
+
+
+def _magnification(residual: Array) -> float:
+    """The largest round factor at which nearly all of the residual fits on its strip."""
+    known = np.abs(residual[np.isfinite(residual)])
+    size = float(np.quantile(known, 0.995)) if len(known) else 1.0
+    fits = [m for m in (1, 2, 5, 10, 20, 50, 100) if m * size / MV_PER_MM <= RESIDUAL_MM / 2]
+    return float(fits[-1]) if fits else 1.0

@@ -1,0 +1,179 @@
+"""What a report says in words: sizes, certificates, where in the beat a pattern is on, the methods."""
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from ecgcvx import __version__
+from ecgcvx.interpret import Interpretation
+from ecgcvx.report.training import Contender, Training
+
+NAMES = {
+    "persistence": "repeat the last value",
+    "linear_ar": "linear predictor (autoregression)",
+    "backprop_adam": "ReLU network by backprop (Adam)",
+    "convex": "this network",
+}
+PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))
+KINDS = {
+    "relu": "ReLU network",
+    "gated": "gated ReLU network",
+    "polynomial": "network with a quadratic activation",
+}
+
+
+def share(value: float) -> str:
+    """A share as a percentage with two significant digits, none of them invented; '–' where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    percent = 100 * value
+    if percent and abs(percent) < 0.01:
+        return f"{percent:.0e} %".replace("-", "−")
+    digits = 0 if abs(percent) >= 10 else 1 if abs(percent) >= 1 else 2
+    if 99 <= percent < 100:
+        digits = 2
+    return f"{percent:.{digits}f} %".replace("-", "−")
+
+
+def size(value: float, digits: int = 3) -> str:
+    """A number with some significant digits and a true minus; '–' where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    power = 0 if value == 0 else math.floor(math.log10(abs(value)))
+    text = f"{value:.{digits - 1}e}" if power < -4 or power > 5 else f"{value:.{max(digits - 1 - power, 0)}f}"
+    return text.replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words."""
+    if seconds >= 5400:
+        return f"{seconds / 3600:.3g} hours"
+    return f"{seconds / 60:.3g} minutes" if seconds >= 90 else f"{seconds:.3g} seconds"
+
+
+def contender_name(contender: Contender) -> str:
+    """A model of the comparison in plain words."""
+    return NAMES.get(contender.name, contender.name)
+
+
+def certificate(training: Training) -> tuple[str, str]:
+    """The kind of gap in a word or two, and what it says and does not say."""
+    convex, proof = training.convex, training.proof
+    if proof is not None:
+        return (
+            "proved (bounded)",
+            f"No two-layer ReLU network of any width has an objective P below {proof.dual_proved:.4e} on these training "
+            f"windows; this one has {proof.primal:.4e}, so that it is at most {share(proof.proved_gap)} of P above the "
+            "best possible. This is a proof, rounding included, by code that shares nothing with the training.",
+        )
+    if convex.gap is None:
+        return "none", "Nothing is known of how far the network is from the best possible one."
+    gap, kind = share(convex.gap), convex.gap_kind or "unknown"
+    if kind == "searched":
+        return (
+            "searched, not proved",
+            f"A search over all activation patterns looked for a neuron that would still improve the network. If it "
+            f"found the best one, the objective P is at most {gap} of itself above the smallest possible; a search can "
+            "miss, so this is not a proof. "
+            + ("So large a gap says little: the network predicts as stated, but it may be far from the best one with "
+               "this penalty. " if convex.gap > 0.1 else "")
+            + "ecgcvx certify proves a bound.",
+        )  # fmt: skip
+    if kind == "given patterns":
+        return (
+            "proved for the given patterns",
+            f"Among all networks with these same {training.patterns or ''} activation patterns none has an objective P "
+            f"more than {gap} below this one's (proved by duality). It says nothing of networks with other patterns.",
+        )
+    if kind == "all neurons, by eigenvalues":
+        return (
+            "proved by eigenvalues",
+            f"Among all two-layer networks with this activation, of any width, none has an objective P more than {gap} "
+            "below this one's: a proof by duality and an eigenvalue problem.",
+        )
+    if kind.startswith("proved"):
+        return kind, f"No network of this kind, of any width, has an objective P more than {gap} below this one's."
+    return kind, f"The objective P is within {gap} of a lower bound."
+
+
+def error_without(reading: Interpretation, drop: float) -> str:
+    """By how much the error grows when a pattern is left out, from the fall of the explained variance."""
+    left = 1 - reading.explained_variance
+    if left <= 0:
+        return "–"
+    factor = math.sqrt(max(left + drop, 0.0) / left)
+    if abs(factor - 1) < 0.01:
+        return "hardly changes the error"
+    return f"makes the error {size(factor, 2 if factor < 10 else 3)} times as large"
+
+
+def where(row: Mapping[str, Any]) -> str:
+    """Where in the beat a pattern is on, from its row of the table."""
+    shares = {name: float(row[column]) for column, name in PARTS}
+    known = {name: value for name, value in shares.items() if math.isfinite(value)}
+    if float(row["coverage"]) > 0.98:
+        return "on nearly all the time"
+    if not known:
+        return f"on in {share(float(row['coverage']))} of the windows"
+    most, least = max(known.values()), min(known.values())
+    if most - least < 0.15:
+        return "on in every part of the beat alike"
+    often = [name for name, value in known.items() if value >= most - 0.25 * (most - least)]
+    rarely = [name for name, value in known.items() if value <= least + 0.25 * (most - least)]
+    return f"on mostly in the {_list(often)}, least in the {_list(rarely)}"
+
+
+def methods(reading: Interpretation, training: Training | None) -> list[str]:
+    """The paragraphs of methods: data, network, training, reading of the network, software."""
+    forecaster, recording = reading.forecaster, reading.recording
+    rate, scaler = forecaster.sampling_frequency, forecaster.scaler
+    out = [
+        f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of lead "
+        f"{forecaster.lead}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} "
+        f"{'step' if forecaster.horizon == 1 else 'steps'} ({1e3 * forecaster.horizon / rate:.3g} ms) after the last of "
+        f"them. The signal was standardised by one mean ({scaler.mean:.4g} mV) and one standard deviation "
+        f"({scaler.scale:.4g} mV) of the training part; windows over gaps were left out."
+    ]
+    activation = {
+        "relu": "f(x) = Σ w₂ (x′w₁)₊",
+        "gated": "f(x) = Σ w₂ 1[x′g ≥ 0] x′w₁, with gates g that stay as they were sampled",
+        "polynomial": "f(x) = Σ w₂ s(x′w₁), with s a polynomial of degree 2",
+    }[reading.kind]
+    out.append(
+        f"The {KINDS[reading.kind]} {activation}, of {forecaster.network.neurons} neurons, minimises "
+        "P = 1/(2n) ‖f(X) − y‖² + β Σ ‖u‖ over the n training windows, u the weights of a neuron with both layers "
+        f"multiplied, at β = {forecaster.beta:.4g}; P is minimised as a convex program (Pilanci & Ergen 2020"
+        + {"relu": ").", "gated": "; Mishkin et al. 2022).", "polynomial": "; Bartan & Pilanci 2021)."}[reading.kind]
+    )
+    if training is not None:
+        patterns = "" if training.patterns is None else f", {training.patterns} sampled patterns"
+        chosen = "by the error on a validation part" if training.beta_chosen_by == "validation" else "by the user"
+        out.append(
+            f"The network was trained on record {training.record}, the first {share(training.train_fraction)} of it "
+            f"({training.train_windows:,} windows; {training.test_windows:,} later ones for the test), solver "
+            f"{training.solver}{patterns}, seed {training.seed}; β was chosen {chosen}. The solver reports: "
+            f"{training.detail}; status {training.status}."
+        )
+    beats = reading.beats
+    beat_words = "No beats were found."
+    if beats is not None:
+        source = "the record's reference annotations" if beats.source == "annotations" else "the XQRS detector of wfdb"
+        beat_words = f"R peaks are those of {source}, {len(beats)} in the record; times in the beat refer to them."
+    part = {"test": "the test part", "train": "the training part", "all": "all windows"}[reading.part]
+    out.append(
+        f"It was read on record {recording.name} ({duration(recording.duration)}), {part} ({reading.windows:,} windows). "
+        "Importance is the fall of the explained variance when the contribution of a pattern is left out and nothing is "
+        f"refitted{'' if reading.importance == 'explained_variance_drop' else f'; ranked by {reading.importance}'}. "
+        f"{beat_words}"
+    )
+    trained_by = "" if training is None else f" (trained with ecgcvx {training.version})"
+    out.append(
+        f"Software: ecgcvx {__version__}{trained_by}, NumPy {version('numpy')}, SciPy {version('scipy')}, "
+        f"wfdb {version('wfdb')}."
+    )
+    return out
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
