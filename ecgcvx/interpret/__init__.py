@@ -1,14 +1,19 @@
 """Reading a fitted network: which patterns it uses on a recording, what each does, where, and which of them recur.
 
-interpretation  interpret(forecaster, recording) -> Interpretation, decompose(forecaster, recording, sample)
+interpretation  interpret(forecaster, recording) -> Interpretation
+contributions   decompose(forecaster, recording, sample) -> Decomposition
 results         what they return, and the columns of the table
 filters         linear filters in mV and Hz, the quadratic form of a polynomial network
-units           neurons as gates and filters, equal patterns together
-moments         the pass over the windows
+units           neurons as gates and filters, those with equal patterns together
+moments         the pass over the windows, for all patterns at once
+beats, sequence where in the beat patterns are on, what follows what
+table, summaries  the numbers of all patterns, the first of them in full
+stability       which patterns recur when the network is trained again
 """
 
+from ecgcvx.interpret.contributions import decompose
 from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
-from ecgcvx.interpret.interpretation import decompose, interpret
+from ecgcvx.interpret.interpretation import interpret
 from ecgcvx.interpret.results import (
     COLUMNS,
     BeatAverage,
@@ -20,6 +25,7 @@ from ecgcvx.interpret.results import (
     Refit,
     Stability,
 )
+from ecgcvx.interpret.stability import Refitting
 
 __all__ = [
     "COLUMNS",
@@ -32,6 +38,7 @@ __all__ = [
     "PatternSummary",
     "QuadraticForm",
     "Refit",
+    "Refitting",
     "Stability",
     "decompose",
     "interpret",

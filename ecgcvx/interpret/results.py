@@ -93,8 +93,8 @@ class BeatAverage:
 class Refit:
     """One network that was trained again, to see which patterns recur.
 
-    kind : what was changed: the 'seed' and the windows drawn, a 'fold' in time, 'beta', or the choice within the
-    'optimal set' (smallest network and least norm). label : the same for people. rows : training windows.
+    kind : what was changed: the 'seed' of the search, the 'fold' in time, 'beta', or the choice within the 'optimal
+    set' (smallest network and least norm). label : the same for people. rows : training windows.
     """
 
     kind: Literal["seed", "fold", "beta", "optimal set"]
@@ -112,8 +112,8 @@ class PatternStability:
     similarity : (R,) correlation (phi) of the pattern's on/off sequence with the one of its best match in the refit.
     cosine : (R,) |cos| of their gates. null : (R,) the level that the best of as many random gates reaches in 1 of 20
     draws. recurs : (R,) similarity is at least the threshold and above null. recurrence : share of the refits.
-    verdict : 'stable' when it recurs in two thirds of the refits of every kind; 'not testable' when it is on or off in
-    almost all windows, so that no match says anything.
+    verdict : 'stable' when it recurs in two thirds of them and in half of those of every kind; 'not testable' when it
+    is on or off in almost all windows, so that no match says anything.
     """
 
     similarity: Array

@@ -81,12 +81,14 @@ def units_of(network: Network) -> Units:
 
 
 def group(units: Units, X: Matrix, seed: int = 0) -> tuple[Units, tuple[int, ...], NDArray[np.intp]]:
-    """Add up the neurons of a ReLU or gated network that have the same pattern on X (n, d), in one pass.
+    """Add up the neurons that have the same pattern on X (n, d), in one pass; those of a polynomial network stay apart.
 
     Returns the units, the neurons that are on nowhere, and for every unit the index of the unit that is on exactly when
     it is off, -1 where there is none. Patterns are compared by three sums of random integers over the rows where they
     are on: equal patterns have equal sums, others with probability below 1e-17 a pair.
     """
+    if units.activation is not None:
+        return units, (), np.full(len(units), -1, dtype=np.intp)
     random = np.random.default_rng(seed)
     sums, whole = np.zeros((3, len(units))), np.zeros(3)
     count = np.zeros(len(units))
@@ -105,12 +107,13 @@ def group(units: Units, X: Matrix, seed: int = 0) -> tuple[Units, tuple[int, ...
     place = {key: i for i, key in enumerate(found)}
     opposite = np.array([place.get(tuple(whole - np.array(key)), -1) for key in found], dtype=np.intp)
     members = list(found.values())
+    heaviest = np.array([m[0] for m in members], dtype=np.intp)
     grouped = Units(
-        units.gates[[m[0] for m in members]].reshape(-1, units.gates.shape[1]),
+        units.gates[heaviest],
         np.array([units.filters[m].sum(axis=0) for m in members]).reshape(-1, units.filters.shape[1]),
         tuple(tuple(k for j in m for k in units.neurons[j]) for m in members),
     )
-    silent = tuple(k for j in range(len(units)) if j not in set(alive) for k in units.neurons[j])
+    silent = tuple(k for j in sorted(set(range(len(units))) - set(alive)) for k in units.neurons[j])
     return grouped, silent, opposite
 
 

@@ -30,7 +30,7 @@ GROUP = 20  # of the atoms one is removed at once, far from the tolerance
 WIDTH = 1e-4  # of the rounded kinks, relative
 DESCENT_STEPS = 60
 DESCENT_TOLERANCE = 1e-6
-SHOWN = 0.1  # of P: how far the curve goes at least
+SHOWN = 0.1  # of P: how far the curve goes at least, unless told otherwise
 
 
 class SparsePoint(NamedTuple):
@@ -78,6 +78,7 @@ def sparsify(
     *,
     tolerance: float = 1e-2,
     max_neurons: int | None = None,
+    shown: float = SHOWN,
     threads: int | None = None,
     family: Family = ReluAtoms,
     callback: Callback | None = None,
@@ -86,7 +87,7 @@ def sparsify(
     """Return the smallest network found with P at most (1 + tolerance) times the solution's, and the curve to it.
 
     X (n, d), y (n,), beta : of the solution. max_neurons : not more than these, whatever P they cost. The curve goes on
-    until P is 10 % up. On the time limit or Ctrl-C it ends early.
+    until P is the share `shown` up. On the time limit or Ctrl-C it ends early.
 
     Raises InputError for a tolerance below 0, fewer than one neuron or unusable data.
     """
@@ -98,7 +99,7 @@ def sparsify(
         raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
     with workers(threads) as pool:
         run = _Elimination(family(X, np.asarray(y, dtype=np.float64), pool), beta, solution, time_limit)
-        return run.run(tolerance, max_neurons, callback)
+        return run.run(tolerance, max_neurons, shown, callback)
 
 
 class _Elimination:
@@ -117,10 +118,10 @@ class _Elimination:
     def expired(self) -> bool:
         return self.seconds >= self.time_limit
 
-    def run(self, tolerance: float, max_neurons: int | None, callback: Callback | None) -> Sparsified:
+    def run(self, tolerance: float, max_neurons: int | None, shown: float, callback: Callback | None) -> Sparsified:
         curve, status = [self.first], ""
         limit, most = (1 + tolerance) * self.reference, max_neurons or len(self.first.atoms)
-        end = (1 + max(tolerance, SHOWN)) * self.reference
+        end = (1 + max(tolerance, shown)) * self.reference
         try:
             while (here := curve[-1]).neurons > 1 and (here.primal <= end or here.neurons > most):
                 if self.expired():

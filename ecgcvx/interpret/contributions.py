@@ -1,0 +1,37 @@
+"""One forecast, taken apart."""
+
+import numpy as np
+
+from ecgcvx.errors import InputError
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.interpret.results import Decomposition
+from ecgcvx.interpret.units import check_network, units_of
+from ecgcvx.records import Recording
+
+
+def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Decomposition:
+    """Return the forecast of one sample (from 0) of a recording as the sum of its neurons' contributions.
+
+    Raises InputError when no whole window predicts that sample.
+    """
+    network = check_network(forecaster.network)
+    length, horizon, scaler = forecaster.window, forecaster.horizon, forecaster.scaler
+    first = sample - horizon - length + 1
+    stretch = recording.signal[max(first, 0) : max(sample + 1, 0)]
+    # As in `windows_of`, the samples between window and target count as well.
+    if first < 0 or sample >= len(recording.signal) or not np.isfinite(stretch).all():
+        raise InputError(
+            f"sample = {sample}: {recording.name} has no {length + horizon} valid samples up to there; give another"
+        )
+    row = np.append(scaler.standardise(stretch[:length]), 1.0)[None]
+    units = units_of(network)
+    on = units.on(row)
+    return Decomposition(
+        sample=sample,
+        window=stretch[:length],
+        measured_mv=float(stretch[-1]),
+        forecast_mv=float(scaler.restore(network.predict(row))[0]),
+        mean_mv=scaler.mean,
+        contributions=scaler.scale * units.outputs(row, on)[0],
+        on=on[0],
+    )

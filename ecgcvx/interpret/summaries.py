@@ -1,0 +1,94 @@
+"""The patterns shown, in full."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
+from ecgcvx.interpret.moments import Moments
+from ecgcvx.interpret.results import PatternStability, PatternSummary
+from ecgcvx.interpret.sequence import strongest_windows
+from ecgcvx.interpret.table import Columns
+from ecgcvx.interpret.units import Units, gate_in_mv, in_mv
+from ecgcvx.windows import Windows
+
+Array = NDArray[np.float64]
+EXAMPLES = 3
+NUMBERS = ("explained_variance_drop", "variance_share", "norm", "coverage", "beat_coverage", "dwell_ms")
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """K units to show: index (K,) among all, on (K, n), contributions (K, n), standardised, and maps of the network."""
+
+    units: Units
+    index: NDArray[np.intp]
+    on: NDArray[np.bool_]
+    contributions: NDArray[np.float32]
+    maps: tuple[LinearFilter, ...]
+
+
+def mean_maps(forecaster: Forecaster, units: Units, joint: Array) -> tuple[LinearFilter, ...]:
+    """Return the linear maps of the network, each averaged over the windows in which one of K patterns is on.
+
+    joint (K, p) : in how many windows two patterns are on together, the pattern itself among them.
+    """
+    share = joint / joint.max(axis=1, keepdims=True)
+    filters = [in_mv(forecaster, weights) for weights in share @ units.filters]
+    mean = forecaster.scaler.mean
+    return tuple(LinearFilter(one.taps, one.bias + mean, one.sampling_frequency) for one in filters)
+
+
+def mean_tangent(forecaster: Forecaster, form: QuadraticForm, found: Moments) -> LinearFilter:
+    """Return the linear map of a polynomial network, the tangent of its quadratic form averaged over all windows."""
+    second, first = found.xx[:-1, :-1] / found.n, found.xx[:-1, -1] / found.n
+    scale, mean = forecaster.scaler.scale, forecaster.scaler.mean
+    cross = scale * mean * first
+    square = scale**2 * second + cross[:, None] + cross[None] + mean**2  # of the window in mV
+    taps = 2 * form.Q @ (scale * first + mean) + form.linear.taps
+    return LinearFilter(taps, form.linear.bias - float((form.Q * square).sum()), forecaster.sampling_frequency)
+
+
+def summaries(
+    forecaster: Forecaster,
+    shown: Shown,
+    columns: Columns,
+    windows: Windows,
+    beat: NDArray[np.int64] | None,
+    recurrences: Sequence[PatternStability | None],
+) -> tuple[PatternSummary, ...]:
+    """Return the summaries of the patterns shown. beat (n,) : the beat of every window, -1 for none."""
+    polynomial = forecaster.network.polynomial is not None
+    span = windows.length + windows.horizon
+    out = []
+    for i, unit in enumerate(shown.index):
+        begin = windows.starts[shown.on[i]]
+        # Tap by tap: a copy of all active windows would be fifteen times the recording.
+        taps = [forecaster.scaler.restore(windows.signal[begin + k]) for k in range(windows.length)]
+        best = strongest_windows(shown.contributions[i], beat, windows.starts, EXAMPLES, span)
+        gate, weights = shown.units.gates[i], shown.units.filters[i]
+        out.append(
+            PatternSummary(
+                number=i + 1,
+                neurons=shown.units.neurons[i],
+                gate=None if polynomial else gate_in_mv(forecaster, gate),
+                filter=projection_in_mv(forecaster, weights) if polynomial else in_mv(forecaster, weights),
+                network_filter=shown.maps[i],
+                mean_window=np.array([tap.mean() for tap in taps]),
+                sd_window=np.array([tap.std() for tap in taps]),
+                examples=tuple((int(start), int(start) + span) for start in windows.starts[best]),
+                stability=recurrences[i],
+                **{name: float(columns[name][unit]) for name in NUMBERS},
+            )
+        )
+    return tuple(out)
+
+
+def projection_in_mv(forecaster: Forecaster, weights: Array) -> LinearFilter:
+    """Return z = w'x of weights (d,) on standardised rows as a filter of the window in mV: taps in 1/mV, no unit."""
+    scaler = forecaster.scaler
+    taps = weights[:-1] / scaler.scale
+    return LinearFilter(taps, float(weights[-1] - scaler.mean * taps.sum()), forecaster.sampling_frequency)
