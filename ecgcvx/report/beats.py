@@ -1,5 +1,7 @@
 """The mean beat with its patterns, the strip of forecasts, both on ECG paper; the small pictures of the first page."""
 
+from dataclasses import replace
+
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from ecgcvx.report.markup import join, tag
 from ecgcvx.report.paper import MV_PER_MM, Paper, half_mv
 
 Array = NDArray[np.float64]
-ENLARGED = 2.5  # of the mean beat
+WIDEST, TALLEST, ENLARGED = 72.0, 95.0, 5.0  # of the mean beat: mm, mm, and at most so many times the size of paper
 LANE = 4.0  # mm
 LEVELS = 10  # shades of a lane
 STRIP_SECONDS, STRIP_LANES = 6.0, 6
@@ -22,12 +24,14 @@ BEFORE_MS, AFTER_MS = -400.0, 620.0
 
 
 def beat_figure(reading: Interpretation, average: BeatAverage) -> Markup:
-    """The mean beat of a type on ECG paper, 2.5-fold, and below it when every pattern shown is on."""
+    """The mean beat of a type on enlarged ECG paper, and below it when every pattern shown is on."""
     inside = usual(average) & (average.offsets_ms >= BEFORE_MS) & (average.offsets_ms <= AFTER_MS)
     seconds = average.offsets_ms[inside] / 1e3
     mean, sd = average.mean_mv[inside], average.sd_mv[inside]
-    K = len(average.on)
-    paper = Paper((float(seconds[0]), float(seconds[-1])), half_mv(mean - sd, mean + sd), 9, 7, ENLARGED)
+    K = 0 if reading.kind == "polynomial" else len(average.on)
+    paper = Paper((float(seconds[0]), float(seconds[-1])), half_mv(mean), 9, 7)
+    times = min(ENLARGED, WIDEST / paper.width, TALLEST / paper.height)
+    paper = replace(paper, enlarged=max(np.floor(2 * times) / 2, 1.0))
     panel = paper.panel
     top = paper.top + paper.height + 7
     bottom = top + LANE * K
@@ -37,20 +41,20 @@ def beat_figure(reading: Interpretation, average: BeatAverage) -> Markup:
         y = top + k * LANE
         lanes.append(lane(average.on[k][inside], panel.across(seconds - step / 2), y, LANE - 0.8))
         lanes.append(tag("text", str(k + 1), x="7.6", y=at(y + 2.6), text_anchor="end", class_="mm"))
-    busiest = [int(k) + 1 for k in np.argsort(-np.nan_to_num(_on_at(average, inside, 0.0)), kind="stable")[:3]]
-    unit = "neurons" if reading.kind == "polynomial" else "patterns"
     words = (
         f"Mean of {average.count} beats on ECG paper, from {1e3 * seconds[0]:.0f} to {1e3 * seconds[-1]:.0f} ms around "
-        f"the R peak, {np.nanmin(mean):.2g} to {np.nanmax(mean):.2g} mV. Bars below: when each of {K} {unit} is on; "
-        f"most often on at the R peak: {', '.join(map(str, busiest))}."
+        f"the R peak, {np.nanmin(mean):.2g} to {np.nanmax(mean):.2g} mV."
     )
+    if K:
+        share = np.nan_to_num(average.on[:, inside][:, int(np.argmin(np.abs(seconds)))])
+        busiest = ", ".join(str(k + 1) for k in np.argsort(-share, kind="stable")[:3])
+        words += f" Bars below: when each of {K} patterns is on; most often at the R peak: {busiest}."
     return picture(
         paper.left + paper.width + 3, bottom + 5, words, paper.grid(), _segments(reading, paper), paper.mv_axis(),
         panel.band(seconds, mean - sd, mean + sd, "band"), panel.line(seconds, mean, "trace"),
         paper.time_axis(0.2, "ms"),
         tag("path", d=f"M{at(panel.across(0.0))} {at(paper.top)}V{at(bottom)}", class_="moment"), *lanes,
-        tag("text", "pattern" if unit == "patterns" else "neuron", x="9", y=at(bottom + 3.4), class_="mm"),
-        tag("text", "ms from R", x=at(paper.left + paper.width), y=at(bottom + 3.4), text_anchor="end", class_="mm"),
+        tag("text", "ms", x="7.8", y=at(paper.top + paper.height + 4), text_anchor="end", class_="mm"),
         unit="mm", class_="sheet",
     )  # fmt: skip
 
@@ -71,7 +75,7 @@ def card_figure(average: BeatAverage, place: int, words: str) -> Markup:
 
 
 def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup:
-    """Some seconds of signal and forecast (samples,) in mV from sample `first` on, true to scale, and when patterns are on.
+    """Some seconds of signal and forecast (samples,) in mV from sample `first` on, true to scale, patterns below.
 
     The residual below is enlarged by a round factor, which it states.
     """
@@ -87,10 +91,10 @@ def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup
     half = RESIDUAL_MM / 2 * MV_PER_MM / times
     below = Panel(paper.seconds, (-half, half), paper.left, bottom + 12, paper.width, RESIDUAL_MM)
     pieces = [
-        paper.grid(), paper.mv_axis(), panel.line(time, measured, "trace"), panel.line(time, predicted, "first thin"),
-        paper.time_axis(1.0, "s"), tag("text", "s", x=at(paper.left + paper.width + 1), y=at(bottom + 4), class_="mm"),
+        paper.grid(), paper.mv_axis(), panel.line(time, measured, "trace"), panel.line(time, predicted, "second thin"),
+        paper.time_axis(1.0, "s"), tag("text", "s", x="7.8", y=at(bottom + 4), text_anchor="end", class_="mm"),
         tag("path", d=f"M{at(below.left)} {at(below.top + RESIDUAL_MM / 2)}h{at(below.width)}", class_="minor"),
-        below.line(time, residual, "first thin"),
+        below.line(time, residual, "second thin"),
         tag("text", f"error of the forecast, enlarged {times:g} times: 1 mm is {MV_PER_MM / times:.3g} mV",
             x=at(below.left), y=at(below.top - 1), class_="mm"),
     ]  # fmt: skip
@@ -155,11 +159,6 @@ def _segments(reading: Interpretation, paper: Paper) -> Markup:
             pieces.append(tag("path", d=f"M{at(left + 0.3)} 6.2V5.2H{at(right - 0.3)}V6.2", class_="bracket"))
             pieces.append(tag("text", name, x=at((left + right) / 2), y="4", text_anchor="middle", class_="mm"))
     return join(pieces)
-
-
-def _on_at(average: BeatAverage, inside: NDArray[np.bool_], ms: float) -> Array:
-    column = int(np.argmin(np.abs(average.offsets_ms[inside] - ms)))
-    return average.on[:, inside][:, column]
 
 
 def _magnification(residual: Array) -> float:

@@ -11,7 +11,7 @@ from ecgcvx.report.markup import number, tag
 from ecgcvx.report.paper import Paper, half_mv
 
 Array = NDArray[np.float64]
-WIDTH, HEIGHT, LEFT, RIGHT = 300.0, 236.0, 48.0, 8.0  # of a chart
+WIDTH, HEIGHT, LEFT, RIGHT = 300.0, 236.0, 48.0, 13.0  # of a chart
 UPPER, LOWER = (24.0, 74.0), (132.0, 66.0)  # top and height of its two panels
 HIGHEST_HZ = 100.0
 LEAST_DB = -60.0

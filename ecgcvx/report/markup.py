@@ -5,7 +5,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories without a glyph, bidi marks among them
+HIDDEN = frozenset(
+    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+)  # Unicode categories without a glyph, bidi marks among them
 LONGEST = 2000  # characters of one text of a page
 
 

@@ -11,7 +11,7 @@ from ecgcvx.report.training import Contender, Training
 
 NAMES = {
     "persistence": "repeat the last value",
-    "linear_ar": "linear predictor (autoregression)",
+    "linear_ar": "linear predictor",
     "backprop_adam": "ReLU network by backprop (Adam)",
     "convex": "this network",
 }
@@ -29,7 +29,7 @@ def share(value: float) -> str:
         return "–"
     percent = 100 * value
     if percent and abs(percent) < 0.01:
-        return f"{percent:.0e} %".replace("-", "−")
+        return "below 0.01 %" if percent > 0 else "−0.00 %"
     digits = 0 if abs(percent) >= 10 else 1 if abs(percent) >= 1 else 2
     if 99 <= percent < 100:
         digits = 2
@@ -121,7 +121,7 @@ def where(row: Mapping[str, Any]) -> str:
         return "on in every part of the beat alike"
     often = [name for name, value in known.items() if value >= most - 0.25 * (most - least)]
     rarely = [name for name, value in known.items() if value <= least + 0.25 * (most - least)]
-    return f"on mostly in the {_list(often)}, least in the {_list(rarely)}"
+    return f"on mostly in the {listed(often)}, least in the {listed(rarely)}"
 
 
 def methods(reading: Interpretation, training: Training | None) -> list[str]:
@@ -175,5 +175,6 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
     return out
 
 
-def _list(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """A list in words."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

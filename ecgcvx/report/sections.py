@@ -1,0 +1,306 @@
+"""The sections of a report on what a network does: beats, patterns, what recurs, one forecast taken apart."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from ecgcvx.errors import InputError
+from ecgcvx.interpret import Decomposition, Interpretation, PatternSummary, decompose
+from ecgcvx.report.beats import beat_figure
+from ecgcvx.report.figures import (
+    EXAMPLE_SECONDS,
+    example_figures,
+    impulse_figure,
+    phase_figure,
+    quadratic_figure,
+    response_figure,
+    shown_types,
+    window_figure,
+)
+from ecgcvx.report.markup import coordinate, tag
+from ecgcvx.report.text import GLOSSARY, NEURON_GLOSSARY
+from ecgcvx.report.words import PARTS, error_without, share, size, where
+from ecgcvx.windows import Windows
+
+Array = NDArray[np.float64]
+ALWAYS, HARDLY = 0.9, 0.1  # share of the samples of a part of the beat
+PARTS_SHOWN = 8  # of one forecast
+COLUMNS = (
+    "error without it", "on, % of windows", "on, % of beats", "stays on, ms", "% of variance", "gain at 0 Hz", "P, %",
+    "QRS, %", "T, %", "baseline, %",
+)  # fmt: skip
+
+
+def beats_section(reading: Interpretation) -> dict[str, Any]:
+    if reading.beats is None or not reading.beat_averages:
+        return {"beats": None, "beat_figures": [], "beats_note": "", "segments": []}
+    source = "reference annotations" if reading.beats.source == "annotations" else "the XQRS detector"
+    whole = reading.beat_averages[0]
+    types = shown_types(reading)
+    drawn = types if types[0] is whole else (whole, *types) if len(types) > 1 else types
+    figures = []
+    for average in drawn:
+        name = "All beats" if average.symbol in ("all", "?") else f"Beats of type {average.symbol}"
+        figures.append({"figure": beat_figure(reading, average), "words": f"{name}: mean of {average.count:,}"})
+    words = f"R peaks from {source}: {whole.count:,} beats in the part that was read."
+    if reading.beats.source == "detector":
+        words += " The record has no annotations, so types of beats are not told apart."
+    note = "ECG paper, enlarged: a small square is 40 ms by 0.1 mV. The band is one standard deviation over the beats. P, QRS and T name stretches of time around the R peak, not waves that were delineated."
+    if unit_of(reading) == "pattern":
+        note += " Numbered bars: the darker, the more often that pattern is on for the forecast of the sample above it."
+    return {"beats": words, "beat_figures": figures, "beats_note": note, "segments": _segments(reading)}
+
+
+def _segments(reading: Interpretation) -> list[dict[str, str]]:
+    """Which of the patterns shown are on in each part of the beat."""
+    if unit_of(reading) == "neuron":
+        return []
+    rows = []
+    for column, name in PARTS:
+        shares = reading.table[column].to_numpy(dtype=float)[: len(reading.patterns)]
+        groups = {
+            "always": shares >= ALWAYS,
+            "sometimes": (shares > HARDLY) & (shares < ALWAYS),
+            "hardly": shares <= HARDLY,
+        }
+        numbers = {key: ", ".join(str(k + 1) for k in np.flatnonzero(mask)) or "–" for key, mask in groups.items()}
+        rows.append({"name": name, **numbers})
+    return rows
+
+
+def patterns_section(reading: Interpretation) -> dict[str, Any]:
+    unit = unit_of(reading)
+    left = 1 - reading.explained_variance
+    rows = []
+    for place, pattern in enumerate(reading.patterns):
+        row = reading.table.iloc[place]
+        factor = np.sqrt(max(left + pattern.explained_variance_drop, 0.0) / left) if left > 0 else float("nan")
+        cells = [
+            f"{size(float(factor), 3)}×", share(pattern.coverage), share(pattern.beat_coverage), size(pattern.dwell_ms, 3),
+            share(pattern.variance_share), size(float(row["dc_gain"]), 2),
+            *(share(float(row[name])) for name in ("on_p", "on_qrs", "on_t", "on_baseline")),
+        ]  # fmt: skip
+        rows.append({"number": pattern.number, "cells": cells, "mark": mark_of(pattern)})
+    K = len(rows)
+    matrices = []
+    if unit == "pattern" and K > 1:
+        matrices = [
+            _matrix("Overlap", "Overlap: of the windows in which the pattern of the row is on, the % in which the one "
+                    "of the column is on too", reading.overlap),
+            _matrix("Transitions", "Transitions: of the moments at which the pattern of the row switches off, the % "
+                    "after which the one of the column is the next to switch on", reading.transitions),
+        ]  # fmt: skip
+    silent = len(reading.inactive)
+    ranking = (
+        f"{len(reading.table)} {unit}s are at work here"
+        + (f"; {silent} neurons are never on in these windows" if silent else "")
+        + ". A large network shares its work among many of them, so a single one may matter little."
+    )
+    by = "most important first by " + {
+        "explained_variance_drop": "the error that leaving it out would cause",
+        "variance_share": "its share of the variance of the forecast",
+    }.get(reading.importance, f"{reading.importance}")
+    return {
+        "rows": rows,
+        "total": len(reading.table),
+        "columns": COLUMNS,
+        "columns_note": "P, QRS, T, baseline: share of the samples of that part of the beat for whose forecast it is on. "
+        "All columns of all rows: ecgcvx interpret with --csv.",
+        "ranking": ranking,
+        "ranked_by": by,
+        "patterns": [_pattern(reading, place) for place in range(K)],
+        "matrices": matrices,
+        "quadratic": None if reading.quadratic is None else quadratic_figure(reading.quadratic),
+        "example_seconds": f"{EXAMPLE_SECONDS:g}",
+        "glossary": NEURON_GLOSSARY if unit == "neuron" else GLOSSARY,
+    }
+
+
+def _pattern(reading: Interpretation, place: int) -> dict[str, Any]:
+    pattern, row, unit = reading.patterns[place], reading.table.iloc[place], unit_of(reading)
+    neurons = len(pattern.neurons)
+    words = f"Leaving it out {error_without(reading, pattern.explained_variance_drop)}. "
+    charts = []
+    if pattern.gate is None:
+        heading = f"adds {size(float(row['sd_mv']), 2)} mV (standard deviation)"
+        window_words = "Mean of all windows, and one standard deviation."
+    else:
+        heading = where(row)
+        words += (
+            f"It is on in {share(pattern.coverage)} of the windows"
+            + (f" and {share(pattern.beat_coverage)} of the beats" if np.isfinite(pattern.beat_coverage) else "")
+            + f", for {size(pattern.dwell_ms, 3)} ms at a time, and then adds {size(float(row['mean_on_mv']), 2)} mV on "
+            f"average{'' if neurons == 1 else f'; {neurons} neurons share it'}. It switches on where the weighted sum of the "
+            f"window below is above {size(-pattern.gate.bias, 2)} mV."
+        )
+        window_words = (
+            "Above: the signal while it is on, mean and one standard deviation. Below: the weights that switch it."
+        )
+        opposite = row["opposite"]
+        if not pd.isna(opposite):
+            words += f" It is on exactly when pattern {int(opposite)} is off."
+    charts.append({"figure": window_figure(reading, pattern), "words": window_words})
+    charts.append(
+        {"figure": impulse_figure(reading, pattern),
+         "words": "What 1 mV in one sample adds to the forecasts that follow: its own part, and the whole network."}
+    )  # fmt: skip
+    charts.append(
+        {"figure": response_figure(reading, pattern),
+         "words": "The same by frequency; 0 dB passes a wave unchanged, −20 dB a tenth of it. Group delay: by how much "
+         "the forecast lags the newest sample (below 0: leads)."}
+    )  # fmt: skip
+    if reading.beat_averages and unit == "pattern":
+        charts.append(
+            {"figure": phase_figure(reading, place), "words": "Where in the beat it is on. Grey: the mean beat."}
+        )
+    return {
+        "number": pattern.number, "where": heading, "words": words, "mark": mark_of(pattern), "charts": charts,
+        "stability": _recurs(pattern), "examples": example_figures(reading, pattern),
+    }  # fmt: skip
+
+
+def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
+    if unit_of(reading) == "neuron":
+        words = (
+            "The forecast of a network with a polynomial activation is one quadratic form, the same for every optimal "
+            "network; its neurons are one way of many to write it. Read the form; a single neuron means nothing by itself."
+        )
+        return {"words": words, "command": None, "refits": []}
+    if reading.stability is None:
+        words = (
+            "Optimal networks are not unique: other patterns may do the same work. Whether these recur when the network "
+            "is trained again (with other seeds, on other parts of the record, at other penalties) was not tested "
+            "here. Do not read meaning into a single pattern before that. To test it:"
+        )
+        return {"words": words, "command": command(model), "refits": []}
+    found = reading.stability
+    summaries = [pattern.stability for pattern in reading.patterns]
+    refits = [
+        {
+            "kind": refit.kind,
+            "label": refit.label,
+            "rows": f"{refit.rows:,}",
+            "neurons": refit.neurons,
+            "recurring": sum(bool(summary.recurs[k]) for summary in summaries if summary is not None),
+        }
+        for k, refit in enumerate(found.refits)
+    ]
+    counts = [
+        sum(s is not None and s.verdict == verdict for s in summaries)
+        for verdict in ("stable", "not stable", "not testable")
+    ]
+    words = (
+        "Optimal networks are not unique: other patterns may do the same work. So the network was trained again in "
+        f"{len(found.refits)} other ways, smaller and faster. A pattern recurs in one of them when a pattern there switches "
+        f"almost alike (correlation at least {found.threshold:g}) and more so than chance would; it is called stable when "
+        f"it does so in two thirds of them and half of every kind. Of the patterns above {counts[0]} are stable, {counts[1]} are "
+        f"not, and {counts[2]} cannot be tested, being on or off nearly always."
+    )
+    return {"words": words, "command": None, "refits": refits}
+
+
+def _recurs(pattern: PatternSummary) -> str | None:
+    found = pattern.stability
+    if found is None:
+        return None
+    recurs = f"It recurs in {int(np.sum(found.recurs))} of {len(found.recurs)} networks trained again"
+    return {
+        "stable": f"Stable: {recurs[0].lower()}{recurs[1:]}.",
+        "not stable": f"Not stable: {recurs[0].lower()}{recurs[1:]}. Another optimal network may well do without it; "
+        "do not read meaning into it.",
+        "not testable": "Not testable: it is on, or off, in nearly all windows, so that any network has such a pattern.",
+    }[found.verdict]
+
+
+def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any] | None:
+    found = _decomposition(reading, windows)
+    if found is None:
+        return None
+    unit = unit_of(reading)
+    groups = [[int(k) for k in str(text).split()] for text in reading.table["neurons"]]
+    parts = np.array([found.contributions[group].sum() for group in groups])
+    largest = np.argsort(-np.abs(parts), kind="stable")[:PARTS_SHOWN]
+    rest = found.forecast_mv - found.mean_mv - float(parts[largest].sum())
+    rows: list[tuple[str, float, bool]] = [("mean of the signal", found.mean_mv, False)]
+    rows += [(f"{unit} {k + 1}", float(parts[k]), False) for k in largest]
+    others = int(np.sum(found.on)) if unit == "pattern" else found.contributions.size
+    others -= sum(bool(found.on[groups[k]].any()) for k in largest)
+    if others > 0:
+        rows.append((f"the other {others} {unit}s that are on" if unit == "pattern" else "the others", rest, False))
+    rows.append(("forecast", found.forecast_mv, True))
+    if np.isfinite(found.measured_mv):
+        rows.append(("measured", found.measured_mv, True))
+    low, high = min(0.0, *(value for _, value, _ in rows)), max(0.0, *(value for _, value, _ in rows))
+    seconds = found.sample / reading.forecaster.sampling_frequency
+    sums = abs(found.mean_mv + float(found.contributions.sum()) - found.forecast_mv)
+    words = (
+        f"The forecast of the sample at {seconds:.3f} s"
+        + (", an R peak" if reading.beats is not None and found.sample in reading.beats.samples else "")
+        + f", is the mean of the signal plus what each {unit} adds. The sum of the parts differs from the forecast by "
+        f"{sums:.0e} mV."
+    )
+    return {
+        "words": words,
+        "rows": [
+            {"name": n, "value": f"{v:+.4f}".replace("-", "−"), "bar": bar(v, low, high), "total": t}
+            for n, v, t in rows
+        ],
+    }
+
+
+def _decomposition(reading: Interpretation, windows: Windows) -> Decomposition | None:
+    """Of the R peak nearest to the middle of the part that was read, or of the middle itself."""
+    first, stop = max(windows.runs, key=lambda run: run[1] - run[0])
+    ahead = windows.length - 1 + windows.horizon
+    sample = (first + stop) // 2 + ahead
+    if reading.beats is not None:
+        peaks = reading.beats.samples
+        inside = peaks[(peaks >= first + ahead) & (peaks < stop + ahead)]
+        if len(inside):
+            sample = int(inside[np.argmin(np.abs(inside - sample))])
+    try:
+        return decompose(reading.forecaster, reading.recording, sample)
+    except InputError:
+        return None
+
+
+def _matrix(name: str, words: str, values: Array) -> dict[str, Any]:
+    def cell(value: float) -> dict[str, str]:
+        known = np.isfinite(value)
+        return {"value": f"{value:.2f}" if known else "0", "words": f"{100 * value:.0f}" if known else "–"}
+
+    return {
+        "name": name,
+        "words": words,
+        "numbers": range(1, len(values) + 1),
+        "rows": [[cell(float(value)) for value in row] for row in values],
+    }
+
+
+def bar(value: float, low: float, high: float) -> Markup:
+    """A bar from 0 to a value on a scale, which repeats a number of its table row and is hidden from readers aloud."""
+    width = 144.0 / (high - low) if high > low else 0.0
+    a, b = sorted((0.0, value))
+    drawn = tag("rect", x=coordinate((a - low) * width), y="1", width=coordinate(max((b - a) * width, 0.5)), height="11",
+                class_="plus" if value >= 0 else "minus")  # fmt: skip
+    return tag("svg", drawn, viewBox="0 0 144 13", aria_hidden="true")
+
+
+def badge(mark: str) -> Markup:
+    kind = {"stable": " stable", "not stable": " unstable"}.get(mark, "")
+    return tag("span", mark, class_=f"badge{kind}")
+
+
+def mark_of(pattern: PatternSummary) -> str | None:
+    return None if pattern.stability is None else pattern.stability.verdict
+
+
+def unit_of(reading: Interpretation) -> str:
+    return "neuron" if reading.kind == "polynomial" else "pattern"
+
+
+def command(model: str) -> str:
+    return f"ecgcvx interpret {model} RECORD --output report.html"
