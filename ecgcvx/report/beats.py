@@ -54,7 +54,8 @@ def beat_figure(reading: Interpretation, average: BeatAverage) -> Markup:
         panel.band(seconds, mean - sd, mean + sd, "band"), panel.line(seconds, mean, "trace"),
         paper.time_axis(0.2, "ms"),
         tag("path", d=f"M{at(panel.across(0.0))} {at(paper.top)}V{at(bottom)}", class_="moment"), *lanes,
-        tag("text", "ms", x="7.8", y=at(paper.top + paper.height + 4), text_anchor="end", class_="mm"),
+        tag("text", "time from the R peak (ms)", x=at(paper.left + paper.width / 2), y=at(bottom + 3.4),
+            text_anchor="middle", class_="mm"),
         unit="mm", class_="sheet",
     )  # fmt: skip
 

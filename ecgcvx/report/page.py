@@ -29,6 +29,7 @@ from ecgcvx.report.sections import (
 from ecgcvx.report.text import LIMITS, REFERENCES
 from ecgcvx.report.training import Training
 from ecgcvx.report.words import (
+    at_most,
     certificate,
     contender_name,
     duration,
@@ -154,8 +155,9 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
         tiles.append({"name": f"against {name}", "value": value, "note": f"whose error is {size(error)} mV"})
     if training is not None:
         gap = training.proof.proved_gap if training.proof is not None else training.convex.gap
-        value = "unknown" if gap is None else f"at most {share(gap)}"
-        tiles.append({"name": "gap to the best network", "value": value, "note": certificate(training)[0]})
+        kind = certificate(training)[0]
+        value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else share(gap)
+        tiles.append({"name": "gap to the best network", "value": value, "note": kind})
     return tiles
 
 

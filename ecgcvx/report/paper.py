@@ -64,8 +64,7 @@ class Paper:
             pieces.append(
                 tag("text", number(value), x=at(self.left - 1.2), y=at(y + 1), text_anchor="end", class_="mm")
             )
-        middle = self.top - 1.6
-        pieces.append(tag("text", "mV", x=at(self.left - 1.2), y=at(middle), text_anchor="end", class_="mm"))
+        pieces.append(tag("text", "mV", x=at(self.left - 1.2), y=at(self.top - 3), text_anchor="end", class_="mm"))
         return join(pieces)
 
     def time_axis(self, step: float, unit: str) -> Markup:

@@ -22,16 +22,18 @@ from ecgcvx.report.figures import (
 )
 from ecgcvx.report.markup import coordinate, tag
 from ecgcvx.report.text import GLOSSARY, NEURON_GLOSSARY
-from ecgcvx.report.words import PARTS, error_without, share, size, where
+from ecgcvx.report.words import PARTS, error_without, roughly, share, size, time_on, where
 from ecgcvx.windows import Windows
 
 Array = NDArray[np.float64]
 ALWAYS, HARDLY = 0.9, 0.1  # share of the samples of a part of the beat
 PARTS_SHOWN = 8  # of one forecast
 COLUMNS = (
-    "error without it", "on, % of windows", "on, % of beats", "stays on, ms", "% of variance", "gain at 0 Hz", "P, %",
-    "QRS, %", "T, %", "baseline, %",
+    "error without it", "on in windows", "on in beats", "stays on", "share of variance", "gain at 0 Hz", "P", "QRS", "T",
+    "baseline",
 )  # fmt: skip
+NEURON_COLUMNS = ("error without it", "share of variance", "adds (standard deviation)")
+MANY = 20  # patterns, of which a single one may matter little
 
 
 def beats_section(reading: Interpretation) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def beats_section(reading: Interpretation) -> dict[str, Any]:
         words += " The record has no annotations, so types of beats are not told apart."
     note = "ECG paper, enlarged: a small square is 40 ms by 0.1 mV. The band is one standard deviation over the beats. P, QRS and T name stretches of time around the R peak, not waves that were delineated."
     if unit_of(reading) == "pattern":
-        note += " Numbered bars: the darker, the more often that pattern is on for the forecast of the sample above it."
+        note += " Numbered bars: the stronger the colour, the more often that pattern is on for the forecast of the sample above it."
     return {"beats": words, "beat_figures": figures, "beats_note": note, "segments": _segments(reading)}
 
 
@@ -78,11 +80,13 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
     for place, pattern in enumerate(reading.patterns):
         row = reading.table.iloc[place]
         factor = np.sqrt(max(left + pattern.explained_variance_drop, 0.0) / left) if left > 0 else float("nan")
-        cells = [
-            f"{size(float(factor), 3)}×", share(pattern.coverage), share(pattern.beat_coverage), size(pattern.dwell_ms, 3),
-            share(pattern.variance_share), size(float(row["dc_gain"]), 2),
-            *(share(float(row[name])) for name in ("on_p", "on_qrs", "on_t", "on_baseline")),
-        ]  # fmt: skip
+        cells = [f"{size(float(factor))}×"]
+        if unit == "neuron":
+            cells += [share(pattern.variance_share), f"{size(float(row['sd_mv']), 2)} mV"]
+        else:
+            cells += [roughly(pattern.coverage), roughly(pattern.beat_coverage), time_on(pattern.dwell_ms)]
+            cells += [share(pattern.variance_share), size(float(row["dc_gain"]), 2)]
+            cells += [roughly(float(row[column])) for column, _ in PARTS]
         rows.append({"number": pattern.number, "cells": cells, "mark": mark_of(pattern)})
     K = len(rows)
     matrices = []
@@ -93,12 +97,13 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
             _matrix("Transitions", "Transitions: of the moments at which the pattern of the row switches off, the % "
                     "after which the one of the column is the next to switch on", reading.transitions),
         ]  # fmt: skip
-    silent = len(reading.inactive)
-    ranking = (
-        f"{len(reading.table)} {unit}s are at work here"
-        + (f"; {silent} neurons are never on in these windows" if silent else "")
-        + ". A large network shares its work among many of them, so a single one may matter little."
-    )
+    ranking = f"{len(reading.table)} {unit}s are at work here"
+    ranking += f"; {len(reading.inactive)} neurons are never on in these windows." if reading.inactive else "."
+    if len(reading.table) > MANY:
+        ranking += " A network of so many shares its work among them, and a single one may matter little."
+    note = "All of them, with all columns: ecgcvx interpret with --csv."
+    if unit == "pattern":
+        note = f"P, QRS, T, baseline: share of the samples of that part of the beat for whose forecast it is on. {note}"
     by = "most important first by " + {
         "explained_variance_drop": "the error that leaving it out would cause",
         "variance_share": "its share of the variance of the forecast",
@@ -106,9 +111,8 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
     return {
         "rows": rows,
         "total": len(reading.table),
-        "columns": COLUMNS,
-        "columns_note": "P, QRS, T, baseline: share of the samples of that part of the beat for whose forecast it is on. "
-        "All columns of all rows: ecgcvx interpret with --csv.",
+        "columns": NEURON_COLUMNS if unit == "neuron" else COLUMNS,
+        "columns_note": note,
         "ranking": ranking,
         "ranked_by": by,
         "patterns": [_pattern(reading, place) for place in range(K)],
@@ -130,9 +134,9 @@ def _pattern(reading: Interpretation, place: int) -> dict[str, Any]:
     else:
         heading = where(row)
         words += (
-            f"It is on in {share(pattern.coverage)} of the windows"
-            + (f" and {share(pattern.beat_coverage)} of the beats" if np.isfinite(pattern.beat_coverage) else "")
-            + f", for {size(pattern.dwell_ms, 3)} ms at a time, and then adds {size(float(row['mean_on_mv']), 2)} mV on "
+            f"It is on in {roughly(pattern.coverage)} of the windows"
+            + (f" and {roughly(pattern.beat_coverage)} of the beats" if np.isfinite(pattern.beat_coverage) else "")
+            + f", for {time_on(pattern.dwell_ms)} at a time, and then adds {size(float(row['mean_on_mv']), 2)} mV on "
             f"average{'' if neurons == 1 else f'; {neurons} neurons share it'}. It switches on where the weighted sum of the "
             f"window below is above {size(-pattern.gate.bias, 2)} mV."
         )

@@ -9,6 +9,7 @@ from ecgcvx import __version__
 from ecgcvx.interpret import Interpretation
 from ecgcvx.report.training import Contender, Training
 
+SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 NAMES = {
     "persistence": "repeat the last value",
     "linear_ar": "linear predictor",
@@ -16,6 +17,7 @@ NAMES = {
     "convex": "this network",
 }
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))
+LARGE_GAP = 0.1
 KINDS = {
     "relu": "ReLU network",
     "gated": "gated ReLU network",
@@ -28,12 +30,37 @@ def share(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     percent = 100 * value
-    if percent and abs(percent) < 0.01:
-        return "below 0.01 %" if percent > 0 else "−0.00 %"
     digits = 0 if abs(percent) >= 10 else 1 if abs(percent) >= 1 else 2
     if 99 <= percent < 100:
         digits = 2
     return f"{percent:.{digits}f} %".replace("-", "−")
+
+
+def at_most(value: float) -> str:
+    """A bound as a percentage that is rounded up, 0.01 % at least."""
+    percent = 100 * value
+    digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
+    return f"{max(math.ceil(percent * 10**digits - 1e-9) / 10**digits, 0.01):.{digits}f} %"
+
+
+def roughly(value: float) -> str:
+    """A share as a whole percentage, the ones next to none and to all as such; '–' where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    if 0 < value < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < value < 1 else f"{100 * value:.0f} %"
+
+
+def time_on(ms: float) -> str:
+    """A length of time in ms or s."""
+    return f"{size(ms)} ms" if ms < 1e4 else f"{size(ms / 1e3)} s"
+
+
+def tiny(value: float) -> str:
+    """A number as a product with a power of ten, for a text."""
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 def size(value: float, digits: int = 3) -> str:
@@ -63,38 +90,40 @@ def certificate(training: Training) -> tuple[str, str]:
     if proof is not None:
         return (
             "proved (bounded)",
-            f"No two-layer ReLU network of any width has an objective P below {proof.dual_proved:.4e} on these training "
-            f"windows; this one has {proof.primal:.4e}, so that it is at most {share(proof.proved_gap)} of P above the "
-            "best possible. This is a proof, rounding included, by code that shares nothing with the training.",
+            f"No two-layer ReLU network of any width has an objective P below {tiny(proof.dual_proved)} on these "
+            f"training windows; this one has {tiny(proof.primal)}. So the best possible P is at most "
+            f"{at_most(proof.proved_gap)} below it. This is a proof, rounding included, by code that shares nothing with "
+            "the training.",
         )
     if convex.gap is None:
         return "none", "Nothing is known of how far the network is from the best possible one."
-    gap, kind = share(convex.gap), convex.gap_kind or "unknown"
+    kind, gap = convex.gap_kind or "unknown", at_most(convex.gap)
     if kind == "searched":
+        large = "So large a gap leaves open whether the network is near the best one with this penalty. "
         return (
             "searched, not proved",
-            f"A search over all activation patterns looked for a neuron that would still improve the network. If it "
-            f"found the best one, the objective P is at most {gap} of itself above the smallest possible; a search can "
-            "miss, so this is not a proof. "
-            + ("So large a gap says little: the network predicts as stated, but it may be far from the best one with "
-               "this penalty. " if convex.gap > 0.1 else "")
-            + "ecgcvx certify proves a bound.",
-        )  # fmt: skip
+            "A search over all activation patterns looked for a neuron that would still improve the network. If it found "
+            f"the best one, the smallest possible objective P is at most {gap} below this network's. A search can miss, "
+            f"so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify proves a bound.",
+        )
     if kind == "given patterns":
         return (
             "proved for the given patterns",
-            f"Among all networks with these same {training.patterns or ''} activation patterns none has an objective P "
-            f"more than {gap} below this one's (proved by duality). It says nothing of networks with other patterns.",
+            f"Of all networks with these same {training.patterns or ''} activation patterns none has an objective P more "
+            f"than {gap} below this one's: a proof by duality. It says nothing of networks with other patterns.",
         )
     if kind == "all neurons, by eigenvalues":
         return (
             "proved by eigenvalues",
-            f"Among all two-layer networks with this activation, of any width, none has an objective P more than {gap} "
-            "below this one's: a proof by duality and an eigenvalue problem.",
+            "Of all two-layer networks with this activation, of any width, none has an objective P more than "
+            f"{gap} below this one's: a proof by duality and an eigenvalue problem.",
         )
     if kind.startswith("proved"):
-        return kind, f"No network of this kind, of any width, has an objective P more than {gap} below this one's."
-    return kind, f"The objective P is within {gap} of a lower bound."
+        return (
+            kind,
+            f"Of all networks of this kind, of any width, none has an objective P more than {gap} below this one's.",
+        )
+    return kind, f"The objective P is at most {gap} above a lower bound of the kind '{kind}'."
 
 
 def error_without(reading: Interpretation, drop: float) -> str:
@@ -132,7 +161,7 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
         f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of lead "
         f"{forecaster.lead}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} "
         f"{'step' if forecaster.horizon == 1 else 'steps'} ({1e3 * forecaster.horizon / rate:.3g} ms) after the last of "
-        f"them. The signal was standardised by one mean ({scaler.mean:.4g} mV) and one standard deviation "
+        f"them. The signal was standardised by one mean ({size(scaler.mean, 4)} mV) and one standard deviation "
         f"({scaler.scale:.4g} mV) of the training part; windows over gaps were left out."
     ]
     activation = {
@@ -140,11 +169,15 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
         "gated": "f(x) = Σ w₂ 1[x′g ≥ 0] x′w₁, with gates g that stay as they were sampled",
         "polynomial": "f(x) = Σ w₂ s(x′w₁), with s a polynomial of degree 2",
     }[reading.kind]
+    penalty, source = {
+        "relu": ("Σ |w₂| ‖w₁‖", "Pilanci & Ergen 2020"),
+        "gated": ("Σ |w₂| ‖w₁‖", "Pilanci & Ergen 2020; Mishkin et al. 2022"),
+        "polynomial": ("Σ |w₂| with ‖w₁‖ = 1", "Pilanci & Ergen 2020; Bartan & Pilanci 2021"),
+    }[reading.kind]
     out.append(
         f"The {KINDS[reading.kind]} {activation}, of {forecaster.network.neurons} neurons, minimises "
-        "P = 1/(2n) ‖f(X) − y‖² + β Σ ‖u‖ over the n training windows, u the weights of a neuron with both layers "
-        f"multiplied, at β = {forecaster.beta:.4g}; P is minimised as a convex program (Pilanci & Ergen 2020"
-        + {"relu": ").", "gated": "; Mishkin et al. 2022).", "polynomial": "; Bartan & Pilanci 2021)."}[reading.kind]
+        f"P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at β = {tiny(forecaster.beta)}, written as a "
+        f"convex program ({source})."
     )
     if training is not None:
         patterns = "" if training.patterns is None else f", {training.patterns} sampled patterns"
