@@ -79,6 +79,7 @@ def _fit(options: argparse.Namespace) -> None:
         + ("" if result.proof is None else f"{proof_words(result.proof)}\n")
         + f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")
+        + f"; what the network does, to read in a browser: {folder}/report.html"
     )
 
 

@@ -17,9 +17,11 @@ from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_f
 from ecgcvx.files import atomic_write
 from ecgcvx.fitting import Fit, Score, SparseLine
 from ecgcvx.forecaster import save
+from ecgcvx.interpret import interpret
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
+from ecgcvx.report import training_of, write_report
 from ecgcvx.solvers.check import Check
 from ecgcvx.training import FitOptions
 
@@ -59,7 +61,10 @@ def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
 
 
 def write_output(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
-    """Write model, metrics and figure into a folder, each file whole or not at all; return the metrics.
+    """Write model, metrics, figure and report into a folder, each file whole or not at all; return the metrics.
+
+    The report leaves out which patterns recur: the trainings that show it take as long as the fit.
+
 
     Raises InputError when the folder cannot be made.
     """
@@ -96,6 +101,11 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
         atomic_write(folder / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
         save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), folder / "sparsity.png")
+    reading = interpret(
+        result.forecaster, recording, part="test", train_fraction=options.train_fraction, refitting=None
+    )
+    training = training_of(found | settings, str(folder / "metrics.json"))
+    write_report(folder / "report.html", reading, training, str(folder), options.train_fraction)
     return found
 
 

@@ -29,8 +29,9 @@ With ||W1_j|| = 1 and beta ||W2||_1 as penalty, their optimum over networks of a
 gap is proved.
 
 Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
-output folder. The folder holds model.safetensors, metrics.json and predictions.png; with --max-neurons or --tolerance,
-sparsity.csv and sparsity.png show what every neuron is worth."""
+output folder. The folder holds model.safetensors, metrics.json, predictions.png and report.html, which tells in words
+and figures what the network does; with --max-neurons or --tolerance, sparsity.csv and sparsity.png show what every
+neuron is worth."""
 
 FIT_EXAMPLES = """\
 examples:

@@ -48,7 +48,9 @@ def test_json_holds_what_the_documentation_says(fitted):
 
 def test_the_folder_holds_model_metrics_and_figure(fitted):
     folder, found = fitted
-    assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "model.safetensors", "predictions.png"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "metrics.json", "model.safetensors", "predictions.png", "report.html"
+    ]  # fmt: skip
     kept = json.loads((folder / "metrics.json").read_text())
     assert {name: kept[name] for name in found} == found
     assert kept["solver"]["status"] == "optimal"

@@ -19,38 +19,27 @@ EXAMPLE_SECONDS = 1.2
 STYLES = ("first", "second dashed", "third dotted")
 
 
-def window_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
+def window_figure(reading: Interpretation, pattern: PatternSummary, gate: LinearFilter) -> Markup:
     """The windows in which a pattern is on, mean and spread, above the weights of its gate."""
     rate, L = reading.forecaster.sampling_frequency, reading.forecaster.window
-    ms = (np.arange(L) - (L - 1)) * (1e3 / rate)
-    mean, sd = pattern.mean_window, pattern.sd_window
+    ms = -gate.lags_ms[::-1]
+    mean, sd, taps = pattern.mean_window, pattern.sd_window, gate.taps
     across = (float(ms[0]) - 600 / rate, 600 / rate)
-    upper = _panel(UPPER, across, limits(mean - sd, mean + sd, zero=False))
-    pieces = [
-        upper.beside("signal while it is on (mV)"),
-        upper.band(ms, mean - sd, mean + sd, "band"),
-        upper.line(ms, mean, "ink"),
-        upper.below("", numbers=pattern.gate is None),
-    ]
+    upper, lower = _panel(UPPER, across, limits(mean - sd, mean + sd, zero=False)), _panel(LOWER, across, limits(taps))
+    peak = int(np.argmax(np.abs(taps)))
     words = (
         f"Signal in the {L} samples of the window while {_name(reading, pattern)} is on: mean from "
-        f"{number(round(float(mean[0]), 3))} mV (oldest) to {number(round(float(mean[-1]), 3))} mV (newest), "
-        f"standard deviation {np.mean(sd):.3g} mV on average."
+        f"{number(round(float(mean[0]), 3))} mV (oldest) to {number(round(float(mean[-1]), 3))} mV (newest), standard "
+        f"deviation {np.mean(sd):.3g} mV on average. Weights of its gate below: the largest is "
+        f"{number(round(float(taps[peak]), 3))} at {number(round(float(ms[peak]), 1))} ms."
     )
-    if pattern.gate is None:
-        return picture(WIDTH, UPPER[0] + UPPER[1] + 34, words, *pieces, upper.below("ms before the newest sample"))
-    taps = pattern.gate.taps
-    lower = _panel(LOWER, across, limits(taps))
-    peak = int(np.argmax(np.abs(taps)))
-    words += (
-        f" Weights of its gate below: the largest is {number(round(float(taps[peak]), 3))} at {number(ms[peak])} ms."
-    )
-    pieces += [
-        lower.beside("weights of its gate"),
-        lower.bars(ms, taps, 600 / rate, "fill"),
+    return picture(
+        WIDTH, HEIGHT, words,
+        upper.beside("signal while it is on (mV)"), upper.band(ms, mean - sd, mean + sd, "band"),
+        upper.line(ms, mean, "ink"), upper.below("", numbers=False),
+        lower.beside("weights of its gate"), lower.bars(ms, taps, 600 / rate, "fill"),
         lower.below("time before the newest sample (ms)"),
-    ]
-    return picture(WIDTH, HEIGHT, words, *pieces)
+    )  # fmt: skip
 
 
 def impulse_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
@@ -148,11 +137,12 @@ def example_figures(reading: Interpretation, pattern: PatternSummary) -> list[Ma
             f"{EXAMPLE_SECONDS:g} s of the record around {first / rate:.2f} s, where "
             f"{_name(reading, pattern)} contributes most; the forecast sample measures {value:.3g} mV."
         )
+        hold = at(max(right - left, 0.6))
         mark = tag("circle", cx=at(panel.across((stop - 1) / rate)), cy=at(panel.down(value)), r="0.8", class_="mark")
         out.append(
             picture(
                 paper.width + 2, paper.height + 5.5, words, paper.grid(),
-                tag("rect", x=at(left), y="1", width=at(max(right - left, 0.6)), height=at(paper.height), class_="hold"),
+                tag("rect", x=at(left), y="1", width=hold, height=at(paper.height), class_="hold"),
                 panel.line(time, signal[a:b], "trace"), mark,
                 tag("text", f"{first / rate:.2f} s", x="1", y=at(paper.height + 4.5), class_="mm"),
                 unit="mm", class_="sheet",

@@ -1,7 +1,7 @@
 """HTML and SVG elements that are escaped by construction; text of a record shows what it holds and steers nothing."""
 
 import unicodedata
-from typing import Any
+from typing import Any, SupportsFloat
 
 from markupsafe import Markup, escape
 
@@ -42,7 +42,7 @@ def join(pieces: "list[Markup]") -> Markup:
     return Markup("").join(pieces)
 
 
-def coordinate(value: float) -> str:
+def coordinate(value: SupportsFloat) -> str:
     """A coordinate, to a hundredth of a unit."""
     return f"{round(float(value), 2):g}"
 

@@ -1,4 +1,4 @@
-"""ECG paper: a millimetre is 40 ms across and 0.1 mV up, every fifth line is strong. Drawings are in mm, true to scale."""
+"""ECG paper: a millimetre is 40 ms across and 0.1 mV up, every fifth line is strong; drawn in mm, true to scale."""
 
 from dataclasses import dataclass
 

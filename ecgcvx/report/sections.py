@@ -29,9 +29,17 @@ Array = NDArray[np.float64]
 ALWAYS, HARDLY = 0.9, 0.1  # share of the samples of a part of the beat
 PARTS_SHOWN = 8  # of one forecast
 COLUMNS = (
-    "error without it", "on in windows", "on in beats", "stays on", "share of variance", "gain at 0 Hz", "P", "QRS", "T",
+    "error without it",
+    "on in windows",
+    "on in beats",
+    "stays on",
+    "share of variance",
+    "gain at 0 Hz",
+    "P",
+    "QRS",
+    "T",
     "baseline",
-)  # fmt: skip
+)
 NEURON_COLUMNS = ("error without it", "share of variance", "adds (standard deviation)")
 MANY = 20  # patterns, of which a single one may matter little
 
@@ -50,9 +58,15 @@ def beats_section(reading: Interpretation) -> dict[str, Any]:
     words = f"R peaks from {source}: {whole.count:,} beats in the part that was read."
     if reading.beats.source == "detector":
         words += " The record has no annotations, so types of beats are not told apart."
-    note = "ECG paper, enlarged: a small square is 40 ms by 0.1 mV. The band is one standard deviation over the beats. P, QRS and T name stretches of time around the R peak, not waves that were delineated."
+    note = (
+        "ECG paper, enlarged: a small square is 40 ms by 0.1 mV. The band is one standard deviation over the beats. "
+        "P, QRS and T name stretches of time around the R peak, not waves that were delineated."
+    )
     if unit_of(reading) == "pattern":
-        note += " Numbered bars: the stronger the colour, the more often that pattern is on for the forecast of the sample above it."
+        note += (
+            " Numbered bars: the stronger the colour, the more often that pattern is on for the forecast of the "
+            "sample above it."
+        )
     return {"beats": words, "beat_figures": figures, "beats_note": note, "segments": _segments(reading)}
 
 
@@ -124,58 +138,74 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
 
 
 def _pattern(reading: Interpretation, place: int) -> dict[str, Any]:
-    pattern, row, unit = reading.patterns[place], reading.table.iloc[place], unit_of(reading)
-    neurons = len(pattern.neurons)
-    words = f"Leaving it out {error_without(reading, pattern.explained_variance_drop)}. "
-    charts = []
+    pattern, row = reading.patterns[place], reading.table.iloc[place]
+    words = f"Leaving it out {error_without(reading, pattern.explained_variance_drop)}."
     if pattern.gate is None:
         heading = f"adds {size(float(row['sd_mv']), 2)} mV (standard deviation)"
-        window_words = "Mean of all windows, and one standard deviation."
+        own = "Above: the weights of its sum, by the age of the sample. Below: what 1 mV in one sample adds to the "
+        charts = [(impulse_figure(reading, pattern), f"{own}forecast of the whole network, on average.")]
     else:
         heading = where(row)
-        words += (
-            f"It is on in {roughly(pattern.coverage)} of the windows"
-            + (f" and {roughly(pattern.beat_coverage)} of the beats" if np.isfinite(pattern.beat_coverage) else "")
-            + f", for {time_on(pattern.dwell_ms)} at a time, and then adds {size(float(row['mean_on_mv']), 2)} mV on "
-            f"average{'' if neurons == 1 else f'; {neurons} neurons share it'}. It switches on where the weighted sum of the "
-            f"window below is above {size(-pattern.gate.bias, 2)} mV."
-        )
-        window_words = (
-            "Above: the signal while it is on, mean and one standard deviation. Below: the weights that switch it."
-        )
-        opposite = row["opposite"]
-        if not pd.isna(opposite):
-            words += f" It is on exactly when pattern {int(opposite)} is off."
-    charts.append({"figure": window_figure(reading, pattern), "words": window_words})
+        words += _switching(pattern, row, pattern.gate.bias)
+        charts = [
+            (
+                window_figure(reading, pattern, pattern.gate),
+                "Above: the signal while it is on, mean and one standard deviation. Below: the weights that switch it.",
+            ),
+            (
+                impulse_figure(reading, pattern),
+                "What 1 mV in one sample adds to the forecasts that follow: its own part, and the whole network.",
+            ),
+        ]
     charts.append(
-        {"figure": impulse_figure(reading, pattern),
-         "words": "What 1 mV in one sample adds to the forecasts that follow: its own part, and the whole network."}
-    )  # fmt: skip
-    charts.append(
-        {"figure": response_figure(reading, pattern),
-         "words": "The same by frequency; 0 dB passes a wave unchanged, −20 dB a tenth of it. Group delay: by how much "
-         "the forecast lags the newest sample (below 0: leads)."}
-    )  # fmt: skip
-    if reading.beat_averages and unit == "pattern":
-        charts.append(
-            {"figure": phase_figure(reading, place), "words": "Where in the beat it is on. Grey: the mean beat."}
+        (
+            response_figure(reading, pattern),
+            "The same by frequency; 0 dB passes a wave unchanged, −20 dB a tenth of it. Group delay: by how much the "
+            "forecast lags the newest sample (below 0: leads).",
         )
+    )
+    if reading.beat_averages and pattern.gate is not None:
+        charts.append((phase_figure(reading, place), "Where in the beat it is on. Grey: the mean beat."))
     return {
-        "number": pattern.number, "where": heading, "words": words, "mark": mark_of(pattern), "charts": charts,
-        "stability": _recurs(pattern), "examples": example_figures(reading, pattern),
-    }  # fmt: skip
+        "number": pattern.number,
+        "where": heading,
+        "words": words,
+        "mark": mark_of(pattern),
+        "charts": [{"figure": figure, "words": caption} for figure, caption in charts],
+        "stability": _recurs(pattern, reading.kind),
+        "examples": example_figures(reading, pattern),
+    }
+
+
+def _switching(pattern: PatternSummary, row: "pd.Series[Any]", bias: float) -> str:
+    """When a pattern is on and what it then adds."""
+    often = f"{roughly(pattern.coverage)} of the windows"
+    if np.isfinite(pattern.beat_coverage):
+        often += f" and {roughly(pattern.beat_coverage)} of the beats"
+    shared = "" if len(pattern.neurons) == 1 else f"; {len(pattern.neurons)} neurons share it"
+    words = (
+        f" It is on in {often}, for {time_on(pattern.dwell_ms)} at a time, and then adds "
+        f"{size(float(row['mean_on_mv']), 2)} mV on average{shared}. It switches on where the weighted sum of the "
+        "window "
+        f"below is above {size(-bias, 2)} mV."
+    )
+    if not pd.isna(row["opposite"]):
+        words += f" It is on exactly when pattern {int(row['opposite'])} is off."
+    return words
 
 
 def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
     if unit_of(reading) == "neuron":
         words = (
             "The forecast of a network with a polynomial activation is one quadratic form, the same for every optimal "
-            "network; its neurons are one way of many to write it. Read the form; a single neuron means nothing by itself."
+            "network; its neurons are one way of many to write it. Read the form; a single neuron means nothing by "
+            "itself."
         )
         return {"words": words, "command": None, "refits": []}
     if reading.stability is None:
         words = (
-            "Optimal networks are not unique: other patterns may do the same work. Whether these recur when the network "
+            "Optimal networks are not unique: other patterns may do the same work. Whether these recur when the "
+            "network "
             "is trained again (with other seeds, on other parts of the record, at other penalties) was not tested "
             "here. Do not read meaning into a single pattern before that. To test it:"
         )
@@ -198,25 +228,32 @@ def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
     ]
     words = (
         "Optimal networks are not unique: other patterns may do the same work. So the network was trained again in "
-        f"{len(found.refits)} other ways, smaller and faster. A pattern recurs in one of them when a pattern there switches "
-        f"almost alike (correlation at least {found.threshold:g}) and more so than chance would; it is called stable when "
-        f"it does so in two thirds of them and half of every kind. Of the patterns above {counts[0]} are stable, {counts[1]} are "
+        f"{len(found.refits)} other ways, smaller and faster. A pattern recurs in one of them when a pattern there "
+        "switches "
+        f"almost alike (correlation at least {found.threshold:g}) and more so than chance would; it is called stable "
+        "when "
+        f"it does so in two thirds of them and half of every kind. Of the patterns above {counts[0]} are stable, "
+        f"{counts[1]} are "
         f"not, and {counts[2]} cannot be tested, being on or off nearly always."
     )
     return {"words": words, "command": None, "refits": refits}
 
 
-def _recurs(pattern: PatternSummary) -> str | None:
+def _recurs(pattern: PatternSummary, kind: str) -> str | None:
     found = pattern.stability
     if found is None:
         return None
-    recurs = f"It recurs in {int(np.sum(found.recurs))} of {len(found.recurs)} networks trained again"
-    return {
-        "stable": f"Stable: {recurs[0].lower()}{recurs[1:]}.",
-        "not stable": f"Not stable: {recurs[0].lower()}{recurs[1:]}. Another optimal network may well do without it; "
-        "do not read meaning into it.",
-        "not testable": "Not testable: it is on, or off, in nearly all windows, so that any network has such a pattern.",
-    }[found.verdict]
+    recurs = f"it recurs in {int(np.sum(found.recurs))} of {len(found.recurs)} networks trained again."
+    if found.verdict == "stable":
+        return f"Stable: {recurs}"
+    if found.verdict == "not testable":
+        return "Not testable: it is on, or off, in nearly all windows, so that any network has such a pattern."
+    why = (
+        "The gates of a gated network are a random sample that others need not hold"
+        if kind == "gated"
+        else "Another optimal network may well do without it"
+    )
+    return f"Not stable: {recurs} {why}; do not read meaning into it."
 
 
 def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any] | None:
@@ -288,8 +325,8 @@ def bar(value: float, low: float, high: float) -> Markup:
     """A bar from 0 to a value on a scale, which repeats a number of its table row and is hidden from readers aloud."""
     width = 144.0 / (high - low) if high > low else 0.0
     a, b = sorted((0.0, value))
-    drawn = tag("rect", x=coordinate((a - low) * width), y="1", width=coordinate(max((b - a) * width, 0.5)), height="11",
-                class_="plus" if value >= 0 else "minus")  # fmt: skip
+    left, long = coordinate((a - low) * width), coordinate(max((b - a) * width, 0.5))
+    drawn = tag("rect", x=left, y="1", width=long, height="11", class_="plus" if value >= 0 else "minus")
     return tag("svg", drawn, viewBox="0 0 144 13", aria_hidden="true")
 
 

@@ -12,8 +12,8 @@ REFERENCES = (
         "link": "https://arxiv.org/abs/2202.01331",
     },
     {
-        "text": "Bartan, B. & Pilanci, M. (2021). Neural spectrahedra and semidefinite lifts: global convex optimization "
-        "of polynomial activation neural networks in fully polynomial-time.",
+        "text": "Bartan, B. & Pilanci, M. (2021). Neural spectrahedra and semidefinite lifts: global convex "
+        "optimization of polynomial activation neural networks in fully polynomial-time.",
         "link": "https://arxiv.org/abs/2101.02429",
     },
     {
@@ -35,11 +35,12 @@ _COMMON = (
     ),
     (
         "gap",
-        "How much lower the objective P could at most be, as a share of it; what it rests on is always named beside it.",
+        "How much lower the objective P could at most be, as a share of it; what it rests on is named beside it.",
     ),
     (
         "beta (β)",
-        "The weight of the penalty on large weights: the larger, the fewer neurons remain and the smoother the network.",
+        "The weight of the penalty on large weights: the larger, the fewer neurons remain and the smoother the "
+        "network.",
     ),
     (
         "impulse response",
@@ -73,20 +74,21 @@ GLOSSARY = (
 NEURON_GLOSSARY = (
     (
         "quadratic form",
-        "The whole network in one formula: every sample, and every product of two samples of the window, times a weight.",
+        "The whole network in one formula: every sample, and every product of two samples of the window, times a "
+        "weight.",
     ),
     *_COMMON,
 )
 
 LIMITS = (
-    "Association, not diagnosis. The network learned to forecast the next value of this signal. That a pattern is on in "
-    "some beats says nothing of their cause, of a disease, or of what treatment would do. Not for clinical use.",
+    "Association, not diagnosis. The network learned to forecast the next value of this signal. That a pattern is on "
+    "in some beats says nothing of their cause, of a disease, or of what treatment would do. Not for clinical use.",
     "One recording, one lead. What was learned here need not hold for another person, electrode position or day.",
     "A short forecast is easy: most of its accuracy comes from the smoothness of the signal. Compare with the linear "
     "predictor, not with zero.",
-    "Patterns are not causes of one another. Importance is measured by leaving one out without training again; patterns "
-    "that do the same work hide each other, and ones that cancel look large.",
-    "Noise, baseline wander, filters and the digital step of the recorder shape the patterns as much as the heart does.",
+    "Patterns are not causes of one another. Importance is measured by leaving one out without training again; "
+    "patterns that do the same work hide each other, and ones that cancel look large.",
+    "Noise, baseline wander, and the filters and steps of the recorder shape the patterns as much as the heart does.",
     "P, QRS and T are fixed stretches of time around the R peak; in beats with other timing they hold other waves. "
     "R peaks of a detector may be wrong.",
 )

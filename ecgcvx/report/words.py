@@ -1,9 +1,10 @@
 """What a report says in words: sizes, certificates, where in the beat a pattern is on, the methods."""
 
 import math
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
+
+import pandas as pd
 
 from ecgcvx import __version__
 from ecgcvx.interpret import Interpretation
@@ -92,7 +93,8 @@ def certificate(training: Training) -> tuple[str, str]:
             "proved (bounded)",
             f"No two-layer ReLU network of any width has an objective P below {tiny(proof.dual_proved)} on these "
             f"training windows; this one has {tiny(proof.primal)}. So the best possible P is at most "
-            f"{at_most(proof.proved_gap)} below it. This is a proof, rounding included, by code that shares nothing with "
+            f"{at_most(proof.proved_gap)} below it. This is a proof, rounding included, by code that shares nothing "
+            "with "
             "the training.",
         )
     if convex.gap is None:
@@ -102,14 +104,18 @@ def certificate(training: Training) -> tuple[str, str]:
         large = "So large a gap leaves open whether the network is near the best one with this penalty. "
         return (
             "searched, not proved",
-            "A search over all activation patterns looked for a neuron that would still improve the network. If it found "
-            f"the best one, the smallest possible objective P is at most {gap} below this network's. A search can miss, "
-            f"so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify proves a bound.",
+            "A search over all activation patterns looked for a neuron that would still improve the network. If it "
+            "found "
+            f"the best one, the smallest possible objective P is at most {gap} below this network's. A search can "
+            "miss, "
+            f"so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify proves a "
+            "bound.",
         )
     if kind == "given patterns":
         return (
             "proved for the given patterns",
-            f"Of all networks with these same {training.patterns or ''} activation patterns none has an objective P more "
+            f"Of all networks with these same {training.patterns or ''} activation patterns none has an objective P "
+            "more "
             f"than {gap} below this one's: a proof by duality. It says nothing of networks with other patterns.",
         )
     if kind == "all neurons, by eigenvalues":
@@ -137,7 +143,7 @@ def error_without(reading: Interpretation, drop: float) -> str:
     return f"makes the error {size(factor, 2 if factor < 10 else 3)} times as large"
 
 
-def where(row: Mapping[str, Any]) -> str:
+def where(row: "pd.Series[Any]") -> str:
     """Where in the beat a pattern is on, from its row of the table."""
     shares = {name: float(row[column]) for column, name in PARTS}
     known = {name: value for name, value in shares.items() if math.isfinite(value)}
@@ -160,7 +166,8 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
     out = [
         f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of lead "
         f"{forecaster.lead}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} "
-        f"{'step' if forecaster.horizon == 1 else 'steps'} ({1e3 * forecaster.horizon / rate:.3g} ms) after the last of "
+        f"{'step' if forecaster.horizon == 1 else 'steps'} ({1e3 * forecaster.horizon / rate:.3g} ms) after the last "
+        "of "
         f"them. The signal was standardised by one mean ({size(scaler.mean, 4)} mV) and one standard deviation "
         f"({scaler.scale:.4g} mV) of the training part; windows over gaps were left out."
     ]
@@ -176,7 +183,8 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
     }[reading.kind]
     out.append(
         f"The {KINDS[reading.kind]} {activation}, of {forecaster.network.neurons} neurons, minimises "
-        f"P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at β = {tiny(forecaster.beta)}, written as a "
+        f"P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at β = {tiny(forecaster.beta)}, written "
+        "as a "
         f"convex program ({source})."
     )
     if training is not None:
@@ -195,8 +203,10 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
         beat_words = f"R peaks are those of {source}, {len(beats)} in the record; times in the beat refer to them."
     part = {"test": "the test part", "train": "the training part", "all": "all windows"}[reading.part]
     out.append(
-        f"It was read on record {recording.name} ({duration(recording.duration)}), {part} ({reading.windows:,} windows). "
-        "Importance is the fall of the explained variance when the contribution of a pattern is left out and nothing is "
+        f"It was read on record {recording.name} ({duration(recording.duration)}), {part} ({reading.windows:,} "
+        "windows). "
+        "Importance is the fall of the explained variance when the contribution of a pattern is left out and nothing "
+        "is "
         f"refitted{'' if reading.importance == 'explained_variance_drop' else f'; ranked by {reading.importance}'}. "
         f"{beat_words}"
     )
