@@ -85,7 +85,7 @@ def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup
     time = np.arange(first, stop) / rate
     measured, predicted = signal[first:stop], forecast[first:stop]
     residual = measured - predicted
-    paper = Paper((first / rate, first / rate + STRIP_SECONDS), half_mv(measured, predicted), 9, 5)
+    paper = Paper((first / rate, first / rate + STRIP_SECONDS), half_mv(measured, predicted), 9, 6)
     panel = paper.panel
     bottom = paper.top + paper.height
     times = _magnification(residual)

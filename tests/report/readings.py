@@ -1,0 +1,50 @@
+"""Small networks of every kind on the record that ships with the project, fitted once, with their readings."""
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ecgcvx.fitting import fit
+from ecgcvx.interpret import Interpretation, Refitting, interpret
+from ecgcvx.output import metrics
+from ecgcvx.records import Recording, read_recording
+from ecgcvx.report import Training, report_html, training_of
+from ecgcvx.training import FitOptions
+
+RECORD = Path(__file__).resolve().parents[2] / "data" / "mitdb208" / "208"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gated": {"network": "gated", "patterns": 12, "solver": "fista", "beta": 1e-5},
+    "polynomial": {"network": "polynomial", "solver": "semidefinite", "beta": 1e-4},
+    "relu": {"beta": 1e-3, "rounds": 2, "confirm_starts": 20},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reading, what is known of its training, and its page."""
+
+    reading: Interpretation
+    training: Training
+    page: str
+
+
+@cache
+def minute() -> Recording:
+    return read_recording(RECORD, end=40)
+
+
+@cache
+def case(kind: str) -> Case:
+    """The case of a kind of network; that of 'relu' with stability, which a small number of refits tests."""
+    options = FitOptions(**OPTIONS[kind])
+    result = fit(minute(), options, lambda what, share: None)
+    settings = {
+        "version": "0.1.0",
+        "options": asdict(options),
+        "solver": {"status": result.trained.status, "detail": result.trained.detail},
+    }
+    training = training_of(metrics(result, minute(), options, Path("out/208")) | settings, "metrics.json")
+    refitting = Refitting(rows=1000, seeds=1, folds=2, factors=(3.0,)) if kind == "relu" else None
+    reading = interpret(result.forecaster, minute(), refitting=refitting)
+    return Case(reading, training, report_html(reading, training, "out/208"))
