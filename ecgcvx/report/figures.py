@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ecgcvx.interpret import BeatAverage, Interpretation, LinearFilter, PatternSummary, QuadraticForm
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.markup import coordinate as at
-from ecgcvx.report.markup import number, tag
+from ecgcvx.report.markup import join, number, tag
 from ecgcvx.report.paper import Paper, half_mv
 
 Array = NDArray[np.float64]
@@ -84,7 +84,7 @@ def response_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
     return picture(
         WIDTH, HEIGHT, words,
         upper.beside("gain (dB)"), upper.line(hz, gains[0], "first"), upper.line(hz, gains[1], "second dashed"),
-        _legend((("first", "alone"), ("second dashed", "network")), 168), upper.below("", numbers=False),
+        _legend((("first", "alone"), ("second dashed", "network")), 168, 62), upper.below("", numbers=False),
         lower.beside("group delay, whole network (ms)"), lower.line(hz, delay, "second dashed"),
         lower.below("frequency (Hz)"),
     )  # fmt: skip
@@ -98,16 +98,17 @@ def phase_figure(reading: Interpretation, place: int) -> Markup:
     ms = whole.offsets_ms[inside]
     panel = _panel((24.0, 174.0), (float(ms[0]), float(ms[-1])), (0.0, 100.0))
     behind = _panel((24.0, 174.0), panel.x, limits(whole.mean_mv[inside], zero=False))
-    pieces = [panel.beside("% of beats in which it is on", np.array([0.0, 50.0, 100.0]))]
-    pieces.append(behind.line(ms, whole.mean_mv[inside], "behind"))
+    pieces = [
+        panel.beside("on, % of the beats", np.array([0.0, 50.0, 100.0])),
+        behind.line(ms, whole.mean_mv[inside], "behind"),
+    ]
     names = []
     for style, average in zip(STYLES, averages, strict=False):
-        here = usual(average)
-        share = 100 * average.on[place][here]
-        pieces.append(panel.line(average.offsets_ms[here], share, style))
-        names.append((style, type_name(average.symbol)))
+        here = usual(average) & (average.offsets_ms >= ms[0]) & (average.offsets_ms <= ms[-1])
+        pieces.append(panel.line(average.offsets_ms[here], 100 * average.on[place][here], style))
+        names.append((style, average.symbol))
     if len(names) > 1:
-        pieces.append(_legend(tuple(names), 232 - 42 * len(names)))
+        pieces.append(_legend(tuple(names), WIDTH - RIGHT - 46 * len(names), 46))
     share = whole.on[place][inside]
     known = np.isfinite(share)
     top = float(ms[known][np.argmax(share[known])]) if known.any() else float("nan")
@@ -189,11 +190,6 @@ def usual(average: BeatAverage) -> NDArray[np.bool_]:
     return average.windows >= 0.5 * average.windows.max()
 
 
-def type_name(symbol: str) -> str:
-    """A type of beats for a legend."""
-    return {"all": "all", "?": "all"}.get(symbol, symbol)
-
-
 def _name(reading: Interpretation, pattern: PatternSummary) -> str:
     return f"{'neuron' if reading.kind == 'polynomial' else 'pattern'} {pattern.number}"
 
@@ -202,15 +198,12 @@ def _panel(place: tuple[float, float], x: tuple[float, float], y: tuple[float, f
     return Panel(x, y, LEFT, place[0], WIDTH - LEFT - RIGHT, place[1])
 
 
-def _legend(entries: tuple[tuple[str, str], ...], left: float) -> Markup:
+def _legend(entries: tuple[tuple[str, str], ...], left: float, step: float) -> Markup:
     pieces = []
     for k, (style, words) in enumerate(entries):
-        x = left + 62 * k if len(entries) == 2 else left + 46 * k
-        pieces += [
-            tag("path", d=f"M{at(x)} 14h14", class_=f"line {style}"),
-            tag("text", words, x=at(x + 18), y="18"),
-        ]
-    return Markup("").join(pieces)
+        x = left + step * k
+        pieces += [tag("path", d=f"M{at(x)} 14h14", class_=f"line {style}"), tag("text", words, x=at(x + 18), y="18")]
+    return join(pieces)
 
 
 def _decibel(filter_: LinearFilter, hz: Array) -> Array:

@@ -19,6 +19,7 @@ NAMES = {
 }
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))
 LARGE_GAP = 0.1
+ALIKE = 1.5  # times as often on, and as often off, in one part of the beat as in another
 KINDS = {
     "relu": "ReLU network",
     "gated": "gated ReLU network",
@@ -152,7 +153,7 @@ def where(row: "pd.Series[Any]") -> str:
     if not known:
         return f"on in {share(float(row['coverage']))} of the windows"
     most, least = max(known.values()), min(known.values())
-    if most - least < 0.15:
+    if most <= ALIKE * least and 1 - least <= ALIKE * (1 - most):
         return "on in every part of the beat alike"
     often = [name for name, value in known.items() if value >= most - 0.25 * (most - least)]
     rarely = [name for name, value in known.items() if value <= least + 0.25 * (most - least)]

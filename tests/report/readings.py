@@ -1,6 +1,6 @@
 """Small networks of every kind on the record that ships with the project, fitted once, with their readings."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from ecgcvx.fitting import fit
 from ecgcvx.interpret import Interpretation, Refitting, interpret
 from ecgcvx.output import metrics
-from ecgcvx.records import Recording, read_recording
+from ecgcvx.records import Annotation, Recording, read_recording
 from ecgcvx.report import Training, report_html, training_of
 from ecgcvx.training import FitOptions
 
@@ -31,12 +31,20 @@ class Case:
 
 @cache
 def minute() -> Recording:
+    """The first 40 seconds of the record."""
     return read_recording(RECORD, end=40)
 
 
 @cache
 def case(kind: str) -> Case:
-    """The case of a kind of network; that of 'relu' with stability, which a small number of refits tests."""
+    """The case of a kind of network; 'relu' with stability, from a few refits; 'typed' with types of beats."""
+    if kind == "typed":
+        gated = case("gated")
+        assert gated.reading.beats is not None
+        peaks = gated.reading.beats.samples
+        typed = replace(minute(), annotation=Annotation(peaks, tuple("NNVA"[k % 4] for k in range(len(peaks)))))
+        reading = interpret(gated.reading.forecaster, typed, part="all", refitting=None)
+        return Case(reading, gated.training, report_html(reading, gated.training, "out/208"))
     options = FitOptions(**OPTIONS[kind])
     result = fit(minute(), options, lambda what, share: None)
     settings = {

@@ -4,7 +4,7 @@ import pytest
 from browser import DESKTOP, PHONE
 from readings import case
 
-KINDS = ("relu", "gated", "polynomial")
+KINDS = ("relu", "gated", "polynomial", "typed")
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -19,7 +19,7 @@ from ecgcvx.report.sections import example_section
 from ecgcvx.windows import Scaler, all_windows
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}\u202e\u2066\x07"
-KINDS = ("relu", "gated", "polynomial")
+KINDS = ("relu", "gated", "polynomial", "typed")
 VOID = {"meta", "link", "img", "br"}
 
 

@@ -73,6 +73,8 @@ def test_where_a_pattern_is_on():
     assert where(row) == "on mostly in the QRS, least in the P wave, T wave and baseline"
     row[["on_p", "on_qrs", "on_t", "on_baseline"]] = [0.2, 0.21, 0.22, 0.2]
     assert where(row) == "on in every part of the beat alike"
+    row[["on_p", "on_qrs", "on_t", "on_baseline"]] = [0.0, 0.1, 0.0, 0.0]
+    assert where(row) == "on mostly in the QRS, least in the P wave, T wave and baseline"
     row[["on_p", "on_qrs", "on_t", "on_baseline"]] = float("nan")
     assert where(row) == "on in 20 % of the windows"
     row["coverage"] = 0.999
