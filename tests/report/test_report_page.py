@@ -181,7 +181,7 @@ def test_a_hostile_header_steers_nothing(tmp_path):
 
 
 def test_the_size_does_not_grow_with_the_record():
-    rate, seconds = 1000.0, 900
+    rate, seconds = 1000.0, 300
     random = np.random.default_rng(0)
     time = np.arange(int(rate * seconds)) / rate
     peaks = (np.arange(0.5, seconds - 1, 0.8) * rate).astype(np.int64)
