@@ -25,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        commands = {"fit": _fit, "path": _path, "compare": _compare, "certify": _certify, "predict": _predict}
+        commands = {
+            "fit": _fit, "path": _path, "compare": _compare, "certify": _certify, "predict": _predict,
+            "interpret": _interpret,
+        }  # fmt: skip
         commands[options.command](options)
     except EcgcvxError as error:
         print(f"ecgcvx: {error}", file=sys.stderr)
@@ -226,6 +229,33 @@ def _certify(options: argparse.Namespace) -> None:
         f"{searched.name}: largest price found {searched.price:.5f} beta; if it were the largest of "
         f"all, at most {searched.gap:.2%} of P; not a proof"
     )
+
+
+def _interpret(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from ecgcvx.files import atomic_write
+    from ecgcvx.forecaster import load
+    from ecgcvx.interpret import Refitting, interpret
+    from ecgcvx.interpret.output import heading, interpretation_json, notes, pattern_table, table_csv
+
+    forecaster = load(options.model)
+    recording = _read(options, forecaster.lead if options.lead is None else options.lead)
+    refitting = None if options.no_stability else Refitting(rows=options.refit_windows)
+    with _progress() as step:
+        found = interpret(
+            forecaster, recording, top=options.top, part=options.part, train_fraction=options.train_fraction,
+            importance=options.importance, refitting=refitting, step=step,
+        )  # fmt: skip
+    if options.csv is not None:
+        atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
+    if options.json:
+        print(json.dumps(interpretation_json(found), allow_nan=False))
+        return
+    console = Console(soft_wrap=True, highlight=False, width=WIDE)
+    console.print(heading(found), "", pattern_table(found), "", notes(found), sep="\n", markup=False)
+    if options.csv is not None:
+        print(f"wrote {options.csv}")
 
 
 @contextmanager

@@ -97,6 +97,21 @@ examples:
   ecgcvx certify out/208 data/mitdb208/208 --seconds 300 --json"""
 
 
+INTERPRET_TEXT = """\
+Read what a fitted network does on a record. Each pattern switches a linear filter on and off; the table ranks them,
+most important first: what the forecast loses without it, where in the beat it is on (reference annotations where there
+are some, else a detector), and whether it recurs when the network is trained again on parts of the record. On the
+record of the fit all numbers belong to the part that it was not trained on, on another one to all of it (--part).
+
+A description of associations in this record, no diagnosis."""
+
+INTERPRET_EXAMPLES = """\
+examples:
+  ecgcvx interpret out/208 data/mitdb208/208
+  ecgcvx interpret out/208 data/mitdb208/208 --part all --importance nonlinear_mv --csv patterns.csv
+  ecgcvx interpret out/100 mitdb/100 --top 5 --no-stability --json | jq '.patterns[0].filter.taps'"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; its help is the reference."""
     parser = argparse.ArgumentParser(prog="ecgcvx", description="Globally optimal neural networks for ECG prediction.")
@@ -156,6 +171,14 @@ def build_parser() -> argparse.ArgumentParser:
     certify.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else on standard output"
     )
+
+    interpret = commands.add_parser(
+        "interpret", help="read the patterns of a fitted model", description=INTERPRET_TEXT,
+        epilog=INTERPRET_EXAMPLES, formatter_class=raw,
+    )  # fmt: skip
+    interpret.add_argument("model", type=Path, metavar="MODEL", help="output folder of a fit, or its model.safetensors")
+    _add_record(interpret)
+    _add_interpretation(interpret)
     return parser
 
 
@@ -241,6 +264,25 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--jobs", type=int, metavar="N", help="runs at once (default: one a core)")
     group.add_argument("--seed", type=int, default=0, help="of the first initialisation (default 0)")
+
+
+def _add_interpretation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("interpretation")
+    group.add_argument("--top", type=int, default=12, metavar="K", help="patterns to describe in full (default 12)")
+    group.add_argument(
+        "--importance", choices=("explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage"),
+        default="explained_variance_drop", help="column to rank by (default: explained_variance_drop)",
+    )  # fmt: skip
+    group.add_argument(
+        "--part", choices=("train", "test", "all"), help="windows to use (default: those not trained on)"
+    )
+    group.add_argument("--train-fraction", type=float, default=0.8, metavar="F", help="as in the fit (default 0.8)")
+    group.add_argument("--no-stability", action="store_true", help="do not train again to see which patterns recur")
+    group.add_argument(
+        "--refit-windows", type=int, default=8000, metavar="N", help="of each of these trainings at most (default 8000)"
+    )
+    group.add_argument("--csv", type=Path, metavar="FILE", help="write the table of all patterns")
+    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:

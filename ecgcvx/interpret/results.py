@@ -109,11 +109,11 @@ class Refit:
 class PatternStability:
     """How well each of R refits holds a pattern.
 
-    similarity : (R,) correlation (phi) of the pattern's on/off sequence with the one of its best match in the refit.
-    cosine : (R,) |cos| of their gates. null : (R,) the level that the best of as many random gates reaches in 1 of 20
-    draws. recurs : (R,) similarity is at least the threshold and above null. recurrence : share of the refits.
-    verdict : 'stable' when it recurs in two thirds of them and in half of those of every kind; 'not testable' when it
-    is on or off in almost all windows, so that no match says anything.
+    The match in a refit is the neuron whose smaller of two numbers is largest: similarity (R,), the correlation phi of
+    the on/off sequences, and cosine (R,) of the gates. null : (R,) what that smaller one reaches in 1 of 20 draws for
+    the best of as many random gates. recurs : (R,) it is at least the threshold and above null. recurrence : share of
+    the refits. verdict : 'stable' when it recurs in two thirds of them and in half of those of every kind; 'not
+    testable' when it is on or off in almost all windows, so that no sequence says anything.
     """
 
     similarity: Array
@@ -126,7 +126,7 @@ class PatternStability:
 
 @dataclass(frozen=True)
 class Stability:
-    """The refits, and the least similarity that counts as the same pattern. seconds : of all of it."""
+    """The refits, and the least similarity and cosine that count as the same pattern. seconds : of all of it."""
 
     refits: tuple[Refit, ...]
     threshold: float

@@ -6,9 +6,9 @@ the search, on folds in time, with other beta, and as two extremes of the near-o
 smallest and the one of least norm. Every training starts from nothing and follows its own path of falling beta, so that
 it knows nothing of the network in question.
 
-Two patterns are compared on common windows by the correlation phi of their on/off sequences. Most directions switch on
-with the level of the signal and so agree by chance: what counts must also exceed what the best of as many random gates
-of the same coverage reaches.
+Two patterns are the same when both the correlation phi of their on/off sequences on common windows and the cosine of
+their gates are large. Phi alone is not enough: many directions switch on with the level of the signal, and the best of
+a few hundred random ones reaches .9 on an ECG. What both reach for random gates of the same coverage is reported.
 """
 
 import time
@@ -45,7 +45,7 @@ SLACK = 1e-2  # of P, for the smallest network
 class Refitting:
     """How to train again: on `rows` windows, with that many seeds and folds, and beta times `factors`.
 
-    threshold : the least phi that counts as the same pattern.
+    threshold : the least phi and cosine that count as the same pattern.
 
     Raises InputError for a number that makes no sense.
     """
@@ -83,17 +83,15 @@ def recurrence(
     masks = _centred(every, gates)
     on = (every @ gates.T >= 0).sum(axis=0)
     testable = (on >= FEWEST) & (len(every) - on >= FEWEST)
-    correlations = [masks.T @ _centred(every, network) for network in networks]
-    levels = _chance(every, masks, networks, np.random.default_rng([refitting.seed, 1]))
+    matches = np.array([_best(masks.T @ _centred(every, network), _cosines(gates, network)) for network in networks])
+    levels = _chance(every, masks, gates, networks, np.random.default_rng([refitting.seed, 1]))
     found = []
-    for k, gate in enumerate(gates):
-        best = [int(np.argmax(c[k])) if c.shape[1] else -1 for c in correlations]
-        similarity = np.array([c[k, j] if j >= 0 else 0.0 for c, j in zip(correlations, best, strict=True)])
-        cosine = np.array([_cosine(gate, w[j]) if j >= 0 else 0.0 for w, j in zip(networks, best, strict=True)])
-        recurs = (similarity >= refitting.threshold) & (similarity > levels[:, k]) & testable[k]
-        verdict: Verdict = (
-            "not testable" if not testable[k] else "stable" if _everywhere(refits, recurs) else "not stable"
-        )
+    for k in range(len(gates)):
+        similarity, cosine = matches[:, :, k].T
+        both = np.minimum(similarity, cosine)
+        recurs = (both >= refitting.threshold) & (both > levels[:, k]) & testable[k]
+        verdict: Verdict = "stable" if _everywhere(refits, recurs) else "not stable"
+        verdict = verdict if testable[k] else "not testable"
         found.append(PatternStability(similarity, cosine, levels[:, k], recurs, float(recurs.mean()), verdict))
     return Stability(tuple(refits), refitting.threshold, time.perf_counter() - started), tuple(found)
 
@@ -177,9 +175,19 @@ def _least_norm(X: Array, y: Array, beta: float, parts: list[Atoms]) -> Atoms:
     return units.scaled(norms).subset(norms > 0)
 
 
-def _chance(rows: Array, masks: Array, networks: list[Array], random: np.random.Generator) -> Array:
-    """(R, K): the .95 quantile, over draws, of the largest phi between a pattern and as many random gates as a network
-    has. Their coverages are those of the neurons of all networks; half of the directions are isotropic, half whitened.
+def _best(phi: Array, cosines: Array) -> Array:
+    """(2, K): phi and cosine of the neuron, of m, whose smaller one is largest for each of K patterns; 0 without any."""
+    if not phi.shape[1]:
+        return np.zeros((2, len(phi)))
+    best = np.argmax(np.minimum(phi, cosines), axis=1)
+    every = np.arange(len(phi))
+    return np.stack([phi[every, best], cosines[every, best]])
+
+
+def _chance(rows: Array, masks: Array, shown: Array, networks: list[Array], random: np.random.Generator) -> Array:
+    """(R, K): the .95 quantile, over draws, of what the best of as many random gates as a network has reaches.
+
+    Their coverages are those of the neurons of all networks; half of the directions are isotropic, half whitened.
     """
     counts = np.array([len(network) for network in networks])
     most = int(counts.max(initial=0))
@@ -199,7 +207,8 @@ def _chance(rows: Array, masks: Array, networks: list[Array], random: np.random.
         place = ((1 - random.choice(coverage, most)) * (len(rows) - 1)).astype(int)
         level = np.sort(heights, axis=1)[np.arange(most), place]
         phi = masks.T @ _unit_columns((heights >= level[:, None]).astype(np.float32).T)
-        running = np.maximum.accumulate(phi, axis=1)
+        cosines = _cosines(shown, np.column_stack([gates, -level]))
+        running = np.maximum.accumulate(np.minimum(phi, cosines), axis=1)
         draw[:] = np.where(counts[:, None] > 0, running[:, np.maximum(counts - 1, 0)].T, 0.0)
     return np.quantile(best, 0.95, axis=0)
 
@@ -215,8 +224,10 @@ def _unit_columns(masks: NDArray[Any]) -> NDArray[Any]:
     return masks
 
 
-def _cosine(a: Array, b: Array) -> float:
-    return abs(float(a @ b)) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-300)
+def _cosines(a: Array, b: Array) -> Array:
+    """(K, m) between the rows of a (K, d) and of b (m, d)."""
+    units = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300) for x in (a, b)]
+    return np.asarray(units[0] @ units[1].T)
 
 
 def _everywhere(refits: list[Refit], recurs: NDArray[np.bool_]) -> bool:
