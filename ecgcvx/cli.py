@@ -238,8 +238,9 @@ def _interpret(options: argparse.Namespace) -> None:
     from ecgcvx.forecaster import load
     from ecgcvx.interpret import Refitting, interpret
     from ecgcvx.interpret.output import heading, interpretation_json, notes, pattern_table, table_csv
+    from ecgcvx.report import read_training, report_path, write_report
 
-    forecaster = load(options.model)
+    forecaster, training = load(options.model), read_training(options.model)
     recording = _read(options, forecaster.lead if options.lead is None else options.lead)
     refitting = None if options.no_stability else Refitting(rows=options.refit_windows)
     with _progress() as step:
@@ -249,13 +250,17 @@ def _interpret(options: argparse.Namespace) -> None:
         )  # fmt: skip
     if options.csv is not None:
         atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
+    report = options.output
+    if report is None and not options.json:
+        report = report_path(options.model, recording, training)
+    if report is not None:
+        write_report(report, found, training, str(options.model), options.train_fraction)
     if options.json:
         print(json.dumps(interpretation_json(found), allow_nan=False))
         return
     console = Console(soft_wrap=True, highlight=False, width=WIDE)
     console.print(heading(found), "", pattern_table(found), "", notes(found), sep="\n", markup=False)
-    if options.csv is not None:
-        print(f"wrote {options.csv}")
+    print(f"wrote {', '.join(str(file) for file in (report, options.csv) if file is not None)}")
 
 
 @contextmanager

@@ -103,11 +103,14 @@ most important first: what the forecast loses without it, where in the beat it i
 are some, else a detector), and whether it recurs when the network is trained again on parts of the record. On the
 record of the fit all numbers belong to the part that it was not trained on, on another one to all of it (--part).
 
+The report is one HTML file, to be read in any browser without a network: how good the model is, the patterns with their
+figures, the beat with its patterns on ECG paper, methods and limits.
+
 A description of associations in this record, no diagnosis."""
 
 INTERPRET_EXAMPLES = """\
 examples:
-  ecgcvx interpret out/208 data/mitdb208/208
+  ecgcvx interpret out/208 data/mitdb208/208 --output report.html
   ecgcvx interpret out/208 data/mitdb208/208 --part all --importance nonlinear_mv --csv patterns.csv
   ecgcvx interpret out/100 mitdb/100 --top 5 --no-stability --json | jq '.patterns[0].filter.taps'"""
 
@@ -281,6 +284,11 @@ def _add_interpretation(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--refit-windows", type=int, default=8000, metavar="N", help="of each of these trainings at most (default 8000)"
     )
+    group.add_argument(
+        "--output", type=Path, metavar="HTML",
+        help="the report (default: report.html beside the model, report-NAME.html for another record than the fit's; "
+        "with --json none)",
+    )  # fmt: skip
     group.add_argument("--csv", type=Path, metavar="FILE", help="write the table of all patterns")
     group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on standard output")
 

@@ -9,6 +9,6 @@ words     numbers, certificates and methods in words; text: what is the same in 
 """
 
 from ecgcvx.report.page import report_html, write_report
-from ecgcvx.report.training import Training, read_training, training_of
+from ecgcvx.report.training import Training, read_training, report_path, training_of
 
-__all__ = ["Training", "read_training", "report_html", "training_of", "write_report"]
+__all__ = ["Training", "read_training", "report_html", "report_path", "training_of", "write_report"]

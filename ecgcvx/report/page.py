@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ecgcvx import __version__
+from ecgcvx.errors import EcgcvxError
 from ecgcvx.files import atomic_write
 from ecgcvx.interpret import Interpretation
 from ecgcvx.interpret.interpretation import windows_of
@@ -62,6 +63,7 @@ def report_html(reading: Interpretation, training: Training | None, model: str, 
     train_fraction : as in the reading.
     """
     _, windows = windows_of(reading.forecaster, reading.recording, reading.part, train_fraction)
+    own = _is_of_training(reading, train_fraction)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
         trim_blocks=True, lstrip_blocks=True,
@@ -75,14 +77,16 @@ def report_html(reading: Interpretation, training: Training | None, model: str, 
         limits=LIMITS,
         stability=stability_section(reading, model),
         example=example_section(reading, windows),
-        **_first_screen(reading, training, model, windows),
+        **_first_screen(reading, training, model, windows, own),
         **_quality(reading, training, windows),
         **beats_section(reading),
         **patterns_section(reading),
     )
 
 
-def _first_screen(reading: Interpretation, training: Training | None, model: str, windows: Windows) -> dict[str, Any]:
+def _first_screen(
+    reading: Interpretation, training: Training | None, model: str, windows: Windows, own: bool
+) -> dict[str, Any]:
     unit = unit_of(reading)
     what = (
         "The neurons of this network are never off: each adds a quadratic function of one weighted sum of the window."
@@ -99,18 +103,37 @@ def _first_screen(reading: Interpretation, training: Training | None, model: str
     if unit == "neuron" or len(reading.patterns) < 2:
         absent |= {"together"}
     return {
-        "title": f"{reading.recording.name}, lead {reading.recording.lead}: what the network learned",
+        "title": f"Record {reading.recording.name}, lead {reading.recording.lead}: what the network learned",
         "unit": unit,
-        "summary": _summary(reading, training, windows),
+        "summary": _summary(reading, training, windows, own),
         "tiles": _tiles(reading, training, windows),
         "what_is": what,
         "cards": [_card(reading, place) for place in range(min(CARDS, len(reading.patterns)))],
+        "recurring": _recurring(reading),
         "untested": None if reading.stability is not None or unit == "neuron" else command(model),
         "contents": [entry for entry in contents if entry[0] not in absent],
     }
 
 
-def _summary(reading: Interpretation, training: Training | None, windows: Windows) -> str:
+def _recurring(reading: Interpretation) -> str | None:
+    """How many of the patterns shown came back, and what to make of it; None where that was not tried."""
+    if reading.stability is None:
+        return None
+    verdicts = [mark_of(pattern) for pattern in reading.patterns]
+    stable, testable = verdicts.count("stable"), len(verdicts) - verdicts.count("not testable")
+    words = (
+        f"Of the {testable} patterns below that could be tested, {stable} came back when the network was trained again "
+        f"({len(reading.stability.refits)} times)."
+    )
+    if 2 * stable < testable:
+        words += (
+            " The others are one way of many to do this work: read the network as a whole, not a single pattern. A fit "
+            "with a larger --beta has fewer patterns, which recur more often, and a larger error."
+        )
+    return words
+
+
+def _summary(reading: Interpretation, training: Training | None, windows: Windows, own: bool) -> str:
     """What the network is, on what it was judged, and what it is better and worse than."""
     forecaster, rate = reading.forecaster, reading.forecaster.sampling_frequency
     ahead = "1 sample" if forecaster.horizon == 1 else f"{forecaster.horizon} samples"
@@ -122,8 +145,9 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
     )
     words += {
         "test": "On the last part of the record, from which it did not learn,",
-        "train": "On the part of the record from which it learned",
-        "all": f"On this record ({duration(reading.recording.duration)})",
+        "train": f"On the first part of the record{', from which it learned,' if own else ''}",
+        "all": f"On this record ({duration(reading.recording.duration)}"
+        f"{', from the first part of which it learned' if own else ', from which it did not learn'})",
     }[reading.part]
     rivals = [(f"{name} ({size(error)} mV)", error) for name, error in _rivals(reading, training, windows)]
     beaten = [name for name, error in rivals if error > reading.rmse_mv]
@@ -136,11 +160,21 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
     return f"{words}."
 
 
+def _is_of_training(reading: Interpretation, train_fraction: float) -> bool:
+    """Whether the network was trained on the first part of this recording."""
+    try:
+        reading.forecaster.training_windows(reading.recording, train_fraction)
+    except EcgcvxError:
+        return False
+    return True
+
+
 def _rivals(reading: Interpretation, training: Training | None, windows: Windows) -> list[tuple[str, float]]:
     """Other ways to forecast the same windows and their errors in mV."""
     r = windows.y - windows.signal[windows.starts + windows.length - 1]
     rivals = [("repeating the last value", float(reading.forecaster.scaler.scale * np.sqrt(np.mean(r * r))))]
-    if training is not None and reading.part == "test":
+    # The errors of the comparison belong to these windows only where the network's own error does.
+    if training is not None and np.isclose(training.convex.test_rmse_mv, reading.rmse_mv, rtol=1e-6):
         others = [model for model in training.contenders[:-1] if model.name != "persistence"]
         rivals += [(f"a {contender_name(model)}", model.test_rmse_mv) for model in others]
     return rivals
@@ -156,7 +190,7 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
     if training is not None:
         gap = training.proof.proved_gap if training.proof is not None else training.convex.gap
         kind = certificate(training)[0]
-        value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else share(gap)
+        value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else at_most(gap)
         tiles.append({"name": "gap to the best network", "value": value, "note": kind})
     return tiles
 

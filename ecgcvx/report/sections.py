@@ -228,13 +228,11 @@ def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
     ]
     words = (
         "Optimal networks are not unique: other patterns may do the same work. So the network was trained again in "
-        f"{len(found.refits)} other ways, smaller and faster. A pattern recurs in one of them when a pattern there "
-        "switches "
-        f"almost alike (correlation at least {found.threshold:g}) and more so than chance would; it is called stable "
-        "when "
-        f"it does so in two thirds of them and half of every kind. Of the patterns above {counts[0]} are stable, "
-        f"{counts[1]} are "
-        f"not, and {counts[2]} cannot be tested, being on or off nearly always."
+        f"{len(found.refits)} other ways, smaller and faster. A pattern recurs in one of them when a pattern there has "
+        f"nearly the same gate and switches nearly alike (cosine and correlation at least {found.threshold:g}), more "
+        "so than by chance; it is called stable when it recurs in two thirds of them and in half of every kind. "
+        f"Of the patterns above {counts[0]} {'is' if counts[0] == 1 else 'are'} stable, {counts[1]} "
+        f"{'is' if counts[1] == 1 else 'are'} not, and {counts[2]} cannot be tested, being on or off nearly always."
     )
     return {"words": words, "command": None, "refits": refits}
 

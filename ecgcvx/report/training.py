@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgcvx.errors import ModelError
+from ecgcvx.records import Recording
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,13 @@ def read_training(model: Path) -> Training | None:
     except (json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"{file}: not JSON ({error}); fit again") from None
     return training_of(metrics, str(file))
+
+
+def report_path(model: Path, recording: Recording, training: Training | None) -> Path:
+    """Where a report goes by default: beside the model, under a name of its own for another record than the fit's."""
+    folder = model if model.is_dir() else model.parent
+    own = training is not None and (training.record, training.lead) == (recording.name, recording.lead)
+    return folder / ("report.html" if own else f"report-{Path(recording.name).name}.html")
 
 
 def _contender(model: dict[str, Any]) -> Contender:
