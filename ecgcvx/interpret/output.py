@@ -63,8 +63,8 @@ def notes(found: Interpretation) -> str:
         return text
     refits, verdicts = found.stability.refits, [one.stability.verdict for one in found.patterns if one.stability]
     return (
-        f"{text}\nrecurs: in {len(refits)} networks trained again ({found.stability.seconds:.0f} s), with the same on/off "
-        f"sequence and gate (phi and\ncosine >= {found.stability.threshold:g}, and above chance): "
+        f"{text}\nrecurs: in {len(refits)} networks trained again ({found.stability.seconds:.0f} s), with the same "
+        f"on/off sequence and gate (phi and\ncosine >= {found.stability.threshold:g}, and above chance): "
         f"{verdicts.count('stable')} of {len(verdicts)} patterns are stable"
     )
 

@@ -176,7 +176,7 @@ def _least_norm(X: Array, y: Array, beta: float, parts: list[Atoms]) -> Atoms:
 
 
 def _best(phi: Array, cosines: Array) -> Array:
-    """(2, K): phi and cosine of the neuron, of m, whose smaller one is largest for each of K patterns; 0 without any."""
+    """(2, K): phi and cosine of that of m neurons whose smaller one is largest, for each of K patterns; 0 if m = 0."""
     if not phi.shape[1]:
         return np.zeros((2, len(phi)))
     best = np.argmax(np.minimum(phi, cosines), axis=1)
