@@ -5,7 +5,8 @@ training  what the folder of a fit tells of the training
 figures   the figures of a pattern
 beats     mean beat and forecast strip on ECG paper
 paper     ECG paper; drawing: charts; markup: elements escaped by construction
-words     numbers, certificates and methods in words; text: what is the same in every report
+words     numbers and certificates in words; methods: for a paper; text: what is the same in every report
+sections  patterns, beats, what recurs, one forecast
 """
 
 from ecgcvx.report.page import report_html, write_report

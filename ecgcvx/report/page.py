@@ -16,6 +16,7 @@ from ecgcvx.interpret import Interpretation
 from ecgcvx.interpret.interpretation import windows_of
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.markup import shown
+from ecgcvx.report.methods import methods
 from ecgcvx.report.sections import (
     badge,
     bar,
@@ -36,7 +37,6 @@ from ecgcvx.report.words import (
     duration,
     error_without,
     listed,
-    methods,
     share,
     size,
     where,
@@ -185,8 +185,8 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
     tiles = [{"name": "error (root mean square)", "value": f"{size(reading.rmse_mv)} mV", "note": explained}]
     for name, error in _rivals(reading, training, windows)[:2]:
         change = 1 - reading.rmse_mv / error if error > 0 else 0.0
-        value = f"{share(abs(change))} {'less' if change >= 0 else 'more'} error"
-        tiles.append({"name": f"against {name}", "value": value, "note": f"whose error is {size(error)} mV"})
+        value = f"{share(abs(change))} {'less' if change >= 0 else 'more'}"
+        tiles.append({"name": f"error against {name}", "value": value, "note": f"than its {size(error)} mV"})
     if training is not None:
         gap = training.proof.proved_gap if training.proof is not None else training.convex.gap
         kind = certificate(training)[0]

@@ -1,5 +1,6 @@
 """The sections of a report on what a network does: beats, patterns, what recurs, one forecast taken apart."""
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,6 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError
 from ecgcvx.interpret import Decomposition, Interpretation, PatternSummary, decompose
 from ecgcvx.report.beats import beat_figure
 from ecgcvx.report.figures import (
@@ -22,7 +22,7 @@ from ecgcvx.report.figures import (
 )
 from ecgcvx.report.markup import coordinate, tag
 from ecgcvx.report.text import GLOSSARY, NEURON_GLOSSARY
-from ecgcvx.report.words import PARTS, error_without, roughly, share, size, time_on, where
+from ecgcvx.report.words import PARTS, error_without, growth, roughly, share, size, time_on, where
 from ecgcvx.windows import Windows
 
 Array = NDArray[np.float64]
@@ -45,6 +45,7 @@ MANY = 20  # patterns, of which a single one may matter little
 
 
 def beats_section(reading: Interpretation) -> dict[str, Any]:
+    """The mean beats with their patterns; 'beats' is None where no beat was found."""
     if reading.beats is None or not reading.beat_averages:
         return {"beats": None, "beat_figures": [], "beats_note": "", "segments": []}
     source = "reference annotations" if reading.beats.source == "annotations" else "the XQRS detector"
@@ -88,13 +89,12 @@ def _segments(reading: Interpretation) -> list[dict[str, str]]:
 
 
 def patterns_section(reading: Interpretation) -> dict[str, Any]:
+    """The table of patterns, each of them in full, which are on together, and the words used."""
     unit = unit_of(reading)
-    left = 1 - reading.explained_variance
     rows = []
     for place, pattern in enumerate(reading.patterns):
         row = reading.table.iloc[place]
-        factor = np.sqrt(max(left + pattern.explained_variance_drop, 0.0) / left) if left > 0 else float("nan")
-        cells = [f"{size(float(factor))}×"]
+        cells = [f"{size(growth(reading, pattern.explained_variance_drop))}×"]
         if unit == "neuron":
             cells += [share(pattern.variance_share), f"{size(float(row['sd_mv']), 2)} mV"]
         else:
@@ -185,9 +185,8 @@ def _switching(pattern: PatternSummary, row: "pd.Series[Any]", bias: float) -> s
     shared = "" if len(pattern.neurons) == 1 else f"; {len(pattern.neurons)} neurons share it"
     words = (
         f" It is on in {often}, for {time_on(pattern.dwell_ms)} at a time, and then adds "
-        f"{size(float(row['mean_on_mv']), 2)} mV on average{shared}. It switches on where the weighted sum of the "
-        "window "
-        f"below is above {size(-bias, 2)} mV."
+        f"{size(float(row['mean_on_mv']), 2)} mV on average{shared}. It is on where the sum of the window, weighted as "
+        f"shown below, is above {size(-bias, 2)} mV."
     )
     if not pd.isna(row["opposite"]):
         words += f" It is on exactly when pattern {int(row['opposite'])} is off."
@@ -195,6 +194,7 @@ def _switching(pattern: PatternSummary, row: "pd.Series[Any]", bias: float) -> s
 
 
 def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
+    """Which patterns recur, or how to find out."""
     if unit_of(reading) == "neuron":
         words = (
             "The forecast of a network with a polynomial activation is one quadratic form, the same for every optimal "
@@ -205,9 +205,8 @@ def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
     if reading.stability is None:
         words = (
             "Optimal networks are not unique: other patterns may do the same work. Whether these recur when the "
-            "network "
-            "is trained again (with other seeds, on other parts of the record, at other penalties) was not tested "
-            "here. Do not read meaning into a single pattern before that. To test it:"
+            "network is trained again (with other seeds, on other parts of the record, at other penalties) was not "
+            "tested here. Do not read meaning into a single pattern before that. To test it:"
         )
         return {"words": words, "command": command(model), "refits": []}
     found = reading.stability
@@ -254,21 +253,19 @@ def _recurs(pattern: PatternSummary, kind: str) -> str | None:
     return f"Not stable: {recurs} {why}; do not read meaning into it."
 
 
-def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any] | None:
+def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any]:
+    """One forecast as the sum of its parts."""
     found = _decomposition(reading, windows)
-    if found is None:
-        return None
     unit = unit_of(reading)
     groups = [[int(k) for k in str(text).split()] for text in reading.table["neurons"]]
     parts = np.array([found.contributions[group].sum() for group in groups])
     largest = np.argsort(-np.abs(parts), kind="stable")[:PARTS_SHOWN]
-    rest = found.forecast_mv - found.mean_mv - float(parts[largest].sum())
+    rest = float(np.delete(parts, largest).sum())
     rows: list[tuple[str, float, bool]] = [("mean of the signal", found.mean_mv, False)]
     rows += [(f"{unit} {k + 1}", float(parts[k]), False) for k in largest]
-    others = int(np.sum(found.on)) if unit == "pattern" else found.contributions.size
-    others -= sum(bool(found.on[groups[k]].any()) for k in largest)
+    others = int(np.delete([found.on[group].any() for group in groups], largest).sum())
     if others > 0:
-        rows.append((f"the other {others} {unit}s that are on" if unit == "pattern" else "the others", rest, False))
+        rows.append((f"the other {others} {unit}s{' that are on' if unit == 'pattern' else ''}", rest, False))
     rows.append(("forecast", found.forecast_mv, True))
     if np.isfinite(found.measured_mv):
         rows.append(("measured", found.measured_mv, True))
@@ -290,7 +287,7 @@ def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any]
     }
 
 
-def _decomposition(reading: Interpretation, windows: Windows) -> Decomposition | None:
+def _decomposition(reading: Interpretation, windows: Windows) -> Decomposition:
     """Of the R peak nearest to the middle of the part that was read, or of the middle itself."""
     first, stop = max(windows.runs, key=lambda run: run[1] - run[0])
     ahead = windows.length - 1 + windows.horizon
@@ -300,10 +297,7 @@ def _decomposition(reading: Interpretation, windows: Windows) -> Decomposition |
         inside = peaks[(peaks >= first + ahead) & (peaks < stop + ahead)]
         if len(inside):
             sample = int(inside[np.argmin(np.abs(inside - sample))])
-    try:
-        return decompose(reading.forecaster, reading.recording, sample)
-    except InputError:
-        return None
+    return decompose(reading.forecaster, reading.recording, sample)
 
 
 def _matrix(name: str, words: str, values: Array) -> dict[str, Any]:
@@ -329,17 +323,21 @@ def bar(value: float, low: float, high: float) -> Markup:
 
 
 def badge(mark: str) -> Markup:
+    """A verdict as a mark in words and colour."""
     kind = {"stable": " stable", "not stable": " unstable"}.get(mark, "")
     return tag("span", mark, class_=f"badge{kind}")
 
 
 def mark_of(pattern: PatternSummary) -> str | None:
+    """The verdict on a pattern, None where there is none."""
     return None if pattern.stability is None else pattern.stability.verdict
 
 
 def unit_of(reading: Interpretation) -> str:
+    """What the report is made of: 'pattern', or 'neuron' where a network has no patterns."""
     return "neuron" if reading.kind == "polynomial" else "pattern"
 
 
 def command(model: str) -> str:
-    return f"ecgcvx interpret {model} RECORD --output report.html"
+    """The command that tests which patterns recur."""
+    return f"ecgcvx interpret {shlex.quote(model)} RECORD --output report.html"

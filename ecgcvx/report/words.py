@@ -1,12 +1,10 @@
-"""What a report says in words: sizes, certificates, where in the beat a pattern is on, the methods."""
+"""What a report says in words: sizes, certificates, where in the beat a pattern is on."""
 
 import math
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 
-from ecgcvx import __version__
 from ecgcvx.interpret import Interpretation
 from ecgcvx.report.training import Contender, Training
 
@@ -20,11 +18,6 @@ NAMES = {
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))
 LARGE_GAP = 0.1
 ALIKE = 1.5  # times as often on, and as often off, in one part of the beat as in another
-KINDS = {
-    "relu": "ReLU network",
-    "gated": "gated ReLU network",
-    "polynomial": "network with a quadratic activation",
-}
 
 
 def share(value: float) -> str:
@@ -95,8 +88,7 @@ def certificate(training: Training) -> tuple[str, str]:
             f"No two-layer ReLU network of any width has an objective P below {tiny(proof.dual_proved)} on these "
             f"training windows; this one has {tiny(proof.primal)}. So the best possible P is at most "
             f"{at_most(proof.proved_gap)} below it. This is a proof, rounding included, by code that shares nothing "
-            "with "
-            "the training.",
+            "with the training.",
         )
     if convex.gap is None:
         return "none", "Nothing is known of how far the network is from the best possible one."
@@ -106,18 +98,15 @@ def certificate(training: Training) -> tuple[str, str]:
         return (
             "searched, not proved",
             "A search over all activation patterns looked for a neuron that would still improve the network. If it "
-            "found "
-            f"the best one, the smallest possible objective P is at most {gap} below this network's. A search can "
-            "miss, "
-            f"so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify proves a "
-            "bound.",
+            f"found the best one, the smallest possible objective P is at most {gap} below this network's. A search "
+            f"can miss, so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify "
+            "proves a bound.",
         )
     if kind == "given patterns":
         return (
             "proved for the given patterns",
             f"Of all networks with these same {training.patterns or ''} activation patterns none has an objective P "
-            "more "
-            f"than {gap} below this one's: a proof by duality. It says nothing of networks with other patterns.",
+            f"more than {gap} below this one's: a proof by duality. It says nothing of networks with other patterns.",
         )
     if kind == "all neurons, by eigenvalues":
         return (
@@ -130,15 +119,18 @@ def certificate(training: Training) -> tuple[str, str]:
             kind,
             f"Of all networks of this kind, of any width, none has an objective P more than {gap} below this one's.",
         )
-    return kind, f"The objective P is at most {gap} above a lower bound of the kind '{kind}'."
+    return kind, f"A lower bound of the kind '{kind}' is {gap} below the objective P of this network."
+
+
+def growth(reading: Interpretation, drop: float) -> float:
+    """How many times as large the error is (standard deviation) when the explained variance falls by so much."""
+    left = 1 - reading.explained_variance
+    return math.sqrt(max(left + drop, 0.0) / left) if left > 0 else math.nan
 
 
 def error_without(reading: Interpretation, drop: float) -> str:
-    """By how much the error grows when a pattern is left out, from the fall of the explained variance."""
-    left = 1 - reading.explained_variance
-    if left <= 0:
-        return "–"
-    factor = math.sqrt(max(left + drop, 0.0) / left)
+    """What leaving out a pattern does to the error, from the fall of the explained variance."""
+    factor = growth(reading, drop)
     if abs(factor - 1) < 0.01:
         return "hardly changes the error"
     return f"makes the error {size(factor, 2 if factor < 10 else 3)} times as large"
@@ -158,65 +150,6 @@ def where(row: "pd.Series[Any]") -> str:
     often = [name for name, value in known.items() if value >= most - 0.25 * (most - least)]
     rarely = [name for name, value in known.items() if value <= least + 0.25 * (most - least)]
     return f"on mostly in the {listed(often)}, least in the {listed(rarely)}"
-
-
-def methods(reading: Interpretation, training: Training | None) -> list[str]:
-    """The paragraphs of methods: data, network, training, reading of the network, software."""
-    forecaster, recording = reading.forecaster, reading.recording
-    rate, scaler = forecaster.sampling_frequency, forecaster.scaler
-    out = [
-        f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of lead "
-        f"{forecaster.lead}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} "
-        f"{'step' if forecaster.horizon == 1 else 'steps'} ({1e3 * forecaster.horizon / rate:.3g} ms) after the last "
-        "of "
-        f"them. The signal was standardised by one mean ({size(scaler.mean, 4)} mV) and one standard deviation "
-        f"({scaler.scale:.4g} mV) of the training part; windows over gaps were left out."
-    ]
-    activation = {
-        "relu": "f(x) = Σ w₂ (x′w₁)₊",
-        "gated": "f(x) = Σ w₂ 1[x′g ≥ 0] x′w₁, with gates g that stay as they were sampled",
-        "polynomial": "f(x) = Σ w₂ s(x′w₁), with s a polynomial of degree 2",
-    }[reading.kind]
-    penalty, source = {
-        "relu": ("Σ |w₂| ‖w₁‖", "Pilanci & Ergen 2020"),
-        "gated": ("Σ |w₂| ‖w₁‖", "Pilanci & Ergen 2020; Mishkin et al. 2022"),
-        "polynomial": ("Σ |w₂| with ‖w₁‖ = 1", "Pilanci & Ergen 2020; Bartan & Pilanci 2021"),
-    }[reading.kind]
-    out.append(
-        f"The {KINDS[reading.kind]} {activation}, of {forecaster.network.neurons} neurons, minimises "
-        f"P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at β = {tiny(forecaster.beta)}, written "
-        "as a "
-        f"convex program ({source})."
-    )
-    if training is not None:
-        patterns = "" if training.patterns is None else f", {training.patterns} sampled patterns"
-        chosen = "by the error on a validation part" if training.beta_chosen_by == "validation" else "by the user"
-        out.append(
-            f"The network was trained on record {training.record}, the first {share(training.train_fraction)} of it "
-            f"({training.train_windows:,} windows; {training.test_windows:,} later ones for the test), solver "
-            f"{training.solver}{patterns}, seed {training.seed}; β was chosen {chosen}. The solver reports: "
-            f"{training.detail}; status {training.status}."
-        )
-    beats = reading.beats
-    beat_words = "No beats were found."
-    if beats is not None:
-        source = "the record's reference annotations" if beats.source == "annotations" else "the XQRS detector of wfdb"
-        beat_words = f"R peaks are those of {source}, {len(beats)} in the record; times in the beat refer to them."
-    part = {"test": "the test part", "train": "the training part", "all": "all windows"}[reading.part]
-    out.append(
-        f"It was read on record {recording.name} ({duration(recording.duration)}), {part} ({reading.windows:,} "
-        "windows). "
-        "Importance is the fall of the explained variance when the contribution of a pattern is left out and nothing "
-        "is "
-        f"refitted{'' if reading.importance == 'explained_variance_drop' else f'; ranked by {reading.importance}'}. "
-        f"{beat_words}"
-    )
-    trained_by = "" if training is None else f" (trained with ecgcvx {training.version})"
-    out.append(
-        f"Software: ecgcvx {__version__}{trained_by}, NumPy {version('numpy')}, SciPy {version('scipy')}, "
-        f"wfdb {version('wfdb')}."
-    )
-    return out
 
 
 def listed(names: list[str]) -> str:
