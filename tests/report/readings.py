@@ -22,9 +22,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A reading, what is known of its training, and its page."""
+    """A reading, the metrics of the fit, what is known of its training, and the page."""
 
     reading: Interpretation
+    metrics: dict[str, Any]
     training: Training
     page: str
 
@@ -44,7 +45,7 @@ def case(kind: str) -> Case:
         peaks = gated.reading.beats.samples
         typed = replace(minute(), annotation=Annotation(peaks, tuple("NNVA"[k % 4] for k in range(len(peaks)))))
         reading = interpret(gated.reading.forecaster, typed, part="all", refitting=None)
-        return Case(reading, gated.training, report_html(reading, gated.training, "out/208"))
+        return Case(reading, gated.metrics, gated.training, report_html(reading, gated.training, "out/208"))
     options = FitOptions(**OPTIONS[kind])
     result = fit(minute(), options, lambda what, share: None)
     settings = {
@@ -52,7 +53,8 @@ def case(kind: str) -> Case:
         "options": asdict(options),
         "solver": {"status": result.trained.status, "detail": result.trained.detail},
     }
-    training = training_of(metrics(result, minute(), options, Path("out/208")) | settings, "metrics.json")
+    found = metrics(result, minute(), options, Path("out/208")) | settings
+    training = training_of(found, "metrics.json")
     refitting = Refitting(rows=1000, seeds=1, folds=2, factors=(3.0,)) if kind == "relu" else None
     reading = interpret(result.forecaster, minute(), refitting=refitting)
-    return Case(reading, training, report_html(reading, training, "out/208"))
+    return Case(reading, found, training, report_html(reading, training, "out/208"))
