@@ -84,7 +84,7 @@ def test_the_table_names_every_model(record_208, tmp_path, capsys):
     arguments = ["fit", str(record_208), "--end", "20", "--beta", "1e-4", "--patterns", "4", "--solver", "osqp"]
     assert main([*arguments, "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    for word in ("persistence", "linear_ar", "backprop_adam", "convex", "OSQP", "model.safetensors"):
+    for word in ("persistence", "linear_ar", "backprop_adam", "convex", "OSQP", "model.safetensors", "report.html"):
         assert word in out
 
 

@@ -12,6 +12,7 @@ from ecgcvx.report.markup import join, number, tag
 Array = NDArray[np.float64]
 POINTS = 1200  # of a line; more are thinned to the extremes of as many columns
 TICK = 4.0
+FEW = 80  # bars or stems; more are drawn as a line
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class Panel:
         return tag("path", d=f"{d}Z", class_=class_)
 
     def bars(self, x: Array, y: Array, wide: float, class_: str) -> Markup:
-        """Bars (k,) from 0 to y, `wide` in units of x."""
+        """Bars (k,) from 0 to y, `wide` in units of x; a line where there are many."""
+        if len(x) > FEW:
+            return self.line(x, y, "first")
         half = wide / 2
         pieces = []
         for left, right, a, b in zip(
@@ -59,7 +62,9 @@ class Panel:
         return tag("path", d="".join(pieces), class_=class_)
 
     def stems(self, x: Array, y: Array, class_: str) -> Markup:
-        """Values (k,) as dots on stems from 0."""
+        """Values (k,) as dots on stems from 0; a line where there are many."""
+        if len(x) > FEW:
+            return self.line(x, y, class_)
         places = list(zip(self.across(x), self.down(y), strict=True))
         zero = float(self.down(0.0))
         d = "".join(f"M{at(a)} {at(zero)}V{at(b)}" for a, b in places)

@@ -16,6 +16,7 @@ UPPER, LOWER = (24.0, 74.0), (132.0, 66.0)  # top and height of its two panels
 HIGHEST_HZ = 100.0
 LEAST_DB = -60.0
 EXAMPLE_SECONDS = 1.2
+CELLS = 40  # of a matrix that is drawn, a side
 STYLES = ("first", "second dashed", "third dotted")
 
 
@@ -125,21 +126,27 @@ def example_figures(reading: Interpretation, pattern: PatternSummary) -> list[Ma
     signal, rate = reading.recording.signal, reading.forecaster.sampling_frequency
     out = []
     for first, stop in pattern.examples:
-        middle = (first + stop) / 2 / rate
-        a = max(0, round((middle - EXAMPLE_SECONDS / 2) * rate))
-        b = min(len(signal), a + round(EXAMPLE_SECONDS * rate))
-        a = max(0, b - round(EXAMPLE_SECONDS * rate))
+        length = max(round(EXAMPLE_SECONDS * rate), round(1.3 * (stop - first)))
+        a = max(0, (first + stop - length) // 2)
+        b = min(len(signal), a + length)
+        a = max(0, b - length)
         time = np.arange(a, b) / rate
-        paper = Paper((a / rate, a / rate + EXAMPLE_SECONDS), half_mv(signal[a:b]), 1, 1)
+        paper = Paper((a / rate, (a + length) / rate), half_mv(signal[a:b]), 1, 1)
         panel = paper.panel
         left, right = panel.across([first / rate, (first + reading.forecaster.window - 1) / rate])
         value = float(signal[stop - 1])
         words = (
-            f"{EXAMPLE_SECONDS:g} s of the record around {first / rate:.2f} s, where "
+            f"{length / rate:.2g} s of the record around {first / rate:.2f} s, where "
             f"{_name(reading, pattern)} contributes most; the forecast sample measures {value:.3g} mV."
         )
         hold = at(max(right - left, 0.6))
-        mark = tag("circle", cx=at(panel.across((stop - 1) / rate)), cy=at(panel.down(value)), r="0.8", class_="mark")
+        mark = tag(
+            "circle",
+            cx=at(panel.across((stop - 1) / rate)),
+            cy=at(panel.down(np.clip(value, *paper.mv))),
+            r="0.8",
+            class_="mark",
+        )
         out.append(
             picture(
                 paper.width + 2, paper.height + 5.5, words, paper.grid(),
@@ -154,14 +161,14 @@ def example_figures(reading: Interpretation, pattern: PatternSummary) -> list[Ma
 
 def quadratic_figure(form: QuadraticForm) -> Markup:
     """The matrix Q of a polynomial network as a map of signs and sizes."""
-    L = len(form.Q)
-    cell = 240.0 / L
-    ms = (np.arange(L) - (L - 1)) * (1e3 / form.linear.sampling_frequency)
+    Q, L = _blocks(form.Q), len(form.Q)
+    cell = 240.0 / len(Q)
+    ms = -form.linear.lags_ms[::-1]
     panel = Panel((float(ms[0]) - 0.5, 0.5), (0.0, 1.0), LEFT, 14, 240, 240)
-    largest = float(np.abs(form.Q).max()) or 1.0
+    largest = float(np.abs(Q).max()) or 1.0
     pieces = []
-    for i, j in np.ndindex(L, L):
-        value = float(form.Q[i, j]) / largest
+    for i, j in np.ndindex(*Q.shape):
+        value = float(Q[i, j]) / largest
         if abs(value) > 0.02:
             pieces.append(
                 tag("rect", x=at(LEFT + j * cell), y=at(14 + i * cell), width=at(cell), height=at(cell),
@@ -177,6 +184,17 @@ def quadratic_figure(form: QuadraticForm) -> Markup:
         tag("text", "newest", x=at(LEFT - 5), y="252", text_anchor="end"),
     ]
     return picture(WIDTH, 296, words, *pieces, frame, *sides, panel.below("sample (ms before the newest)"))
+
+
+def _blocks(Q: Array) -> Array:
+    """A matrix (L, L), or of a larger one the entries of greatest size in blocks of it."""
+    step = -(-len(Q) // CELLS)
+    if step == 1:
+        return Q
+    edges = np.arange(0, len(Q), step)
+    high = np.maximum.reduceat(np.maximum.reduceat(Q, edges, axis=0), edges, axis=1)
+    low = np.minimum.reduceat(np.minimum.reduceat(Q, edges, axis=0), edges, axis=1)
+    return np.where(high >= -low, high, low)
 
 
 def shown_types(reading: Interpretation) -> tuple[BeatAverage, ...]:

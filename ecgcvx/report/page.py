@@ -15,6 +15,7 @@ from ecgcvx.files import atomic_write
 from ecgcvx.interpret import Interpretation
 from ecgcvx.interpret.interpretation import windows_of
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
+from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import shown
 from ecgcvx.report.methods import methods
 from ecgcvx.report.sections import (
@@ -62,6 +63,9 @@ def report_html(reading: Interpretation, training: Training | None, model: str, 
     training : of the fit, None where nothing is known of it. model : how to name the model on a command line.
     train_fraction : as in the reading.
     """
+    # A mean beat of a single sample has no extent to draw.
+    drawable = tuple(average for average in reading.beat_averages if usual(average).sum() > 1)
+    reading = replace(reading, beat_averages=drawable if drawable[:1] == reading.beat_averages[:1] else ())
     _, windows = windows_of(reading.forecaster, reading.recording, reading.part, train_fraction)
     own = _is_of_training(reading, train_fraction)
     environment = Environment(
@@ -95,7 +99,7 @@ def _first_screen(
         "its own linear filter of the window to the forecast; else it adds nothing."
     )
     contents = [
-        ("quality", "How good it is"), ("beat", f"The beat and its {unit}s"), ("patterns", f"The {unit}s, ranked"),
+        ("quality", "How good it is"), ("beat", "The beat"), ("patterns", f"The {unit}s, ranked"),
         ("together", "On together, next"), ("stability", "Found again"), ("one", "One forecast"),
         ("methods", "Methods"), ("words", "Words"), ("limits", "Limits"),
     ]  # fmt: skip
@@ -122,8 +126,8 @@ def _recurring(reading: Interpretation) -> str | None:
     verdicts = [mark_of(pattern) for pattern in reading.patterns]
     stable, testable = verdicts.count("stable"), len(verdicts) - verdicts.count("not testable")
     words = (
-        f"Of the {testable} patterns below that could be tested, {stable} came back when the network was trained again "
-        f"({len(reading.stability.refits)} times)."
+        f"Of the {testable} patterns below that could be tested, {stable} {'is' if stable == 1 else 'are'} stable: "
+        f"found again in most of {len(reading.stability.refits)} other trainings."
     )
     if 2 * stable < testable:
         words += (

@@ -12,7 +12,7 @@ from ecgcvx.report.markup import join, number, tag
 
 Array = NDArray[np.float64]
 SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # 25 mm/s and 10 mm/mV
-TEXT = 2.9  # mm, the size of letters
+TALLEST_MV = 12.0  # of a sheet; a signal that leaves it is cut off at its edge
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,16 @@ class Paper:
 
 
 def half_mv(*values: Array) -> tuple[float, float]:
-    """Return limits at half mV that hold all finite values with a little room."""
+    """Return limits at half mV that hold all finite values with a little room, at most TALLEST_MV apart."""
     every = np.concatenate([np.ravel(part) for part in values])
     every = every[np.isfinite(every)]
     if not len(every):
         return -0.5, 0.5
-    return float(np.floor(2 * every.min() - 0.2) / 2), float(np.ceil(2 * every.max() + 0.2) / 2)
+    low, high = float(np.floor(2 * every.min() - 0.2) / 2), float(np.ceil(2 * every.max() + 0.2) / 2)
+    if high - low <= TALLEST_MV:
+        return low, high
+    middle = float(np.round(np.median(every)))
+    return middle - TALLEST_MV / 2, middle + TALLEST_MV / 2
 
 
 def _multiples(low: float, high: float, step: float) -> Array:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ecgcvx.interpret import Decomposition, Interpretation, PatternSummary, decompose
 from ecgcvx.report.beats import beat_figure
 from ecgcvx.report.figures import (
-    EXAMPLE_SECONDS,
     example_figures,
     impulse_figure,
     phase_figure,
@@ -21,7 +20,7 @@ from ecgcvx.report.figures import (
     window_figure,
 )
 from ecgcvx.report.markup import coordinate, tag
-from ecgcvx.report.text import GLOSSARY, NEURON_GLOSSARY
+from ecgcvx.report.text import BEAT_TYPES, GLOSSARY, NEURON_GLOSSARY
 from ecgcvx.report.words import PARTS, error_without, growth, roughly, share, size, time_on, where
 from ecgcvx.windows import Windows
 
@@ -54,7 +53,10 @@ def beats_section(reading: Interpretation) -> dict[str, Any]:
     drawn = types if types[0] is whole else (whole, *types) if len(types) > 1 else types
     figures = []
     for average in drawn:
-        name = "All beats" if average.symbol in ("all", "?") else f"Beats of type {average.symbol}"
+        name = "All beats"
+        if average.symbol not in ("all", "?"):
+            meaning = BEAT_TYPES.get(average.symbol)
+            name = f"Beats of type {average.symbol}{'' if meaning is None else f' ({meaning})'}"
         figures.append({"figure": beat_figure(reading, average), "words": f"{name}: mean of {average.count:,}"})
     words = f"R peaks from {source}: {whole.count:,} beats in the part that was read."
     if reading.beats.source == "detector":
@@ -132,7 +134,6 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
         "patterns": [_pattern(reading, place) for place in range(K)],
         "matrices": matrices,
         "quadratic": None if reading.quadratic is None else quadratic_figure(reading.quadratic),
-        "example_seconds": f"{EXAMPLE_SECONDS:g}",
         "glossary": NEURON_GLOSSARY if unit == "neuron" else GLOSSARY,
     }
 

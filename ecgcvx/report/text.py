@@ -23,6 +23,28 @@ REFERENCES = (
     },
 )
 
+BEAT_TYPES = {
+    "N": "normal",
+    "L": "left bundle branch block",
+    "R": "right bundle branch block",
+    "B": "bundle branch block",
+    "A": "atrial premature",
+    "a": "aberrated atrial premature",
+    "J": "nodal premature",
+    "S": "supraventricular premature",
+    "V": "ventricular premature",
+    "r": "R-on-T premature ventricular",
+    "F": "fusion of ventricular and normal",
+    "e": "atrial escape",
+    "j": "nodal escape",
+    "n": "supraventricular escape",
+    "E": "ventricular escape",
+    "/": "paced",
+    "f": "fusion of paced and normal",
+    "Q": "unclassifiable",
+}
+"""What the beat symbols of WFDB annotations stand for."""
+
 _COMMON = (
     ("window", "The consecutive samples that the network sees when it makes one forecast."),
     (
