@@ -1,5 +1,6 @@
 """HTML and SVG elements that are escaped by construction; text of a record shows what it holds and steers nothing."""
 
+import re
 import unicodedata
 from typing import Any, SupportsFloat
 
@@ -15,7 +16,7 @@ def printable(text: str) -> str:
     """Return a text on one line with every character that has no glyph as U+FFFD."""
     if text.isascii() and text.isprintable():
         return text
-    line = " ".join(text.split())
+    line = re.sub(r"[\t\n\v\f\r]+", " ", text)
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in HIDDEN else c for c in line)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from ecgcvx.interpret import Interpretation
 from ecgcvx.report.training import Contender, Training
 
+PERCENT = "\u00a0%"  # not at the start of a line
 SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 NAMES = {
     "persistence": "repeat the last value",
@@ -21,21 +22,21 @@ ALIKE = 1.5  # times as often on, and as often off, in one part of the beat as i
 
 
 def share(value: float) -> str:
-    """A share as a percentage with two significant digits, none of them invented; '–' where there is none."""
+    """A share as a percentage, next to 100 with two digits more and below it; '–' where there is none."""
     if not math.isfinite(value):
         return "–"
     percent = 100 * value
     digits = 0 if abs(percent) >= 10 else 1 if abs(percent) >= 1 else 2
     if 99 <= percent < 100:
-        digits = 2
-    return f"{percent:.{digits}f} %".replace("-", "−")
+        digits, percent = 2, min(percent, 99.99)
+    return f"{percent:.{digits}f}{PERCENT}".replace("-", "−")
 
 
 def at_most(value: float) -> str:
     """A bound as a percentage that is rounded up, 0.01 % at least."""
     percent = 100 * value
     digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
-    return f"{max(math.ceil(percent * 10**digits - 1e-9) / 10**digits, 0.01):.{digits}f} %"
+    return f"{max(math.ceil(percent * 10**digits - 1e-9) / 10**digits, 0.01):.{digits}f}{PERCENT}"
 
 
 def roughly(value: float) -> str:
@@ -43,13 +44,13 @@ def roughly(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     if 0 < value < 0.01:
-        return "< 1 %"
-    return "> 99 %" if 0.99 < value < 1 else f"{100 * value:.0f} %"
+        return f"< 1{PERCENT}"
+    return f"> 99{PERCENT}" if 0.99 < value < 1 else f"{100 * value:.0f}{PERCENT}"
 
 
 def time_on(ms: float) -> str:
     """A length of time in ms or s."""
-    return f"{size(ms)} ms" if ms < 1e4 else f"{size(ms / 1e3)} s"
+    return f"{size(ms)} ms" if ms < 1e3 else f"{size(ms / 1e3)} s"
 
 
 def tiny(value: float) -> str:
