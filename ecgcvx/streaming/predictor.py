@@ -36,13 +36,13 @@ STATE_FORMAT = 1
 class Step(NamedTuple):
     """What one sample brought.
 
-    index : its number in the stream, from 0. prediction : in mV, of sample index + horizon, NaN without a whole window.
-    residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module. alarm :
+    number : of the sample in the stream, from 0. prediction : in mV, of sample number + horizon, NaN without a whole
+    window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module. alarm :
     whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was emptied,
     'gap' or 'jump', else ''.
     """
 
-    index: int
+    number: int
     prediction: float
     residual: float
     score: float
@@ -54,11 +54,11 @@ class Step(NamedTuple):
 class Steps(NamedTuple):
     """What a chunk of T samples brought, by channel: arrays (c, T), or (T,) for a chunk of one dimension; see `Step`.
 
-    index : number of the first sample. patterns : (.., T, m) if they were asked for. gaps : where a sample was missing.
+    first : number of the first sample. patterns : (.., T, m) if they were asked for. gaps : where a sample was missing.
     jump : whether the chunk did not follow the one before it.
     """
 
-    index: int
+    first: int
     predictions: Array
     residuals: Array
     scores: Array
@@ -87,7 +87,7 @@ class StreamPredictor:
             raise ModelError(f"model: a stream takes a two-layer network, not a {type(model.network).__name__}")
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate = model, channels, rate
-        self.index = 0
+        self.samples = 0
         self._next: float | None = None
         self._rules = Rules(
             model.scaler.mean, model.scaler.scale, model.window, max(round(SETTLE_SECONDS * frequency), 1),
@@ -133,10 +133,9 @@ class StreamPredictor:
         prediction, residual, score, alarm = push_sample(
             sample, self._state, self._rules, self._columns, self._work, self._on
         )
-        index = self.index
-        self.index = index + 1
+        self.samples += 1
         emptied = "gap" if self._state.runs[0] == 0 else "jump" if jump else ""
-        return Step(index, prediction, residual, score, alarm, self._on.copy(), emptied)
+        return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied)
 
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
         """Take T consecutive samples of every channel, (c, T), or (T,) for one; as pushing them one by one.
@@ -157,10 +156,9 @@ class StreamPredictor:
         on = np.empty((c * T if patterns else 0, self._network.neurons), dtype=np.bool_)
         if T:
             push_chunk(chunk, self._state, self._rules, self._layers, out, alarms, on)
-        index = self.index
-        self.index = index + T
+        self.samples += T
         return Steps(
-            index=index,
+            first=self.samples - T,
             predictions=out[0].reshape(shape),
             residuals=out[1].reshape(shape),
             scores=out[2].reshape(shape),
@@ -178,8 +176,10 @@ class StreamPredictor:
         """Write a checkpoint, from which `resume` goes on to the same bits; the file is replaced whole or not."""
         from safetensors.numpy import save as to_bytes
 
-        metadata = {"format": STATE_FORMAT, "model": fingerprint(self.model), "index": self.index, "next": self._next,
-                    "channels": self.channels, "rate": self.rate}  # fmt: skip
+        metadata = {
+            "format": STATE_FORMAT, "model": fingerprint(self.model), "samples": self.samples, "next": self._next,
+            "channels": self.channels, "rate": self.rate,
+        }  # fmt: skip
         tensors = {**self._state._asdict(), "W2": self._network.W2}
         data = to_bytes(tensors, metadata={"ecgcvx-stream": json.dumps(metadata)})
         atomic_write(path, lambda file: file.write(data))
@@ -205,7 +205,7 @@ class StreamPredictor:
                 if tensors[name].shape != array.shape or tensors[name].dtype != array.dtype:
                     raise ValueError(f"{name} has shape {tensors[name].shape}")
                 array[:] = tensors[name]
-            stream.index = int(metadata["index"])
+            stream.samples = int(metadata["samples"])
             stream._next = None if metadata["next"] is None else float(metadata["next"])
             network = model.network
             stream.replace(Network(network.W1, tensors["W2"], network.gates, network.polynomial))

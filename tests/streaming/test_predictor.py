@@ -67,7 +67,7 @@ def test_any_cut_is_the_batch(case, cuts, holes):
     np.testing.assert_array_equal(predictions[due - model.horizon], batch[due])
     for part, expected in zip((predictions, residuals, scores, alarms, patterns), (*whole[1:5], whole.patterns)):  # noqa: B905
         np.testing.assert_array_equal(part, expected)
-    assert stream.index == len(samples)
+    assert stream.samples == len(samples)
 
 
 @settings(max_examples=20, deadline=None)
@@ -154,7 +154,7 @@ def test_a_resumed_stream_is_the_uninterrupted_one(tmp_path_factory, case, cut):
     again = StreamPredictor.resume(model, path)
     for part, expected in zip(again.push_chunk(samples[cut:], 5 + cut), first.push_chunk(samples[cut:]), strict=True):
         np.testing.assert_array_equal(part, expected)
-    assert (again.rate, again.index) == (0.02, 200)
+    assert (again.rate, again.samples) == (0.02, 200)
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
