@@ -138,8 +138,10 @@ def main() -> None:
                 cells, mean = evaluate(model, recording, beats, held, options.rate)
                 rows.append([str(horizon), name, trained_on, str(model.network.neurons), *cells])
                 curves[f"{name}, {trained_on} beats, {horizon} ahead"] = mean
-    header = ["steps ahead", "model", "trained on beats", "neurons", "AUC, max, later", "all", "AUC, mean, later", "all",
-              "alarms in 1,000 samples, later", "in normal beats", "normal beats alarmed", "ectopic beats alarmed"]  # fmt: skip
+    header = [
+        "steps ahead", "model", "trained on beats", "neurons", "AUC, max, later", "all", "AUC, mean, later", "all",
+        "alarms in 1,000 samples, later", "in normal beats", "normal beats alarmed", "ectopic beats alarmed",
+    ]  # fmt: skip
     print(table(header, rows))
     if options.figure is not None:
         draw(curves, beats.ectopic, recording.name, options.figure)

@@ -136,8 +136,8 @@ class AdaptiveStream:
 
     The stream never waits. It keeps the samples of one interval, hands them over, and uses the network in use until a
     certified one lies ready. When the thread is not done by the end of the next interval, that interval is left out of
-    the statistics and counted in `skipped`. From which sample on a network is used depends on the clock; what does not is
-    `SizeStatistics` itself.
+    the statistics and counted in `skipped`. From which sample on a network is used depends on the
+    clock; `SizeStatistics` does not.
 
     Raises InputError when the stream has several channels or an interval is not positive.
     """

@@ -37,9 +37,9 @@ class Step(NamedTuple):
     """What one sample brought.
 
     number : of the sample in the stream, from 0. prediction : in mV, of sample number + horizon, NaN without a whole
-    window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module. alarm :
-    whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was emptied,
-    'gap' or 'jump', else ''.
+    window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module.
+    alarm : whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was
+    emptied, 'gap' or 'jump', else ''.
     """
 
     number: int
