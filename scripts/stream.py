@@ -106,10 +106,11 @@ class Lines:
         self.number = self.malformed = 0
 
     def batches(self) -> Iterator[list[Sample]]:
-        """The samples of the lines that there are, until the end or a stop."""
-        rest = b""
-        while not self.signals.stop:
-            if not self.signals.wait(None, read=self.descriptor):
+        """The samples of the lines that there are, until the end or a stop; what waits by then is still read once."""
+        rest, stopped = b"", False
+        while not stopped:
+            stopped = self.signals.stop
+            if not self.signals.wait(0.0 if stopped else None, read=self.descriptor):
                 yield []
                 continue
             data = os.read(self.descriptor, READ)
@@ -121,7 +122,7 @@ class Lines:
             yield [sample for line in lines if (sample := self._sample(line)) is not None]
         if rest:
             self.number += 1
-            self._report("ends without a line end; not used", rest)
+            self._report("has no line end and is not used", rest)
 
     def _sample(self, line: bytes) -> Sample | None:
         self.number += 1

@@ -37,8 +37,8 @@ class Adapted:
     """Sizes solved for anew.
 
     network : with them. before, after : P of the sizes in use until then and of these. gap : relative duality gap of
-    these, among networks with these directions. samples : N, how many are remembered. drift : |c - c_0| / |c_0|,
-    c_0 those of the trained network.
+    these, among networks with these directions. samples : N, how many are remembered. drift : root mean square over
+    them of the change of the forecast since training, in mV.
     """
 
     network: Network
@@ -106,11 +106,11 @@ class SizeStatistics:
         system = AmplitudeSystem(self._Q / self._n, self._b / self._n)
         sizes = nonnegative_quadratic(system, beta, self._sizes)
         before, after = self._objective(system, self._sizes), self._objective(system, sizes)
-        bound = self._bound(system, sizes)
+        bound, change = self._bound(system, sizes), sizes - self._trained
         adapted = Adapted(
             Network(network.W1, self._units * sizes, network.gates, network.polynomial),
             before, after, max(after - bound, 0.0) / after, self._n,
-            float(np.linalg.norm(sizes - self._trained) / np.linalg.norm(self._trained)),
+            self.model.scaler.scale * max(float(change @ system.Q @ change), 0.0) ** 0.5,
         )  # fmt: skip
         if adapted.certified:
             self._sizes = sizes
