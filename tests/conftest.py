@@ -1,11 +1,21 @@
 """Fixtures that several test modules use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import Browser, running_browser
 
 
 @pytest.fixture(scope="session")
 def record_208() -> Path:
     """Path, without extension, of the record that ships with the project."""
     return Path(__file__).resolve().parent.parent / "data" / "mitdb208" / "208"
+
+
+# Not for the session: playwright keeps an event loop running in this thread, in which no other test could start one.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser; the test is skipped where there is none, and fails there if one is required."""
+    with running_browser() as found:
+        yield found
