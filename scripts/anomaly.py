@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--train", type=float, default=240.0, help="seconds that train (default 240)")
     parser.add_argument("--horizons", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--beta", type=float, default=1e-4)
-    parser.add_argument("--rate", type=float, default=1e-3, help="stated share of alarms (default 1e-3)")
+    parser.add_argument("--rate", type=float, default=1e-4, help="stated share of alarms (default 1e-4)")
     parser.add_argument("--figure", type=Path, help="where to draw the curves")
     options = parser.parse_args()
     recording = read_recording(options.record)

@@ -327,7 +327,7 @@ def main() -> int:
     parser.add_argument("--end", type=float, help="second of the record to end at")
     parser.add_argument("--speed", type=float, default=1.0, help="times its own (default 1), 0: as fast as it goes")
     parser.add_argument("--channel", type=int, default=0, help="of the Lab Streaming Layer, from 0 (default 0)")
-    parser.add_argument("--rate", type=float, default=1e-3, help="share of the scores that are alarms (default 1e-3)")
+    parser.add_argument("--rate", type=float, default=1e-4, help="share of the scores that are alarms (default 1e-4)")
     parser.add_argument("--checkpoint", type=Path, help="file for the state of the stream")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--adapt", type=float, metavar="SECONDS", help="size the neurons anew every so often")

@@ -99,12 +99,15 @@ class SizeStatistics:
         self._n += float(weights.sum())
 
     def solve(self) -> Adapted | None:
-        """Return the best sizes, from a warm start at the last ones; None while too little is remembered."""
+        """Return the best sizes, from a warm start at the last ones; None while too little is remembered for them."""
         network, beta = self.model.network, self.model.beta
         if self._n < SAMPLES_A_NEURON * network.neurons:
             return None
         system = AmplitudeSystem(self._Q / self._n, self._b / self._n)
-        sizes = nonnegative_quadratic(system, beta, self._sizes)
+        try:
+            sizes = nonnegative_quadratic(system, beta, self._sizes)
+        except np.linalg.LinAlgError:
+            return None
         before, after = self._objective(system, self._sizes), self._objective(system, sizes)
         bound, change = self._bound(system, sizes), sizes - self._trained
         adapted = Adapted(

@@ -78,11 +78,11 @@ class StreamPredictor:
     Raises InputError for channels below 1 or a rate outside (0, 1), ModelError for a network that is no two-layer one.
     """
 
-    def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-3) -> None:
+    def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-4) -> None:
         if channels < 1:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
-            raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, as 1e-3")
+            raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, as 1e-4")
         if not isinstance(model.network, Network):
             raise ModelError(f"model: a stream takes a two-layer network, not a {type(model.network).__name__}")
         frequency = model.sampling_frequency
