@@ -3,9 +3,12 @@
 ReLU    f(x) = sum_j W2_j (x'W1_j)_+
 gated   f(x) = sum_j W2_j 1[x'g_j >= 0] x'W1_j
 polynomial  f(x) = sum_j W2_j s(x'W1_j),  s(t) = a t^2 + b t + c
+
+A row has the same output, bit for bit, in every batch (`rowwise`): a stream forecasts what a whole recording does.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +17,10 @@ from ecgcvx.activations import Polynomial
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.rowwise import Layers, layers, predict_rows, product
 
 Array = NDArray[np.float64]
-CHUNK_ELEMENTS = 1 << 18  # rows x neurons of one product: 2 MB
+CHUNK_ROWS = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +54,17 @@ class Network:
         """Number of neurons m."""
         return len(self.W2)
 
+    @cached_property
+    def layers(self) -> Layers:
+        """The weights as the compiled passes over rows take them."""
+        return layers(self.W1, self.W2, self.gates, self.polynomial)
+
     def activations(self, X: Array) -> Array:
         """Return the output of the first layer (n, m) for rows X (n, d)."""
-        Z = X @ self.W1
+        Z = product(X, self.W1)
         if self.polynomial is not None:
             return self.polynomial(Z)
-        return np.maximum(Z, 0.0) if self.gates is None else np.where(X @ self.gates >= 0, Z, 0.0)
+        return np.maximum(Z, 0.0) if self.gates is None else np.where(product(X, self.gates) >= 0, Z, 0.0)
 
     def predict(self, X: Matrix) -> Array:
         """Return f (n,) for a matrix or lazy matrix X (n, d).
@@ -65,8 +74,8 @@ class Network:
         if X.shape[1] != self.W1.shape[0]:
             raise InputError(f"X has {X.shape[1]} columns, but the network takes {self.W1.shape[0]} inputs")
         out = np.empty(X.shape[0])
-        for start, rows in row_chunks(X, CHUNK_ELEMENTS // max(self.neurons, 1)):
-            out[start : start + len(rows)] = self.activations(rows) @ self.W2
+        for start, rows in row_chunks(X, CHUNK_ROWS):
+            predict_rows(rows, self.layers, out[start : start + len(rows)])
         return out
 
 

@@ -1,0 +1,165 @@
+"""Compiled steps of a stream: sample in, forecast, residual and score out; one sample, or chunks of many channels.
+
+Both do the same operations in the same order, so that the bits depend on no way of cutting a signal into chunks.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.rowwise import ROWS, SUMS, compiled, row_output, tile_output
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+SCALE_SHARE = 0.5  # the scale is the running median of |residual|
+FIRST_THRESHOLD = 20.0  # of the score, forgotten within the first 1 / rate scores
+FLOOR = 1e-9  # mV: the scale of a signal that is forecast exactly
+
+
+class State(NamedTuple):
+    """What a stream of c channels remembers; nothing in it grows.
+
+    windows : (c, padded d) the last samples, standardised, and the 1 of the bias. pending : (c, horizon) forecasts in
+    mV that are not due yet, the next one at `heads` (c,). runs : (c,) valid samples since the window was empty, at most
+    window + horizon. levels : (c, 2) scale in mV and threshold of the score. seen : (c,) residuals so far.
+    """
+
+    windows: Array
+    pending: Array
+    heads: Counts
+    runs: Counts
+    levels: Array
+    seen: Counts
+
+
+class Rules(NamedTuple):
+    """mean, scale (mV) of the model; window; residuals before the first score; gains of both levels; alarm rate."""
+
+    mean: float
+    scale: float
+    window: int
+    settle: int
+    scale_gain: float
+    tail_gain: float
+    rate: float
+
+
+@compiled
+def judge(residual: float, levels: Array, seen: int, rules: Any) -> tuple[float, bool]:
+    """Score and alarm of a residual by the levels of the past, which then take it in.
+
+    A level follows the quantile p of a positive x by log level += gain (p - 1[x <= level]): in the long run the share
+    1 - p of all x lies above it, whatever their distribution. gain = 1/(1 + (1 - p) n) at first, constant later.
+    """
+    size = abs(residual)
+    score, alarm = np.nan, False
+    if seen == 0:
+        levels[0], levels[1] = max(size, FLOOR), FIRST_THRESHOLD
+    if seen >= rules.settle:
+        score = size / levels[0]
+        scores = seen - rules.settle
+        above = score > levels[1]
+        alarm = above and rules.rate * scores >= 1.0
+        gain = max(rules.tail_gain, 1.0 / (1.0 + rules.rate * scores))
+        levels[1] *= np.exp(gain * ((1.0 - rules.rate) if above else -rules.rate))
+    gain = max(rules.scale_gain, 1.0 / (1.0 + (1.0 - SCALE_SHARE) * seen))
+    levels[0] *= np.exp(gain * (SCALE_SHARE if size > levels[0] else SCALE_SHARE - 1.0))
+    levels[0] = max(levels[0], FLOOR)
+    return score, alarm
+
+
+@compiled
+def settle_step(sample: float, forecast: float, c: int, state: Any, rules: Any) -> tuple[float, float, float, bool]:
+    """Forecast (NaN without a whole window), residual, score and alarm of one sample of channel c."""
+    horizon = state.pending.shape[1]
+    residual, score, alarm = np.nan, np.nan, False
+    head, run = state.heads[c], state.runs[c]
+    if run >= rules.window + horizon:
+        residual = sample - state.pending[c, head]
+        score, alarm = judge(residual, state.levels[c], state.seen[c], rules)
+        state.seen[c] += 1
+    if run < rules.window:
+        forecast = np.nan
+    state.pending[c, head] = forecast
+    state.heads[c] = (head + 1) % horizon
+    return forecast, residual, score, alarm
+
+
+@compiled
+def count_run(sample: float, c: int, state: Any, rules: Any) -> int:
+    """The valid samples of channel c up to this one, also put into the state."""
+    run = 0
+    if np.isfinite(sample):
+        run = min(state.runs[c] + 1, rules.window + state.pending.shape[1])
+    state.runs[c] = run
+    return run
+
+
+@compiled
+def push_sample(
+    sample: float, state: Any, rules: Any, network: Any, work: Array, on: NDArray[np.bool_]
+) -> tuple[float, float, float, bool]:
+    """Forecast, residual, score and alarm of one sample of one channel; its active patterns in on (m,)."""
+    x = state.windows[0]
+    for k in range(rules.window - 1):
+        x[k] = x[k + 1]
+    x[rules.window - 1] = (sample - rules.mean) / rules.scale
+    forecast = np.nan
+    if count_run(sample, 0, state, rules) >= rules.window:
+        forecast = row_output(x, network.W1, network.gates, network.W2, network.polynomial, network.kind, work, on)
+        forecast = forecast * rules.scale + rules.mean
+    else:
+        on[:] = False
+    return settle_step(sample, forecast, 0, state, rules)
+
+
+@compiled
+def push_chunk(
+    samples: Array, state: Any, rules: Any, network: Any, out: Array, alarms: NDArray[np.bool_],
+    patterns: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Forecasts, residuals, scores in out (3, c, T) and alarms (c, T) of samples (c, T).
+
+    patterns : (c T, m) the active ones, or empty.
+    """
+    channels, T = samples.shape
+    window = rules.window
+    z = np.empty(window - 1 + T)
+    tile, f, work = np.zeros((state.windows.shape[1], ROWS)), np.empty(ROWS), np.empty((SUMS + 2, ROWS))
+    tile[window] = 1.0
+    on = np.empty((patterns.shape[1] if patterns.shape[0] else 0, ROWS), dtype=np.bool_)
+    forecasts = out[0].reshape(-1)
+    filled, first = 0, 0
+    for c in range(channels):
+        x = state.windows[c]
+        z[: window - 1] = x[1:window]
+        for t in range(T):
+            z[window - 1 + t] = (samples[c, t] - rules.mean) / rules.scale
+        x[:window] = z[T - 1 : T - 1 + window]
+        t = 0
+        while t < T:
+            count = min(T - t, ROWS - filled)
+            for k in range(window):
+                row, source = tile[k], z[t + k : t + k + count]
+                for i in range(count):
+                    row[filled + i] = source[i]
+            filled += count
+            t += count
+            if filled == ROWS or (c == channels - 1 and t == T):
+                tile_output(tile, network.W1, network.gates, network.W2, network.polynomial, network.kind, work, on, f)
+                for i in range(filled):
+                    forecasts[first + i] = f[i] * rules.scale + rules.mean
+                for i in range(filled if patterns.shape[0] else 0):
+                    for j in range(patterns.shape[1]):
+                        patterns[first + i, j] = on[j, i]
+                first += filled
+                filled = 0
+    for c in range(channels):
+        for t in range(T):
+            sample = samples[c, t]
+            if count_run(sample, c, state, rules) < window and patterns.shape[0]:
+                patterns[c * T + t] = False
+            forecast, residual, score, alarm = settle_step(sample, out[0, c, t], c, state, rules)
+            out[0, c, t], out[1, c, t], out[2, c, t] = forecast, residual, score
+            alarms[c, t] = alarm

@@ -1,0 +1,260 @@
+"""Sample in, forecast out: a `Forecaster` fed sample by sample or in chunks, in constant memory, for any time.
+
+After sample t the stream holds f(x_t), the forecast of sample t + horizon, and the residual s_t - f(x_{t-horizon}) of
+the forecast that was due. Both are, bit for bit, those of `Forecaster.predict` on the whole recording, however the
+samples were cut into chunks: a window that a gap or a jump touches forecasts nothing.
+
+The score of a residual is |residual| over a running median of |residual|; it is an alarm above a running threshold that
+the share `rate` of all scores exceeds in the long run, whatever the signal: where most of it is normal, so is at most
+about that share of false alarms. Score and threshold know only the past.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.errors import InputError, ModelError
+from ecgcvx.files import atomic_write
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.networks import Network
+from ecgcvx.streaming.kernels import Rules, State, push_chunk, push_sample
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+SETTLE_SECONDS = 1.0  # of residuals before the first score
+SCALE_SECONDS = 10.0  # in which a scale that is too large falls by 1/e
+TAIL_SECONDS = 600.0  # the same of the threshold
+JUMP = 0.5  # samples between where a sample is and where it should be
+STATE_FORMAT = 1
+
+
+class Step(NamedTuple):
+    """What one sample brought.
+
+    number : of the sample in the stream, from 0. prediction : in mV, of sample number + horizon, NaN without a whole
+    window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module.
+    alarm : whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was
+    emptied, 'gap' or 'jump', else ''.
+    """
+
+    number: int
+    prediction: float
+    residual: float
+    score: float
+    alarm: bool
+    patterns: Bools
+    emptied: str
+
+
+class Steps(NamedTuple):
+    """What a chunk of T samples brought, by channel: arrays (c, T), or (T,) for a chunk of one dimension; see `Step`.
+
+    first : number of the first sample. patterns : (.., T, m) if they were asked for. gaps : where a sample was missing.
+    jump : whether the chunk did not follow the one before it.
+    """
+
+    first: int
+    predictions: Array
+    residuals: Array
+    scores: Array
+    alarms: Bools
+    patterns: Bools | None
+    gaps: Bools
+    jump: bool
+
+
+class StreamPredictor:
+    """A forecaster of one signal or of many channels at once, all in mV at its sampling frequency.
+
+    channels : how many; each has its own window, scale and threshold. rate : of alarms, the share of scores.
+
+    Making one compiles its passes, or reads them from the cache, so that the first sample is as fast as the last.
+
+    Raises InputError for channels below 1 or a rate outside (0, 1), ModelError for a network that is no two-layer one.
+    """
+
+    def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-4) -> None:
+        if channels < 1:
+            raise InputError(f"channels = {channels}: give at least 1")
+        if not 0.0 < rate < 1.0:
+            raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, as 1e-4")
+        if not isinstance(model.network, Network):
+            raise ModelError(f"model: a stream takes a two-layer network, not a {type(model.network).__name__}")
+        frequency = model.sampling_frequency
+        self.model, self.channels, self.rate = model, channels, rate
+        self.samples = 0
+        self._next: float | None = None
+        self._rules = Rules(
+            model.scaler.mean, model.scaler.scale, model.window, max(round(SETTLE_SECONDS * frequency), 1),
+            1.0 / (0.5 * SCALE_SECONDS * frequency), 1.0 / (rate * TAIL_SECONDS * frequency), rate,
+        )  # fmt: skip
+        self.replace(model.network)
+        self._warm_up()
+        self._state = self._new_state()
+
+    @property
+    def network(self) -> Network:
+        """The network in use."""
+        return self._network
+
+    @property
+    def threshold(self) -> Array:
+        """The score (c,) above which each channel alarms now."""
+        return self._state.levels[:, 1].copy()
+
+    def replace(self, network: Network) -> None:
+        """Forecast by another network with the same inputs from the next sample on; forecasts already made stand.
+
+        Raises InputError when it takes other inputs.
+        """
+        if network.W1.shape[0] != self.model.window + 1:
+            raise InputError(f"network: it takes {network.W1.shape[0]} inputs, the stream has {self.model.window + 1}")
+        self._network, self._layers, self._columns = network, network.layers, network.layers.columns()
+        self._work = np.empty((2, network.neurons))
+        self._on = np.empty(network.neurons, dtype=np.bool_)
+
+    def push(self, sample: float, position: float | None = None) -> Step:
+        """Take one sample in mV of a stream of one channel; NaN or infinity is a gap.
+
+        position : of the sample, in samples from any origin, where the source numbers or times them (time x sampling
+        frequency). A sample that is not one after the last, within half a sample, empties the window: behind it samples
+        are missing, before it they came twice or late.
+
+        Raises InputError when the stream has several channels.
+        """
+        if self.channels != 1:
+            raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
+        jump = self._jump(position, 1)
+        prediction, residual, score, alarm = push_sample(
+            sample, self._state, self._rules, self._columns, self._work, self._on
+        )
+        self.samples += 1
+        emptied = "gap" if self._state.runs[0] == 0 else "jump" if jump else ""
+        return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied)
+
+    def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
+        """Take T consecutive samples of every channel, (c, T), or (T,) for one; as pushing them one by one.
+
+        position : of the first sample, as in `push`. patterns : whether to return the active ones.
+
+        Raises InputError for another shape.
+        """
+        chunk = np.ascontiguousarray(samples, dtype=np.float64)
+        shape = chunk.shape
+        if chunk.ndim == 1:
+            chunk = chunk[None]
+        if chunk.ndim != 2 or chunk.shape[0] != self.channels:
+            raise InputError(f"samples have shape {shape}; give ({self.channels}, T), a row a channel")
+        c, T = chunk.shape
+        jump = self._jump(position, T) if T else False
+        out, alarms = np.empty((3, c, T)), np.zeros((c, T), dtype=np.bool_)
+        on = np.empty((c * T if patterns else 0, self._network.neurons), dtype=np.bool_)
+        if T:
+            push_chunk(chunk, self._state, self._rules, self._layers, out, alarms, on)
+        self.samples += T
+        return Steps(
+            first=self.samples - T,
+            predictions=out[0].reshape(shape),
+            residuals=out[1].reshape(shape),
+            scores=out[2].reshape(shape),
+            alarms=alarms.reshape(shape),
+            patterns=on.reshape(*shape, self._network.neurons) if patterns else None,
+            gaps=~np.isfinite(chunk).reshape(shape),
+            jump=jump,
+        )
+
+    def empty(self) -> None:
+        """Empty the windows of all channels: what comes next does not follow what came before."""
+        self._state.runs[:] = 0
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, from which `resume` goes on to the same bits; the file is replaced whole or not."""
+        from safetensors.numpy import save as to_bytes
+
+        metadata = {
+            "format": STATE_FORMAT, "model": fingerprint(self.model), "samples": self.samples, "next": self._next,
+            "channels": self.channels, "rate": self.rate,
+        }  # fmt: skip
+        tensors = {**self._state._asdict(), "W2": self._network.W2}
+        data = to_bytes(tensors, metadata={"ecgcvx-stream": json.dumps(metadata)})
+        atomic_write(path, lambda file: file.write(data))
+
+    @classmethod
+    def resume(cls, model: Forecaster, path: Path) -> "StreamPredictor":
+        """Return the stream that a checkpoint of this model holds, with the output weights that it had adapted to.
+
+        Raises ModelError when the file is missing, damaged, of another model or of another version.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                metadata = json.loads((file.metadata() or {})["ecgcvx-stream"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if metadata["format"] != STATE_FORMAT:
+                raise ModelError(f"{path}: checkpoint format {metadata['format']}, this version reads {STATE_FORMAT}")
+            if metadata["model"] != fingerprint(model):
+                raise ModelError(f"{path}: a checkpoint of another model; give the one it was made with")
+            stream = cls(model, int(metadata["channels"]), float(metadata["rate"]))
+            for name, array in stream._state._asdict().items():
+                if tensors[name].shape != array.shape or tensors[name].dtype != array.dtype:
+                    raise ValueError(f"{name} has shape {tensors[name].shape}")
+                array[:] = tensors[name]
+            stream.samples = int(metadata["samples"])
+            stream._next = None if metadata["next"] is None else float(metadata["next"])
+            network = model.network
+            stream.replace(Network(network.W1, tensors["W2"], network.gates, network.polynomial))
+        except FileNotFoundError:
+            raise ModelError(f"{path}: no such checkpoint; start without one") from None
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{path}: not a readable checkpoint ({type(error).__name__}: {error}); start without one"
+            ) from None
+        return stream
+
+    def _jump(self, position: float | None, count: int) -> bool:
+        """Compare a position with the one expected, and empty the windows where it differs."""
+        expected = self._next
+        if position is None:
+            self._next = None if expected is None else expected + count
+            return False
+        if not np.isfinite(position):
+            raise InputError(f"position = {position}: give a finite number of samples, or none")
+        self._next = position + count
+        jump = expected is not None and abs(position - expected) > JUMP
+        if jump:
+            self.empty()
+        return jump
+
+    def _new_state(self) -> State:
+        c, m = self.channels, self.model
+        windows = np.zeros((c, self._layers.W1.shape[1]))
+        windows[:, m.window] = 1.0
+        return State(
+            windows, np.full((c, m.horizon), np.nan), np.zeros(c, np.int64), np.zeros(c, np.int64), np.zeros((c, 2)),
+            np.zeros(c, np.int64),
+        )  # fmt: skip
+
+    def _warm_up(self) -> None:
+        """Run both passes once on a state that is thrown away."""
+        out, alarms = np.empty((3, self.channels, 1)), np.empty((self.channels, 1), dtype=np.bool_)
+        on = np.empty((0, self._network.neurons), dtype=np.bool_)
+        self._state = self._new_state()
+        push_chunk(np.zeros((self.channels, 1)), self._state, self._rules, self._layers, out, alarms, on)
+        push_sample(0.0, self._state, self._rules, self._columns, self._work, self._on)
+
+
+def fingerprint(model: Forecaster) -> str:
+    """Return the SHA-256 of a forecaster's weights and settings."""
+    network = model.network
+    digest = hashlib.sha256()
+    for array in (network.W1, network.W2, network.gates):
+        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    settings = (network.polynomial, asdict(model.scaler), model.sampling_frequency, model.window, model.horizon)
+    digest.update(json.dumps(settings).encode())
+    return digest.hexdigest()

@@ -1,0 +1,185 @@
+"use strict";
+// Draws what /events tells: samples scroll to the left at 25 mm/s, all strips share their time axis.
+const MM = 96 / 25.4; // CSS px
+const SPEED = 25 * MM; // px a second
+const HEIGHT = 10 * MM; // px a mV
+const MOST = 16384; // samples kept: what the widest screen shows at 500 Hz and more
+const byId = (id) => document.getElementById(id);
+const entries = []; // {time, sample, due, residual, score, alarm, patterns, emptied}
+let run = null, lastNumber = 0, neurons = 0, dirty = true, centre = null, colours = {};
+
+function take(event) {
+  if (event.run !== run) { // the server began afresh
+    entries.length = 0;
+    [run, lastNumber, neurons, centre] = [event.run, 0, 0, null];
+  }
+  event.numbers.forEach((number, i) => {
+    if (number <= lastNumber) return;
+    const missed = number > lastNumber + 1 && lastNumber > 0;
+    lastNumber = number;
+    const before = entries[entries.length - 1];
+    let time = event.time[i];
+    if (time === null) time = before ? before.time : 0;
+    if (before && (time < before.time || time > before.time + 30)) entries.length = 0; // another clock
+    const [sample, residual] = [event.sample[i], event.residual[i]];
+    entries.push({
+      time, sample, residual, due: sample === null || residual === null ? null : sample - residual,
+      score: event.score[i], alarm: event.alarm[i], patterns: event.patterns[i],
+      broken: missed || event.emptied[i] !== "",
+    });
+    for (const neuron of event.patterns[i]) neurons = Math.max(neurons, neuron + 1);
+  });
+  if (entries.length > MOST) entries.splice(0, entries.length - MOST);
+  show(event.ended ? "ended" : "live", event.malformed);
+  dirty = true;
+}
+
+function show(state, malformed) {
+  const words = { live: "live", lost: "connection lost, trying again", ended: "the stream has ended", waiting: "waiting" };
+  const text = words[state] + (malformed ? `, ${malformed} malformed lines` : "");
+  if (byId("state").textContent !== text) byId("state").textContent = text;
+  byId("state").dataset.state = state;
+}
+
+function prepare(canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return [context, width, height];
+}
+
+function grid(context, width, height, now) {
+  for (const [step, colour] of [[MM, colours.fine], [5 * MM, colours.coarse]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = 1;
+    context.beginPath();
+    const shift = (now * SPEED) % step; // the grid scrolls with the signal, as paper does
+    for (let x = width - shift; x > 0; x -= step) { context.moveTo(x, 0); context.lineTo(x, height); }
+    for (let y = height / 2 % step; y < height; y += step) { context.moveTo(0, y); context.lineTo(width, y); }
+    context.stroke();
+  }
+}
+
+function line(context, shown, x, y, value, colour, thick, dashes) {
+  context.strokeStyle = colour;
+  context.lineWidth = thick;
+  context.setLineDash(dashes);
+  context.beginPath();
+  let down = false;
+  for (const entry of shown) {
+    const v = value(entry);
+    if (v === null || entry.broken) down = false;
+    if (v === null) continue;
+    if (down) context.lineTo(x(entry), y(v)); else context.moveTo(x(entry), y(v));
+    down = true;
+  }
+  context.stroke();
+  context.setLineDash([]);
+}
+
+function drawPatterns(context, shown, x, width, height) {
+  byId("neurons").textContent = neurons ? `${neurons} neurons, first at the top` : "";
+  if (!neurons || !shown.length) return;
+  const columns = Math.ceil(width), rows = Math.min(neurons, Math.round(height));
+  const counts = new Uint16Array(columns * rows), totals = new Uint16Array(columns);
+  for (const entry of shown) {
+    const column = Math.min(Math.max(Math.floor(x(entry)), 0), columns - 1);
+    totals[column] += 1;
+    for (const neuron of entry.patterns) counts[Math.floor(neuron * rows / neurons) * columns + column] += 1;
+  }
+  const image = new ImageData(columns, rows);
+  const [red, green, blue] = colours.on.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
+  const each = neurons / rows;
+  for (let i = 0; i < counts.length; i += 1) {
+    const total = totals[i % columns] * each;
+    image.data.set([red, green, blue, total ? Math.min(255 * counts[i] / total, 255) : 0], 4 * i);
+  }
+  const raster = new OffscreenCanvas(columns, rows);
+  raster.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(raster, 0, 0, columns, rows, 0, 0, columns, height);
+}
+
+function median(values) {
+  return values.length ? values.sort((a, b) => a - b)[Math.floor(values.length / 2)] : 0;
+}
+
+function draw() {
+  requestAnimationFrame(draw);
+  if (!dirty) return;
+  dirty = false;
+  const [context, width, height] = prepare(byId("ecg"));
+  const last = entries[entries.length - 1];
+  const now = last ? last.time : 0;
+  const shown = entries.filter((entry) => entry.time > now - width / SPEED);
+  const x = (entry) => width - (now - entry.time) * SPEED;
+  const level = median(shown.map((entry) => entry.sample).filter((value) => value !== null));
+  // The middle of the paper follows the baseline slowly, in whole tenths of a mV, so that the trace keeps to the grid.
+  if (centre === null || Math.abs(level + 0.5 - centre) > 0.3) centre = Math.round((level + 0.5) * 10) / 10;
+  grid(context, width, height, now);
+  const y = (value) => height / 2 - (value - centre) * HEIGHT;
+  line(context, shown, x, y, (entry) => entry.sample, colours.signal, 1.4, []);
+  line(context, shown, x, y, (entry) => entry.due, colours.forecast, 1.1, [3, 2]);
+  context.fillStyle = colours.alarm;
+  for (const entry of shown) {
+    if (!entry.alarm) continue;
+    context.beginPath();
+    context.moveTo(x(entry) - 5, 2);
+    context.lineTo(x(entry) + 5, 2);
+    context.lineTo(x(entry), 11);
+    context.fill();
+  }
+  const sizes = shown.map((entry) => Math.abs(entry.residual ?? 0));
+  const most = [0.05, 0.1, 0.2, 0.5, 1, 2, 5].find((limit) => sizes.every((size) => size <= limit)) ?? 10;
+  byId("residual-scale").textContent = `full height ±${most} mV`;
+  const [second, , low] = prepare(byId("residuals"));
+  second.strokeStyle = colours.line;
+  second.beginPath();
+  second.moveTo(0, low / 2);
+  second.lineTo(width, low / 2);
+  second.stroke();
+  line(second, shown, x, (v) => low / 2 - v / most * (low / 2 - 2), (entry) => entry.residual, colours.forecast, 1, []);
+  const [third, , short] = prepare(byId("scores"));
+  for (const entry of shown) {
+    if (entry.score === null || entry.score <= 1) continue;
+    const tall = Math.min(Math.log10(entry.score) / 2, 1) * (short - 2);
+    third.fillStyle = entry.alarm ? colours.alarm : colours.quiet;
+    third.fillRect(x(entry) - 0.5, short - tall, entry.alarm ? 2 : 1, tall);
+  }
+  const [fourth, , tall] = prepare(byId("patterns"));
+  drawPatterns(fourth, shown, x, width, tall);
+  tell(last, shown);
+}
+
+function tell(last, shown) {
+  if (!last) return;
+  const number = (value, unit, digits) => (value === null ? "–" : `${value.toFixed(digits)}${unit}`);
+  byId("time").textContent = number(last.time, " s", 1);
+  byId("sample").textContent = last.sample === null ? "gap" : number(last.sample, " mV", 2);
+  byId("residual").textContent = number(last.residual, " mV", 3);
+  byId("score").textContent = number(last.score, "", 1);
+  byId("active").textContent = neurons ? `${last.patterns.length} of ${neurons}` : "–";
+  byId("alarms").textContent = String(shown.filter((entry) => entry.alarm).length);
+}
+
+function recolour() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["fine", "coarse", "signal", "forecast", "alarm", "on", "quiet", "line"]) {
+    colours[name] = style.getPropertyValue(`--${name}`).trim();
+  }
+  dirty = true;
+}
+
+recolour();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+addEventListener("resize", () => { dirty = true; });
+const source = new EventSource("events");
+source.onmessage = (message) => take(JSON.parse(message.data));
+source.onerror = () => show("lost");
+requestAnimationFrame(draw);
