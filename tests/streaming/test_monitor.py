@@ -1,0 +1,195 @@
+"""The monitor shows what the stream tells, in a real browser; nobody else gets a byte of it."""
+
+import http.client
+import importlib.util
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import PHONE
+
+SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "monitor.py"
+specification = importlib.util.spec_from_file_location("monitor", SCRIPT)
+monitor = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(monitor)
+
+
+def lines(first, count, neurons=12):
+    rng = np.random.default_rng(first)
+    for i in range(first, first + count):
+        told = {
+            "time": i / 360, "sample": float(np.sin(i / 20)), "prediction": 0.1, "residual": float(rng.normal()) / 50,
+            "score": 2.0, "alarm": i % 50 == 0, "patterns": [j for j in range(neurons) if (i // 30 + j) % 3],
+        }  # fmt: skip
+        yield json.dumps(told).encode() + b"\n"
+
+
+@pytest.fixture
+def served():
+    """Make servers of a feed; all are stopped at the end."""
+    servers = []
+
+    def serve(feed, port=0):
+        server = monitor.Monitor("127.0.0.1", port, feed)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return server
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def ask(server, path="/", **headers):
+    """Status, headers and (unless it is the events) body of a request."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.putrequest("GET", path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = b"" if answer.status == 200 and path == "/events" else answer.read()
+    return answer, body
+
+
+def events(answer, count):
+    """The data of the next events."""
+    found = []
+    while len(found) < count:
+        line = answer.fp.readline()
+        if line.startswith(b"data: "):
+            found.append(json.loads(line[6:]))
+    return found
+
+
+def test_the_page_may_ask_nobody_else(served):
+    server = served(monitor.Feed())
+    for path, kind in (("/", "text/html"), ("/monitor.js", "text/javascript"), ("/monitor.css", "text/css")):
+        answer, body = ask(server, path)
+        assert answer.status == 200
+        assert answer.getheader("Content-Type").startswith(kind)
+        assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+        assert "unsafe" not in answer.getheader("Content-Security-Policy")
+        assert answer.getheader("Access-Control-Allow-Origin") is None
+        assert b"http://" not in body
+        assert b"https://" not in body
+    for path in ("/monitor.py", "/../monitor.py", "//etc/passwd", "/index.html"):
+        assert ask(server, path)[0].status == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://example.org"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Host": "example.org"},
+        {"Host": "example.org:8360"},
+        {"Host": "127.0.0.1.example.org"},
+        {"Sec_Fetch_Site": "cross-site"},
+    ],
+)
+def test_a_foreign_origin_or_host_gets_nothing(served, headers):
+    """Another host's name that resolves to this address is how a page gets past the same-origin rule."""
+    feed = monitor.Feed()
+    feed.read(lines(0, 10))
+    answer, body = ask(served(feed), "/events", **headers)
+    assert (answer.status, body) == (403, b"")
+    assert answer.getheader("Access-Control-Allow-Origin") is None
+
+
+def test_our_own_names_are_welcome(served):
+    feed = monitor.Feed()
+    feed.read(lines(0, 10))
+    server = served(feed)
+    for name in ("127.0.0.1", "localhost"):
+        host = f"{name}:{server.server_port}"
+        answer, _ = ask(server, "/events", Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin")
+        assert answer.status == 200
+        assert answer.getheader("Content-Type") == "text/event-stream"
+        answer.close()
+
+
+def test_a_page_that_comes_back_goes_on_where_it_was(served):
+    feed = monitor.Feed()
+    feed.read(lines(0, 100))
+    server = served(feed)
+    answer, _ = ask(server, "/events")
+    assert events(answer, 1)[0]["numbers"] == list(range(1, 101))
+    answer.close()
+    feed.read(lines(100, 20))
+    answer, _ = ask(server, "/events", Last_Event_ID=f"{feed.run}-100")
+    assert events(answer, 1)[0]["numbers"] == list(range(101, 121))
+    answer.close()
+    answer, _ = ask(server, "/events", Last_Event_ID="another-100")
+    assert len(events(answer, 1)[0]["numbers"]) == 120
+    answer.close()
+
+
+def test_memory_is_bounded_and_a_slow_page_misses_the_oldest():
+    feed = monitor.Feed()
+    feed.read(lines(0, monitor.KEPT + 100, neurons=1))
+    entries = feed.after(0, 0.0)
+    assert (len(entries), entries[0].number) == (monitor.KEPT, 101)
+    assert [entry.number for entry in feed.after(monitor.KEPT + 98, 0.0)] == [monitor.KEPT + 99, monitor.KEPT + 100]
+
+
+def test_malformed_lines_are_counted():
+    feed = monitor.Feed()
+    feed.read([b"what\n", b"\n", b"[1]\n", b'{"sample": "x"}\n', b'{"sample": NaN}\n', b'{"patterns": 3}\n'])
+    assert feed.malformed == 4
+    assert [entry.values[1] for entry in feed.after(0, 0.0)] == [None]
+
+
+INK = """name => {
+    const canvas = document.getElementById(name), all = canvas.getContext('2d');
+    return all.getImageData(0, 0, canvas.width, canvas.height)
+        .data.filter((value, i) => i % 4 == 3 && value > 60).length;
+}"""
+STATE = "state => document.getElementById('state').dataset.state === state"
+
+
+@pytest.mark.parametrize(("size", "scheme"), [((1280, 900), "light"), (PHONE, "dark")])
+def test_the_page_draws_the_stream(browser, served, size, scheme):
+    feed = monitor.Feed()
+    threading.Thread(target=feed.read, args=(lines(0, 2000),), daemon=True).start()
+    with browser.visit(served(feed).address, size, scheme) as visit:
+        visit.page.wait_for_function(STATE, arg="ended")
+        visit.page.wait_for_function("document.getElementById('active').textContent === '8 of 12'")
+        assert visit.page.inner_text("#time") == "5.6 s"
+        for name in ("ecg", "residuals", "scores", "patterns"):
+            assert visit.page.evaluate(INK, name) > 300, name
+        assert (visit.errors, visit.external, visit.overflow, visit.nameless) == ([], [], 0, [])
+
+
+def test_the_page_reconnects(browser, served):
+    feed = monitor.Feed()
+    tap = iter([])
+    first = served(feed)
+    feed._take(next(lines(0, 1)))
+    with browser.visit(first.address) as visit:
+        visit.page.wait_for_function(STATE, arg="live")
+        first.shutdown()
+        first.server_close()
+        visit.page.evaluate("source.dispatchEvent(new Event('error'))")
+        visit.page.wait_for_function(STATE, arg="lost")
+        for line in lines(1, 5):
+            feed._take(line)
+        served(feed, first.server_port)
+        visit.page.wait_for_function(STATE, arg="live")
+        visit.page.wait_for_function("lastNumber === 6 && entries.length === 6")
+    assert list(tap) == []
+
+
+def test_another_page_gets_nothing(browser, served, tmp_path):
+    feed = monitor.Feed()
+    feed.read(lines(0, 10))
+    address = served(feed).address
+    (tmp_path / "other.html").write_text('<!doctype html><title>other</title><link rel="icon" href="data:,">')
+    with browser.visit(tmp_path / "other.html") as visit:
+        for path in ("", "events", "monitor.js"):
+            found = visit.page.evaluate("url => fetch(url).then(a => a.text(), () => 'refused')", address + path)
+            assert found == "refused"

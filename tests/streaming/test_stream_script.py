@@ -1,0 +1,239 @@
+"""The script that streams: whatever the lines, whole lines out, an end that loses nothing, a start where it ended."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecgcvx.forecaster import Forecaster, save
+from ecgcvx.networks import Network
+from ecgcvx.streaming import StreamPredictor
+from ecgcvx.windows import Scaler
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPT = ROOT / "scripts" / "stream.py"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+RNG = np.random.default_rng(0)
+MODEL = Forecaster(
+    Network(RNG.standard_normal((5, 9)), RNG.standard_normal(9)), Scaler(0.1, 0.5), "MLII", 360.0, 4, 2, 1e-4
+)
+LINES = b"""time,MLII
+0.1
+0.2
+what
+0.3,4,5
+{"sample": 0.3, "sequence": 7}
+{"sample": 0.4, "sequence": 8, "time": 9.5}
+{"sample": 0.5, "sequence": 10}
+{"sample": null, "sequence": 11}
+{"sample": "0.5"}
+{"sample": true}
+[0.1]
+{"time": 3}
+
+\xff\xfe
+"""
+
+
+@cache
+def load_script():
+    specification = importlib.util.spec_from_file_location("stream_script", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    save(MODEL, path / "model.safetensors")
+    return str(path)
+
+
+def start(*arguments, **pipes):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
+    return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], env=ENVIRONMENT, **pipes)
+
+
+def told(out):
+    assert out == b"" or out.endswith(b"\n")
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_lines_of_every_kind(model):
+    process = start(model)
+    out, err = process.communicate(LINES + b"0.6\n0.7", timeout=60)
+    found, errors = told(out), err.decode().splitlines()
+    assert process.returncode == 0
+    assert [line["sample"] for line in found] == [0.1, 0.2, 0.3, 0.4, 0.5, None, 0.6]
+    assert [line.get("emptied") for line in found] == [None, None, None, None, "jump", "gap", None]
+    assert found[3]["time"] == 9.5
+    assert found[3]["prediction"] is not None
+    assert found[3]["patterns"]
+    numbers = [int(line.split(":")[0].split()[1]) for line in errors[:-1]]
+    assert numbers == [4, 5, 10, 11, 12, 13, 15, 17]
+    assert "'what'" in errors[0]
+    summary = json.loads(errors[-1])
+    assert [summary[name] for name in ("samples", "gaps", "jumps", "malformed")] == [7, 1, 1, 8]
+
+
+@given(st.binary(max_size=60))
+def test_no_line_is_worse_than_malformed(text):
+    module = load_script()
+    try:
+        sample = module.parse(text.strip() or b"0", 360.0)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return
+    assert isinstance(sample.value, float)
+
+
+def test_a_replay_is_the_stream_and_goes_on_from_its_checkpoint(model, tmp_path):
+    record = tmp_path / "ecg.csv"
+    samples = np.round(RNG.standard_normal(1500), 3)
+    record.write_text("MLII\n" + "\n".join(f"{s}" for s in samples) + "\n")
+    import wfdb
+
+    wfdb.wrsamp("ecg", 360, ["mV"], ["MLII"], samples[:, None], fmt=["16"], adc_gain=[1000], baseline=[0],
+                write_dir=str(tmp_path))  # fmt: skip
+    state, path = str(tmp_path / "state"), str(tmp_path / "ecg")
+    whole = start(model, "--record", path, "--speed", "0").communicate(timeout=60)[0]
+    parts = [
+        start(model, "--record", path, "--speed", "0", "--checkpoint", state, *more).communicate(timeout=60)[0]
+        for more in (["--end", "2.5"], ["--resume"])
+    ]
+    assert parts[0] + parts[1] == whole
+    assert len(told(parts[0])) == 900
+    steps = StreamPredictor(MODEL).push_chunk(samples)
+    predictions = [line["prediction"] for line in told(whole)]
+    np.testing.assert_array_equal(np.array(predictions, dtype=float), steps.predictions)
+    scores = np.array([line["score"] for line in told(whole)], dtype=float)
+    np.testing.assert_array_equal(scores, steps.scores)
+
+
+def test_a_replay_at_its_own_speed_takes_its_time(model, tmp_path):
+    (tmp_path / "x.csv").write_text("t,MLII\n" + "".join(f"{i / 360},{i % 7}\n" for i in range(360)))
+    process = start(model, "--record", str(tmp_path / "x.csv"), "--speed", "2")
+    first = process.stdout.readline()
+    begun = time.perf_counter()
+    rest = process.communicate(timeout=60)[0]
+    assert len(told(first + rest)) == 360
+    assert time.perf_counter() - begun > 0.3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_all_complete_lines(model, tmp_path, number):
+    state = tmp_path / "state"
+    process = start(model, "--checkpoint", str(state))
+    process.stdin.write(b"0.1\n0.2\n")
+    process.stdin.flush()
+    first = [process.stdout.readline() for _ in range(2)]
+    process.stdin.write(b"0.3\n0.")
+    process.stdin.flush()
+    process.send_signal(number)
+    rest = process.stdout.read()
+    assert process.wait(20) == 0
+    assert [line["sample"] for line in told(b"".join(first) + rest)] == [0.1, 0.2, 0.3]
+    assert StreamPredictor.resume(MODEL, state).samples == 3
+
+
+def test_a_checkpoint_on_request(model, tmp_path):
+    state = tmp_path / "state"
+    process = start(model, "--checkpoint", str(state))
+    process.stdin.write(b"0.1\n0.2\n0.3\n")
+    process.stdin.flush()
+    for _ in range(3):
+        process.stdout.readline()
+    process.send_signal(signal.SIGUSR1)
+    deadline = time.monotonic() + 20
+    while not state.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert StreamPredictor.resume(MODEL, state).samples == 3
+    assert process.poll() is None
+    process.communicate(timeout=60)
+
+
+def test_a_reader_that_does_not_read_holds_it_up_and_loses_nothing(model):
+    process = start(model)
+    lines = b"0.1\n" * 20_000
+    writer = threading.Thread(target=lambda: (process.stdin.write(lines), process.stdin.close()))
+    writer.start()
+    time.sleep(1.0)
+    assert process.poll() is None
+    out = process.stdout.read()
+    writer.join()
+    assert process.wait(20) == 0
+    assert len(told(out)) == 20_000
+
+
+def test_a_stuck_reader_does_not_keep_it_from_ending(model):
+    process = start(model)
+    writer = threading.Thread(target=lambda: process.stdin.write(b"0.1\n" * 20_000), daemon=True)
+    writer.start()
+    process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_a_reader_that_goes_ends_it(model):
+    process = start(model)
+    process.stdout.close()
+    process.stdin.write(b"0.1\n")
+    process.stdin.flush()
+    assert process.wait(60) == 0
+    assert json.loads(process.stderr.read().splitlines()[-1])["samples"] == 1
+
+
+def test_refusals_are_one_line(model, tmp_path):
+    for arguments, words in (
+        ([str(tmp_path / "missing")], "no such file"),
+        ([model, "--resume"], "give --checkpoint"),
+        ([model, "--record", str(tmp_path / "none")], "no such file"),
+    ):
+        process = start(*arguments)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (2, b"")
+        assert words in err.decode()
+        assert len(err.splitlines()) == 1
+
+
+def test_a_lab_streaming_layer(model, tmp_path):
+    pytest.importorskip("pylsl", exc_type=ImportError)
+    configuration = tmp_path / "lsl_api.cfg"
+    configuration.write_text("[multicast]\nResolveScope = machine\nListenAddress = 127.0.0.1\n")
+    samples = np.round(RNG.standard_normal(400), 3)
+    source = f"""
+import pylsl
+outlet = pylsl.StreamOutlet(pylsl.StreamInfo("ecgcvx-test", "ECG", 2, 360.0, "double64", "ecgcvx-test-{os.getpid()}"))
+outlet.wait_for_consumers(30)
+for i, sample in enumerate({samples.tolist()}):
+    outlet.push_sample([-1.0, sample], 100.0 + i / 360)
+input()
+"""
+    environment = ENVIRONMENT | {"LSLAPICFG": str(configuration)}
+    outlet = subprocess.Popen([sys.executable, "-c", source], env=environment, stdin=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), model, "--lsl", "ecgcvx-test", "--channel", "1"], env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    found = [json.loads(process.stdout.readline()) for _ in range(len(samples))]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    outlet.communicate("\n", timeout=20)
+    np.testing.assert_array_equal([line["sample"] for line in found], samples)
+    assert [line.get("emptied") for line in found] == [None] * len(samples)
+    predictions = np.array([line["prediction"] for line in found], dtype=float)
+    np.testing.assert_array_equal(predictions, StreamPredictor(MODEL).push_chunk(samples).predictions)
