@@ -1,0 +1,274 @@
+"""Training a stack, stage by stage: each is the convex program over all patterns of its features.
+
+Given its features phi (n, q) and the residual r of the stages below, a stage minimises
+
+    P(u) = 1/(2n) || sum_j s_j (phi u_j)_+ + phi w - r ||^2 + beta sum_j ||u_j||_2
+
+over all neurons, its linear part w by unpenalised least squares in turns with them; price, bound and gap hold for it as
+for any two-layer network. They say nothing of the stack as a whole, which is not convex.
+
+What must be chosen - the beta of each stage, and how many stages - is chosen on a validation part: the last tenth of
+the training windows in time, without those that reach over the boundary. Then all training windows train the stack.
+Betas are multiples of the root-mean-square residual r that a stage starts from, which makes them free of units and of
+the horizon (as in the square-root lasso: Belloni, Chernozhukov, Wang, 2011).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ecgcvx.arrangements.patterns import Matrix
+from ecgcvx.errors import InputError
+from ecgcvx.networks import network_of_neurons
+from ecgcvx.solvers.active_set.atoms import Array, Atoms
+from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
+from ecgcvx.stacks.features import features, first_projection, next_projection
+from ecgcvx.stacks.network import Stack, Stage
+from ecgcvx.training import root_mean_square
+from ecgcvx.windows import Windows
+
+Step = Callable[[str, float | None], None]
+HELD_OUT = 0.1  # of the training windows, the last of them, for validation
+FIRST_BETA = 9e-4  # of the lowest stage, relative to the residual of the linear predictor
+BETAS = (5e-3, 2e-3, 1e-3, 5e-4)  # of the other stages, relative to the residual below; the path ends when it gets worse
+SEARCH_ROUNDS = 2  # of a point of the path
+GAP = 1e-2  # at which a solve stops
+RIDGE = 1e-9  # of a linear part, relative to the mean variance of the features
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How a stack is trained.
+
+    stages : at most; one more is kept only if it forecasts the validation part better. betas : of each stage, or None
+    to choose them by validation. features, power : principal components of a stage and the power of their variance
+    that divides them; first_power : that of the lowest stage. rounds : of a solve. members : stacks of different seeds
+    to average. joint : descend on all stages at once afterwards, then solve the last one again. confirm_starts : fresh
+    starts that the searched gap of a stage rests on. threads : None for all cores; changes no result.
+    """
+
+    stages: int = 2
+    betas: tuple[float, ...] | None = None
+    features: int = 42
+    power: float = 0.3
+    first_power: float = 0.25
+    rounds: int = 4
+    members: int = 1
+    joint: bool = False
+    confirm_starts: int = 300
+    seed: int = 0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("stages", 1), ("features", 1), ("rounds", 1), ("members", 1), ("confirm_starts", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
+        for name in ("power", "first_power"):
+            if not 0.0 <= getattr(self, name) <= 0.5:
+                raise InputError(f"{name} = {getattr(self, name)}: give a number from 0 (as they are) to 0.5 (whitened)")
+        if self.betas is not None and not all(np.isfinite(beta) and beta > 0 for beta in self.betas):
+            raise InputError(f"betas = {self.betas}: they must be positive numbers, as 1e-4")
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: it must not be negative")
+
+
+@dataclass(frozen=True)
+class SolvedStage:
+    """What is known of one stage of one member, given its features and its linear part.
+
+    primal : P. dual : its lower bound at the largest price that a search from `starts` fresh starts found; no proof.
+    seconds : of all that made the stage.
+    """
+
+    beta: float
+    neurons: int
+    features: int
+    primal: float
+    dual: float
+    starts: int
+    status: str
+    seconds: float
+
+    @property
+    def gap(self) -> float:
+        """Relative searched gap."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice that was tried on the validation part; root-mean-square errors of standardised targets."""
+
+    stage: int
+    beta: float
+    neurons: int
+    train_rmse: float
+    validation_rmse: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedStack:
+    """A stack, what is known of its stages (members x stages), the trials behind its choices, and the time it took."""
+
+    stack: Stack
+    stages: tuple[tuple[SolvedStage, ...], ...]
+    trials: tuple[Trial, ...]
+    seconds: float
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """The beta of each stage."""
+        return tuple(stage.beta for stage in self.stages[0])
+
+
+def train_stack(
+    windows: Windows, options: StackOptions | None = None, step: Step = lambda what, share: None
+) -> TrainedStack:
+    """Train a stack on windows; nothing but them is looked at. step is called with what is being done.
+
+    Raises InputError when there are too few windows for a validation part, or an option is unusable.
+    """
+    options = options or StackOptions()
+    started = time.perf_counter()
+    betas, trials = options.betas, ()
+    if betas is None:
+        inner, held = hold_out(windows)
+        betas, trials = _choose(inner, held, options, step)
+    members = []
+    for k in range(options.members):
+        whole = f"member {k + 1} of {options.members}, " if options.members > 1 else ""
+        members.append(_member(windows, betas, replace(options, seed=options.seed + k), step, whole))
+    stack = Stack(tuple(stages for stages, _ in members))
+    return TrainedStack(stack, tuple(solved for _, solved in members), tuple(trials), time.perf_counter() - started)
+
+
+def hold_out(windows: Windows) -> tuple[Windows, Windows]:
+    """The windows but the last tenth in time, and the last tenth; none of the first reaches into the second.
+
+    Raises InputError when either has no windows.
+    """
+    first = int(windows.starts[int((1 - HELD_OUT) * len(windows))]) if len(windows) else 0
+    span = windows.length + windows.horizon - 1
+    inner = tuple((a, min(b, first - span)) for a, b in windows.runs if a < first - span)
+    held = tuple((max(a, first), b) for a, b in windows.runs if b > first)
+    if not inner or not held:
+        raise InputError(f"windows: {len(windows)} of them leave none to validate on; give a longer recording, or betas")
+    return replace(windows, runs=inner), replace(windows, runs=held)
+
+
+class _Member:
+    """A stack that grows on given rows."""
+
+    def __init__(self, X: Matrix, y: Array, options: StackOptions) -> None:
+        self.X, self.y, self.options = X, y, options
+        self.stages: tuple[Stage, ...] = ()
+        self.residual = y
+
+    def prepare(self) -> None:
+        """Make the features of the next stage and its first linear part."""
+        o = self.options
+        self.projection = (
+            next_projection(self.X, self.stages, o.features, o.power)
+            if self.stages
+            else first_projection(self.X, o.first_power)
+        )
+        self.phi = features(self.X, self.stages, self.projection)
+        self.atoms: Atoms | None = None
+        self.linear = least_squares(self.phi, self.residual)
+        self.scale = root_mean_square(self.residual - self.phi @ self.linear)
+
+    def solve(self, beta: float, rounds: int, confirm_starts: int) -> ActiveSetSolution:
+        """Solve the next stage at a beta, from the atoms of the last one."""
+        o = self.options
+        if self.atoms is not None and len(self.atoms):
+            self.linear = least_squares(self.phi, self.residual - output(self.phi, self.atoms))
+        solver = ActiveSetSolver(
+            gap=GAP, rounds=rounds, confirm_starts=confirm_starts, seed=o.seed, threads=o.threads
+        )
+        warm = self.atoms if self.atoms is not None and len(self.atoms) else None
+        found = solver.solve(self.phi, self.residual - self.phi @ self.linear, beta, warm_start=warm)
+        self.atoms = found.atoms
+        return found
+
+    def stage(self) -> Stage:
+        """The stage as it stands."""
+        assert self.atoms is not None
+        return Stage(self.projection, self.linear, network_of_neurons(self.atoms.points, self.atoms.tags[:, 0]))
+
+    def keep(self, stage: Stage) -> None:
+        """Put a stage on top."""
+        self.stages = (*self.stages, stage)
+        self.residual = self.residual - stage.output(self.phi)
+
+
+def _choose(
+    inner: Windows, held: Windows, options: StackOptions, step: Step
+) -> tuple[tuple[float, ...], tuple[Trial, ...]]:
+    """The betas of the stages that forecast the held-out windows best, and all that was tried."""
+    member = _Member(inner.X, inner.y, options)
+    residual = held.y
+    trials: list[Trial] = []
+    betas: list[float] = []
+    best = np.inf
+    for number in range(1, options.stages + 1):
+        member.prepare()
+        phi = features(held.X, member.stages, member.projection)
+        chosen: tuple[float, Stage] | None = None
+        for share in BETAS if member.stages else (FIRST_BETA,):
+            started = time.perf_counter()
+            beta = share * member.scale
+            found = member.solve(beta, SEARCH_ROUNDS, 0)
+            stage = member.stage()
+            train = root_mean_square(member.residual - stage.output(member.phi))
+            error = root_mean_square(residual - stage.output(phi))
+            trials.append(Trial(number, beta, len(found.atoms), train, error, time.perf_counter() - started))
+            step(f"stage {number}, beta = {beta:.2e}: {len(found.atoms)} neurons, validation {error:.5f}", None)
+            if error >= best:
+                break
+            best, chosen = error, (beta, stage)
+        if chosen is None:
+            break
+        betas.append(chosen[0])
+        member.keep(chosen[1])
+        residual = residual - chosen[1].output(phi)
+    return tuple(betas), tuple(trials)
+
+
+def _member(
+    windows: Windows, betas: tuple[float, ...], options: StackOptions, step: Step, whole: str
+) -> tuple[tuple[Stage, ...], tuple[SolvedStage, ...]]:
+    member = _Member(windows.X, windows.y, options)
+    solved = []
+    for number, beta in enumerate(betas, 1):
+        started = time.perf_counter()
+        step(f"{whole}stage {number}: features", None)
+        member.prepare()
+        step(f"{whole}stage {number}: beta = {beta:.2e}", None)
+        for share in BETAS if number > 1 else ():
+            if share * member.scale > 1.5 * beta:
+                member.solve(share * member.scale, SEARCH_ROUNDS, 0)
+        found = member.solve(beta, options.rounds, options.confirm_starts)
+        member.keep(member.stage())
+        solved.append(
+            SolvedStage(
+                beta, len(found.atoms), member.phi.shape[1], found.primal, found.dual, options.confirm_starts,
+                found.status, time.perf_counter() - started,
+            )
+        )  # fmt: skip
+        step(f"{whole}stage {number}: {len(found.atoms)} neurons, P = {found.primal:.6e}, gap {found.gap:.1e}", None)
+    return member.stages, tuple(solved)
+
+
+def output(phi: Array, atoms: Atoms) -> Array:
+    """sum_j s_j (phi u_j)_+ (n,)."""
+    return network_of_neurons(atoms.points, atoms.tags[:, 0]).predict(phi)
+
+
+def least_squares(phi: Array, target: Array) -> Array:
+    """Weights (q,) of the linear least-squares fit of target by phi, with a ridge that only a singular phi feels."""
+    gram = phi.T @ phi
+    ridge = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return np.linalg.solve(gram + ridge, phi.T @ target)
