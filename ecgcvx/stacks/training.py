@@ -16,6 +16,7 @@ the horizon (as in the square-root lasso: Belloni, Chernozhukov, Wang, 2011).
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class StackOptions:
     power: float = 0.3
     first_power: float = 0.25
     rounds: int = 4
+    refit_rounds: int = 1
     members: int = 1
     joint: bool = False
     confirm_starts: int = 300
@@ -133,14 +135,16 @@ def train_stack(
     """
     options = options or StackOptions()
     started = time.perf_counter()
-    betas, trials = options.betas, ()
+    betas, trials, found = options.betas, (), ()
     if betas is None:
         inner, held = hold_out(windows)
-        betas, trials = _choose(inner, held, options, step)
+        found, trials = _choose(inner, held, options, step)
+        betas = tuple(choice.beta for choice in found)
     members = []
     for k in range(options.members):
         whole = f"member {k + 1} of {options.members}, " if options.members > 1 else ""
-        members.append(_member(windows, betas, replace(options, seed=options.seed + k), step, whole))
+        seeded = replace(options, seed=options.seed + k)
+        members.append(_member(windows, betas, seeded, step, whole, found if k == 0 else ()))
     stack = Stack(tuple(stages for stages, _ in members))
     return TrainedStack(stack, tuple(solved for _, solved in members), tuple(trials), time.perf_counter() - started)
 
@@ -157,6 +161,14 @@ def hold_out(windows: Windows) -> tuple[Windows, Windows]:
     if not inner or not held:
         raise InputError(f"windows: {len(windows)} of them leave none to validate on; give a longer recording, or betas")
     return replace(windows, runs=inner), replace(windows, runs=held)
+
+
+class _Choice(NamedTuple):
+    """What validation chose for a stage: beta, and the stage with its atoms, trained on the windows before."""
+
+    beta: float
+    stage: Stage
+    atoms: Atoms
 
 
 class _Member:
@@ -180,14 +192,22 @@ class _Member:
         self.linear = least_squares(self.phi, self.residual)
         self.scale = root_mean_square(self.residual - self.phi @ self.linear)
 
+    def carry(self, below: tuple[Stage, ...], choice: _Choice) -> None:
+        """Take over the neurons of a stage that was trained on other rows, above other stages.
+
+        Its features differ; the neurons are those whose inputs are nearest to the old ones in least squares.
+        """
+        old = features(self.X, below, choice.stage.projection)
+        gram = self.phi.T @ self.phi
+        turn = np.linalg.solve(gram + _ridge(gram), self.phi.T @ old)
+        self.atoms = choice.atoms.moved(choice.atoms.points @ turn.T)
+
     def solve(self, beta: float, rounds: int, confirm_starts: int) -> ActiveSetSolution:
         """Solve the next stage at a beta, from the atoms of the last one."""
         o = self.options
         if self.atoms is not None and len(self.atoms):
             self.linear = least_squares(self.phi, self.residual - output(self.phi, self.atoms))
-        solver = ActiveSetSolver(
-            gap=GAP, rounds=rounds, confirm_starts=confirm_starts, seed=o.seed, threads=o.threads
-        )
+        solver = ActiveSetSolver(gap=GAP, rounds=rounds, confirm_starts=confirm_starts, seed=o.seed, threads=o.threads)
         warm = self.atoms if self.atoms is not None and len(self.atoms) else None
         found = solver.solve(self.phi, self.residual - self.phi @ self.linear, beta, warm_start=warm)
         self.atoms = found.atoms
@@ -206,17 +226,17 @@ class _Member:
 
 def _choose(
     inner: Windows, held: Windows, options: StackOptions, step: Step
-) -> tuple[tuple[float, ...], tuple[Trial, ...]]:
-    """The betas of the stages that forecast the held-out windows best, and all that was tried."""
+) -> tuple[tuple[_Choice, ...], tuple[Trial, ...]]:
+    """The stages that forecast the held-out windows best, and all that was tried."""
     member = _Member(inner.X, inner.y, options)
     residual = held.y
     trials: list[Trial] = []
-    betas: list[float] = []
+    choices: list[_Choice] = []
     best = np.inf
     for number in range(1, options.stages + 1):
         member.prepare()
         phi = features(held.X, member.stages, member.projection)
-        chosen: tuple[float, Stage] | None = None
+        chosen: _Choice | None = None
         for share in BETAS if member.stages else (FIRST_BETA,):
             started = time.perf_counter()
             beta = share * member.scale
@@ -228,29 +248,33 @@ def _choose(
             step(f"stage {number}, beta = {beta:.2e}: {len(found.atoms)} neurons, validation {error:.5f}", None)
             if error >= best:
                 break
-            best, chosen = error, (beta, stage)
+            best, chosen = error, _Choice(beta, stage, found.atoms)
         if chosen is None:
             break
-        betas.append(chosen[0])
-        member.keep(chosen[1])
-        residual = residual - chosen[1].output(phi)
-    return tuple(betas), tuple(trials)
+        choices.append(chosen)
+        member.keep(chosen.stage)
+        residual = residual - chosen.stage.output(phi)
+    return tuple(choices), tuple(trials)
 
 
 def _member(
-    windows: Windows, betas: tuple[float, ...], options: StackOptions, step: Step, whole: str
-) -> tuple[tuple[Stage, ...], tuple[SolvedStage, ...]]:
+    windows: Windows, betas: tuple[float, ...], options: StackOptions, step: Step, whole: str,
+    choices: tuple[_Choice, ...],
+) -> tuple[tuple[Stage, ...], tuple[SolvedStage, ...]]:  # fmt: skip
+    """One member on all windows, from the stages that validation chose where they are given, else from nothing."""
     member = _Member(windows.X, windows.y, options)
     solved = []
     for number, beta in enumerate(betas, 1):
         started = time.perf_counter()
-        step(f"{whole}stage {number}: features", None)
-        member.prepare()
         step(f"{whole}stage {number}: beta = {beta:.2e}", None)
-        for share in BETAS if number > 1 else ():
-            if share * member.scale > 1.5 * beta:
-                member.solve(share * member.scale, SEARCH_ROUNDS, 0)
-        found = member.solve(beta, options.rounds, options.confirm_starts)
+        member.prepare()
+        if choices:
+            member.carry(tuple(choice.stage for choice in choices[: number - 1]), choices[number - 1])
+        else:
+            for share in BETAS if number > 1 else ():
+                if share * member.scale > 1.5 * beta:
+                    member.solve(share * member.scale, SEARCH_ROUNDS, 0)
+        found = member.solve(beta, options.refit_rounds if choices else options.rounds, options.confirm_starts)
         member.keep(member.stage())
         solved.append(
             SolvedStage(
@@ -270,5 +294,8 @@ def output(phi: Array, atoms: Atoms) -> Array:
 def least_squares(phi: Array, target: Array) -> Array:
     """Weights (q,) of the linear least-squares fit of target by phi, with a ridge that only a singular phi feels."""
     gram = phi.T @ phi
-    ridge = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    return np.linalg.solve(gram + ridge, phi.T @ target)
+    return np.linalg.solve(gram + _ridge(gram), phi.T @ target)
+
+
+def _ridge(gram: Array) -> Array:
+    return RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
