@@ -202,7 +202,8 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
         gap = training.proof.proved_gap if training.proof is not None else training.convex.gap
         kind = certificate(training)[0]
         value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else at_most(gap)
-        tiles.append({"name": "gap to the best network", "value": value, "note": kind})
+        best = "network with these patterns" if training.convex.gap_kind == "given patterns" else "network"
+        tiles.append({"name": f"gap to the best {best}", "value": value, "note": kind})
     return tiles
 
 
