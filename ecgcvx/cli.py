@@ -48,6 +48,7 @@ def _fit(options: argparse.Namespace) -> None:
     from ecgcvx.fitting import fit
     from ecgcvx.output import check_note, make_folder, score_table, sparsity_note, write_output
     from ecgcvx.proof import proof_words
+    from ecgcvx.report import readable
 
     chosen = _fit_options(options, options.beta)
     recording = _read(options, options.lead)
@@ -82,7 +83,7 @@ def _fit(options: argparse.Namespace) -> None:
         + ("" if result.proof is None else f"{proof_words(result.proof)}\n")
         + f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")
-        + f"; what the network does, to read in a browser: {folder}/report.html"
+        + (f"; what the network does: {folder}/report.html" if readable(result.forecaster) else "")
     )
 
 

@@ -21,7 +21,7 @@ from ecgcvx.interpret import interpret
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
-from ecgcvx.report import training_of, write_report
+from ecgcvx.report import readable, training_of, write_report
 from ecgcvx.solvers.check import Check
 from ecgcvx.training import FitOptions
 
@@ -101,11 +101,12 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
         atomic_write(folder / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
         save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), folder / "sparsity.png")
-    reading = interpret(
-        result.forecaster, recording, part="test", train_fraction=options.train_fraction, refitting=None
-    )
-    training = training_of(found | settings, str(folder / "metrics.json"))
-    write_report(folder / "report.html", reading, training, str(folder), options.train_fraction)
+    if readable(result.forecaster):
+        reading = interpret(
+            result.forecaster, recording, part="test", train_fraction=options.train_fraction, refitting=None
+        )
+        training = training_of(found | settings, str(folder / "metrics.json"))
+        write_report(folder / "report.html", reading, training, str(folder), options.train_fraction)
     return found
 
 

@@ -89,6 +89,7 @@ def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup
     panel = paper.panel
     bottom = paper.top + paper.height
     times = _magnification(residual)
+    scale = "at the same scale" if times == 1 else f"enlarged {times:g} times"
     half = RESIDUAL_MM / 2 * MV_PER_MM / times
     below = Panel(paper.seconds, (-half, half), paper.left, bottom + 12, paper.width, RESIDUAL_MM)
     pieces = [
@@ -96,7 +97,7 @@ def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup
         paper.time_axis(1.0, "s"), tag("text", "s", x="7.8", y=at(bottom + 4), text_anchor="end", class_="mm"),
         tag("path", d=f"M{at(below.left)} {at(below.top + RESIDUAL_MM / 2)}h{at(below.width)}", class_="minor"),
         below.line(time, residual, "second thin"),
-        tag("text", f"error of the forecast, enlarged {times:g} times: 1 mm is {MV_PER_MM / times:.3g} mV",
+        tag("text", f"error of the forecast, {scale}: 1 mm is {MV_PER_MM / times:.3g} mV",
             x=at(below.left), y=at(below.top - 1), class_="mm"),
     ]  # fmt: skip
     y = below.top + RESIDUAL_MM + 6

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ecgcvx import __version__
 from ecgcvx.errors import EcgcvxError
 from ecgcvx.files import atomic_write
+from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret import Interpretation
 from ecgcvx.interpret.interpretation import windows_of
+from ecgcvx.networks import Network
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import shown
@@ -47,6 +49,11 @@ from ecgcvx.windows import Windows
 Array = NDArray[np.float64]
 TEMPLATES = Path(__file__).parent / "templates"
 CARDS = 3
+
+
+def readable(forecaster: Forecaster) -> bool:
+    """Whether a report can be made: of a two-layer network, whose neurons act on the window itself."""
+    return isinstance(forecaster.network, Network)
 
 
 def write_report(
@@ -195,7 +202,8 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
         gap = training.proof.proved_gap if training.proof is not None else training.convex.gap
         kind = certificate(training)[0]
         value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else at_most(gap)
-        tiles.append({"name": "gap to the best network", "value": value, "note": kind})
+        best = "network with these patterns" if training.convex.gap_kind == "given patterns" else "network"
+        tiles.append({"name": f"gap to the best {best}", "value": value, "note": kind})
     return tiles
 
 

@@ -341,4 +341,4 @@ def unit_of(reading: Interpretation) -> str:
 
 def command(model: str) -> str:
     """The command that tests which patterns recur."""
-    return f"ecgcvx interpret {shlex.quote(model)} RECORD --output report.html"
+    return f"ecgcvx interpret {shlex.quote(model)} RECORD"
