@@ -8,6 +8,7 @@ the components of small variance a stage is two to four times quicker and foreca
 import numpy as np
 
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
+from ecgcvx.rowwise import product
 from ecgcvx.stacks.network import Array, Stage, columns_above
 
 CHUNK = 4096  # rows
@@ -60,7 +61,7 @@ def features(X: Matrix, member: tuple[Stage, ...], projection: Array) -> Array:
     """Features (n, q) of the stage with this projection above a member."""
     out = np.empty((X.shape[0], projection.shape[1]))
     for start, rows in row_chunks(X, CHUNK):
-        out[start : start + len(rows)] = columns_above(member, rows) @ projection
+        out[start : start + len(rows)] = product(columns_above(member, rows), projection)
     return out
 
 

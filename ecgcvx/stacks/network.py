@@ -4,7 +4,8 @@ With h_1 = x, the window and the constant 1, stage s has the features phi_s = M_
 
     f_s(x) = f_{s-1}(x) + w_s' phi_s + N_s(phi_s),    h_{s+1} = (h_s, activations of N_s),    f_0 = 0
 
-The forecast is f_S, or its mean over members that were trained from different seeds.
+The forecast is f_S, or its mean over members that were trained from different seeds. As with a single network, a row
+has the same output, bit for bit, in every batch.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
+from ecgcvx.rowwise import product
 
 Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 18  # rows x widest layer of one product: 2 MB
@@ -25,7 +27,8 @@ CHUNK_ELEMENTS = 1 << 18  # rows x widest layer of one product: 2 MB
 class Stage:
     """One stage on c columns: the window with its constant 1, then the activations of the stages below.
 
-    projection : M (c, q), standardisation and constant included. linear : w (q,). network : N on q features.
+    projection : M (c, q), standardisation and constant included. linear : w (q,). network : N on q features. beta : the
+    weight of the penalty that the stage was trained with.
 
     Raises InputError when the shapes do not fit together or a weight is not finite.
     """
@@ -33,6 +36,7 @@ class Stage:
     projection: Array
     linear: Array
     network: Network
+    beta: float
 
     def __post_init__(self) -> None:
         q = self.network.W1.shape[0]
@@ -47,24 +51,22 @@ class Stage:
 
     def output(self, features: Array) -> Array:
         """What the stage adds to the forecast (n,), of its features (n, q)."""
-        return features @ self.linear + self.network.predict(features)
+        return product(features, self.linear[:, None])[:, 0] + self.network.predict(features)
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """A mean of stacks: each member is a tuple of as many stages, the lowest first, on the same d inputs.
+    """A mean of stacks: each member is a tuple of stages, the lowest first, on the same d inputs.
 
-    Raises InputError when there is no stage or the widths of the stages do not follow from each other.
+    Raises InputError when a member has no stage, or the widths of the stages do not follow from each other.
     """
 
     members: tuple[tuple[Stage, ...], ...]
 
     def __post_init__(self) -> None:
-        if not self.members or not self.members[0]:
-            raise InputError("members: a stack has at least one member of at least one stage")
+        if not self.members or not all(self.members):
+            raise InputError("members: a stack has at least one member, and each of them at least one stage")
         for member in self.members:
-            if len(member) != self.depth:
-                raise InputError(f"members: one has {len(member)} stages, the first {self.depth}; give as many")
             width = self.inputs
             for number, stage in enumerate(member, 1):
                 if stage.projection.shape[0] != width:
@@ -76,12 +78,12 @@ class Stack:
 
     @property
     def depth(self) -> int:
-        """Number of stages."""
-        return len(self.members[0])
+        """Number of stages of the deepest member."""
+        return max(map(len, self.members))
 
     @property
     def inputs(self) -> int:
-        """Number of inputs d of the lowest stage, the constant 1 among them."""
+        """Number of inputs d of the lowest stages, the constant 1 among them."""
         return self.members[0][0].projection.shape[0]
 
     @property
@@ -89,37 +91,43 @@ class Stack:
         """Number of neurons of all stages and members."""
         return sum(stage.network.neurons for member in self.members for stage in member)
 
-    def first(self, member: int = 0) -> Network:
-        """The network of the lowest stage on the inputs themselves: N_1(M_1' x) without the linear part."""
-        stage = self.members[member][0]
-        network = stage.network
-        gates = None if network.gates is None else stage.projection @ network.gates
-        return Network(stage.projection @ network.W1, network.W2, gates, network.polynomial)
+    def lowest(self) -> Network:
+        """The lowest stage, mean over the members, as a two-layer network on the inputs; w'x = (w'x)_+ - (-w'x)_+."""
+        W1, W2 = [], []
+        for stage, *_ in self.members:
+            w = stage.projection @ stage.linear
+            W1 += [stage.projection @ stage.network.W1, w[:, None], -w[:, None]]
+            W2 += [stage.network.W2, np.array([1.0, -1.0])]
+        return Network(np.concatenate(W1, axis=1), np.concatenate(W2) / len(self.members))
 
     def contributions(self, X: Matrix) -> Array:
-        """What every stage adds to the forecast, (n, stages), mean over the members; the sum of a row is the forecast.
+        """What every stage adds to the forecast, (n, depth), mean over the members; the sum of a row is the forecast.
 
         Raises InputError when X has another number of columns.
         """
-        return self._outputs(X).mean(axis=0)
+        outputs = self._outputs(X)
+        total = outputs[0]
+        for others in outputs[1:]:
+            total = total + others
+        return total / len(outputs)
 
     def predict(self, X: Matrix) -> Array:
         """Return f (n,) for a matrix or lazy matrix X (n, d).
 
         Raises InputError when X has another number of columns.
         """
-        return self.contributions(X).sum(axis=1)
+        return _total(self.contributions(X))
 
     def spread(self, X: Matrix) -> Array:
         """Standard deviation of the members' forecasts (n,), zero for a single one: how much the seed decides."""
-        forecasts = self._outputs(X).sum(axis=2)
+        forecasts = np.array([_total(outputs) for outputs in self._outputs(X)])
         return forecasts.std(axis=0, ddof=1) if len(forecasts) > 1 else np.zeros(X.shape[0])
 
     def _outputs(self, X: Matrix) -> Array:
-        """What every stage of every member adds, (members, n, stages)."""
+        """What every stage of every member adds, (members, n, depth)."""
         if X.shape[1] != self.inputs:
             raise InputError(f"X has {X.shape[1]} columns, but the stack takes {self.inputs} inputs")
-        out = np.empty((len(self.members), X.shape[0], self.depth))
+        out = np.zeros((len(self.members), X.shape[0], self.depth))
         for start, rows in row_chunks(X, CHUNK_ELEMENTS // max(self.inputs + self.neurons, 1)):
             for k, member in enumerate(self.members):
                 for s, (stage, features) in enumerate(features_of(member, rows)):
@@ -127,11 +135,19 @@ class Stack:
         return out
 
 
+def _total(outputs: Array) -> Array:
+    """Sums of rows (n, depth) in one order, whatever their number."""
+    total = outputs[:, 0].copy()
+    for added in outputs.T[1:]:
+        total += added
+    return total
+
+
 def features_of(member: tuple[Stage, ...], rows: Array) -> Iterator[tuple[Stage, Array]]:
     """Yield every stage of a member with its features (n, q) of rows (n, d)."""
     below = rows
     for stage in member:
-        features = below @ stage.projection
+        features = product(below, stage.projection)
         yield stage, features
         if stage is not member[-1]:
             below = np.concatenate([below, stage.network.activations(features)], axis=1)
@@ -141,5 +157,5 @@ def columns_above(member: tuple[Stage, ...], rows: Array) -> Array:
     """Rows (n, d) and the activations of all stages of a member, (n, c)."""
     below = rows
     for stage in member:
-        below = np.concatenate([below, stage.network.activations(below @ stage.projection)], axis=1)
+        below = np.concatenate([below, stage.network.activations(product(below, stage.projection))], axis=1)
     return below

@@ -35,6 +35,7 @@ HELD_OUT = 0.1  # of the training windows, the last of them, for validation
 FIRST_BETA = 9e-4  # of the lowest stage, relative to the residual of the linear predictor
 BETAS = (5e-3, 2e-3, 1e-3, 5e-4)  # of the other stages, relative to the residual below; the path ends when it gets worse
 SEARCH_ROUNDS = 2  # of a point of the path
+FINAL_ROUNDS = 2  # on all windows, from the point that validation chose
 GAP = 1e-2  # at which a solve stops
 RIDGE = 1e-9  # of a linear part, relative to the mean variance of the features
 
@@ -45,9 +46,9 @@ class StackOptions:
 
     stages : at most; one more is kept only if it forecasts the validation part better. betas : of each stage, or None
     to choose them by validation. features, power : principal components of a stage and the power of their variance
-    that divides them; first_power : that of the lowest stage. rounds : of a solve. members : stacks of different seeds
-    to average. joint : descend on all stages at once afterwards, then solve the last one again. confirm_starts : fresh
-    starts that the searched gap of a stage rests on. threads : None for all cores; changes no result.
+    that divides them; first_power : that of the lowest stage. rounds : of a stage at betas that are given. members :
+    stacks of different seeds to average. confirm_starts : fresh starts that the searched gap of a stage rests on.
+    threads : None for all cores; changes no result.
     """
 
     stages: int = 2
@@ -56,9 +57,7 @@ class StackOptions:
     power: float = 0.3
     first_power: float = 0.25
     rounds: int = 4
-    refit_rounds: int = 1
     members: int = 1
-    joint: bool = False
     confirm_starts: int = 300
     seed: int = 0
     threads: int | None = None
@@ -135,18 +134,24 @@ def train_stack(
     """
     options = options or StackOptions()
     started = time.perf_counter()
-    betas, trials, found = options.betas, (), ()
-    if betas is None:
-        inner, held = hold_out(windows)
-        found, trials = _choose(inner, held, options, step)
-        betas = tuple(choice.beta for choice in found)
-    members = []
+    members, trials = [], []
     for k in range(options.members):
-        whole = f"member {k + 1} of {options.members}, " if options.members > 1 else ""
         seeded = replace(options, seed=options.seed + k)
-        members.append(_member(windows, betas, seeded, step, whole, found if k == 0 else ()))
-    stack = Stack(tuple(stages for stages, _ in members))
-    return TrainedStack(stack, tuple(solved for _, solved in members), tuple(trials), time.perf_counter() - started)
+        name = f"stack {k + 1} of {options.members}, " if options.members > 1 else ""
+
+        def tell(what: str, share: float | None, name: str = name) -> None:
+            step(name + what, share)
+
+        if options.betas is None:
+            inner, held = hold_out(windows)
+            choices, tried = _choose(inner, held, seeded, tell)
+            members.append(_refine(windows, choices, seeded, tell))
+            trials.extend(tried)
+        else:
+            members.append(_train(windows, options.betas, seeded, tell))
+    stack = Stack(tuple(member.stages for member in members))
+    solved = tuple(tuple(member.solved) for member in members)
+    return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started)
 
 
 def hold_out(windows: Windows) -> tuple[Windows, Windows]:
@@ -177,11 +182,13 @@ class _Member:
     def __init__(self, X: Matrix, y: Array, options: StackOptions) -> None:
         self.X, self.y, self.options = X, y, options
         self.stages: tuple[Stage, ...] = ()
+        self.solved: list[SolvedStage] = []
         self.residual = y
 
     def prepare(self) -> None:
         """Make the features of the next stage and its first linear part."""
         o = self.options
+        self.started = time.perf_counter()
         self.projection = (
             next_projection(self.X, self.stages, o.features, o.power)
             if self.stages
@@ -213,10 +220,23 @@ class _Member:
         self.atoms = found.atoms
         return found
 
-    def stage(self) -> Stage:
+    def finish(self, beta: float, rounds: int, step: Step) -> None:
+        """Solve the next stage once more, bound it, and put it on top."""
+        step(f"stage {len(self.stages) + 1}: beta = {beta:.2e}", None)
+        found = self.solve(beta, rounds, self.options.confirm_starts)
+        self.keep(self.stage(beta))
+        self.solved.append(
+            SolvedStage(
+                beta, len(found.atoms), self.phi.shape[1], found.primal, found.dual, self.options.confirm_starts,
+                found.status, time.perf_counter() - self.started,
+            )
+        )  # fmt: skip
+
+    def stage(self, beta: float) -> Stage:
         """The stage as it stands."""
         assert self.atoms is not None
-        return Stage(self.projection, self.linear, network_of_neurons(self.atoms.points, self.atoms.tags[:, 0]))
+        network = network_of_neurons(self.atoms.points, self.atoms.tags[:, 0])
+        return Stage(self.projection, self.linear, network, beta)
 
     def keep(self, stage: Stage) -> None:
         """Put a stage on top."""
@@ -241,7 +261,7 @@ def _choose(
             started = time.perf_counter()
             beta = share * member.scale
             found = member.solve(beta, SEARCH_ROUNDS, 0)
-            stage = member.stage()
+            stage = member.stage(beta)
             train = root_mean_square(member.residual - stage.output(member.phi))
             error = root_mean_square(residual - stage.output(phi))
             trials.append(Trial(number, beta, len(found.atoms), train, error, time.perf_counter() - started))
@@ -257,33 +277,26 @@ def _choose(
     return tuple(choices), tuple(trials)
 
 
-def _member(
-    windows: Windows, betas: tuple[float, ...], options: StackOptions, step: Step, whole: str,
-    choices: tuple[_Choice, ...],
-) -> tuple[tuple[Stage, ...], tuple[SolvedStage, ...]]:  # fmt: skip
-    """One member on all windows, from the stages that validation chose where they are given, else from nothing."""
+def _refine(windows: Windows, choices: tuple[_Choice, ...], options: StackOptions, step: Step) -> _Member:
+    """All windows train the stages that validation chose, each from where it was."""
     member = _Member(windows.X, windows.y, options)
-    solved = []
-    for number, beta in enumerate(betas, 1):
-        started = time.perf_counter()
-        step(f"{whole}stage {number}: beta = {beta:.2e}", None)
+    for number, choice in enumerate(choices):
         member.prepare()
-        if choices:
-            member.carry(tuple(choice.stage for choice in choices[: number - 1]), choices[number - 1])
-        else:
-            for share in BETAS if number > 1 else ():
-                if share * member.scale > 1.5 * beta:
-                    member.solve(share * member.scale, SEARCH_ROUNDS, 0)
-        found = member.solve(beta, options.refit_rounds if choices else options.rounds, options.confirm_starts)
-        member.keep(member.stage())
-        solved.append(
-            SolvedStage(
-                beta, len(found.atoms), member.phi.shape[1], found.primal, found.dual, options.confirm_starts,
-                found.status, time.perf_counter() - started,
-            )
-        )  # fmt: skip
-        step(f"{whole}stage {number}: {len(found.atoms)} neurons, P = {found.primal:.6e}, gap {found.gap:.1e}", None)
-    return member.stages, tuple(solved)
+        member.carry(tuple(below.stage for below in choices[:number]), choice)
+        member.finish(choice.beta, FINAL_ROUNDS, step)
+    return member
+
+
+def _train(windows: Windows, betas: tuple[float, ...], options: StackOptions, step: Step) -> _Member:
+    """All windows train stages of given betas, those above the lowest by way of larger ones."""
+    member = _Member(windows.X, windows.y, options)
+    for beta in betas:
+        member.prepare()
+        for share in BETAS if member.stages else ():
+            if share * member.scale > 1.5 * beta:
+                member.solve(share * member.scale, SEARCH_ROUNDS, 0)
+        member.finish(beta, options.rounds, step)
+    return member
 
 
 def output(phi: Array, atoms: Atoms) -> Array:
