@@ -46,15 +46,15 @@ def _fit(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from ecgcvx.fitting import fit
-    from ecgcvx.output import check_note, make_folder, score_table, sparsity_note, write_output
+    from ecgcvx.output import check_note, make_folder, score_table, sparsity_note, stack_notes, write_output
     from ecgcvx.proof import proof_words
-    from ecgcvx.report import readable
 
     chosen = _fit_options(options, options.beta)
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / Path(recording.name).name
     make_folder(folder)
-    checkpoint = folder / "checkpoint.safetensors" if chosen.solver == "active-set" else None
+    kept = chosen.solver == "active-set" and chosen.network != "stack"
+    checkpoint = folder / "checkpoint.safetensors" if kept else None
     with _progress() as step:
         result = fit(recording, chosen, step, checkpoint=checkpoint, resume=options.resume)
         step("writing the results", None)
@@ -69,13 +69,16 @@ def _fit(options: argparse.Namespace) -> None:
         f"{chosen.window} samples predict the one {chosen.horizon} later\n"
         f"windows: {windows['train']:,} train, {windows['test']:,} test, {windows['excluded']:,} excluded "
         f"({windows['excluded_because']['gap']:,} over gaps); "
-        f"beta = {found['beta']:.3g}, chosen by {found['beta_chosen_by']}\n"
+        f"beta = {found['beta']:.3g}{' in the last stage' if result.stack else ''}, "
+        f"chosen by {found['beta_chosen_by']}\n"
     )
     console.print(score_table(result.scores))
     trained = result.trained
     kind = "all patterns, as far as searched" if trained.gap_kind == "searched" else trained.gap_kind
     over = kind if chosen.patterns is None else f"the {chosen.patterns} given patterns"
     console.print(f"\nconvex: {trained.detail}; status {trained.status}")
+    for line in () if result.stack is None else stack_notes(result.stack):
+        console.print(line)
     for line in (*([sparsity_note(result.sparse)] if result.sparse else []), *map(check_note, result.checks)):
         console.print(line)
     console.print(
@@ -83,7 +86,7 @@ def _fit(options: argparse.Namespace) -> None:
         + ("" if result.proof is None else f"{proof_words(result.proof)}\n")
         + f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")
-        + (f"; what the network does: {folder}/report.html" if readable(result.forecaster) else "")
+        + f"; what the network does: {folder}/report.html"
     )
 
 
@@ -97,7 +100,10 @@ def _fit_options(options: argparse.Namespace, beta: float | None) -> "FitOptions
         solver = "semidefinite"
     if solver is None:
         solver = "active-set" if patterns is None else "fista"
-    limits = ("gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check", "prove")
+    limits = (
+        "gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check", "prove", "stages",
+        "average",
+    )  # fmt: skip
     return FitOptions(
         options.window, options.horizon, beta, patterns, options.network, solver, options.train_fraction, options.seed,
         **{name: getattr(options, name) for name in limits if hasattr(options, name)},
@@ -205,31 +211,33 @@ def _certify(options: argparse.Namespace) -> None:
     from ecgcvx.certificates import certify_searched
     from ecgcvx.errors import InputError
     from ecgcvx.forecaster import load
-    from ecgcvx.proof import proof_json, proof_words, prove
+    from ecgcvx.proof import problems_of, proof_json, proof_words, prove, searched_words
 
     forecaster = load(options.model)
     if not options.seconds > 0:
         raise InputError(f"seconds = {options.seconds}: give a positive number")
     recording = _read(options, forecaster.lead if options.lead is None else options.lead)
     train = forecaster.training_windows(recording, options.train_fraction)
-    network, beta = forecaster.network, forecaster.beta
-    if network.gates is not None or network.polynomial is not None:
+    problems = problems_of(forecaster, train)
+    if not problems:
         raise InputError(
             f"{options.model}: the gap of this network was proved when it was fitted; see its metrics.json"
         )
+    told, lines = [], [f"{recording.name}, lead {recording.lead}: {len(train):,} training windows"]
     with _progress() as step:
-        step(f"search from {options.starts} starts", None)
-        searched = certify_searched(network, train.X, train.y, beta, options.starts, 0)
-        proof = prove(network, train, beta, options.seconds, step)
+        for one in problems:
+            step(f"{one.name}search from {options.starts} starts", None)
+            searched = certify_searched(one.network, one.X, one.y, one.beta, options.starts, 0)
+            proof = prove(one.network, one.X, one.y, one.beta, options.seconds, step)
+            told.append(proof_json(proof, searched))
+            lines += [
+                f"{one.name}beta = {one.beta:.3g}, {one.network.neurons} neurons", proof_words(proof),
+                searched_words(searched),
+            ]  # fmt: skip
     if options.json:
-        print(json.dumps(proof_json(proof, searched), allow_nan=False))
+        print(json.dumps(told[0] if len(told) == 1 else {"stages": told}, allow_nan=False))
         return
-    print(
-        f"{recording.name}, lead {recording.lead}: {len(train):,} training windows, beta = {beta:.3g}, "
-        f"{network.neurons} neurons\n{proof_words(proof)}\n"
-        f"{searched.name}: largest price found {searched.price:.5f} beta; if it were the largest of "
-        f"all, at most {searched.gap:.2%} of P; not a proof"
-    )
+    print("\n".join(lines))
 
 
 def _interpret(options: argparse.Namespace) -> None:

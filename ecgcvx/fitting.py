@@ -14,6 +14,7 @@ from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.certificates import Certificate
+from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.path import RegularisationPath, regularisation_path
@@ -22,8 +23,10 @@ from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check, check_network
+from ecgcvx.stacks.training import StackOptions, TrainedStack, train_stack
 from ecgcvx.training import (
     POLYNOMIALS,
+    STACK,
     FitOptions,
     Step,
     Trained,
@@ -40,6 +43,8 @@ from ecgcvx.windows import Split, split_windows
 Array = NDArray[np.float64]
 BACKPROP_NEURONS = 64
 BACKPROP_EPOCHS = 60
+BESIDE_STACK = 1e-6  # its beta beside a stack, whose betas are those of other programs
+STAGE_GAP = "searched, of the last stage given its features"
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
 
 
@@ -77,7 +82,8 @@ class Fit:
     """A fitted forecaster, its comparison, and what it was made of.
 
     path : what chose beta, None where it was given. sparse : the curve of a sparsified network. checks : of the final
-    network by other solvers. proof : the proved bound, None where none was asked for.
+    network by other solvers. proof : the proved bound, None where none was asked for. stack : what is known of the
+    stages of a stack, None for other networks.
     """
 
     forecaster: Forecaster
@@ -88,6 +94,7 @@ class Fit:
     sparse: tuple[SparseLine, ...] = ()
     checks: tuple[Check, ...] = ()
     proof: Certificate | None = None
+    stack: TrainedStack | None = None
 
 
 def fit(
@@ -101,6 +108,10 @@ def fit(
     Raises InputError when the recording or an option does not allow it.
     """
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
+    if options.network == STACK:
+        if resume:
+            raise InputError("resume: a stack keeps no checkpoint; leave it out")
+        return _fit_stack(recording, split, options, step)
     started = time.perf_counter()
     path, warm, beta = None, None, options.beta
     if beta is None:
@@ -124,11 +135,14 @@ def fit(
         sparse = _sparse_lines(sparsified, split)
     seconds = time.perf_counter() - started
     network = trained.network
+    assert isinstance(network, Network)
     checks: tuple[Check, ...] = ()
     if options.check and isinstance(trained.warm, Atoms) and len(trained.warm):
         step(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
         checks = check_network(split.train.X, split.train.y, beta, trained.warm, trained.primal)
-    proof = prove(network, split.train, beta, options.prove, step) if options.prove is not None else None
+    proof = (
+        prove(network, split.train.X, split.train.y, beta, options.prove, step) if options.prove is not None else None
+    )
     convex = _score(
         "convex", network.neurons, network.predict, split, seconds,
         (trained.primal, trained.gap, trained.gap_kind, None if proof is None else proof.gap),
@@ -141,6 +155,30 @@ def fit(
         network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, beta
     )
     return Fit(forecaster, scores, split, trained, path, sparse, checks, proof)
+
+
+def _fit_stack(recording: Recording, split: Split, options: FitOptions, step: Step) -> Fit:
+    found = train_stack(
+        split.train,
+        StackOptions(
+            stages=options.stages, members=options.average, confirm_starts=options.confirm_starts, seed=options.seed
+        ),
+        step,
+    )  # fmt: skip
+    stack, last = found.stack, found.stages[0][-1]
+    members = f"{len(stack.members)} stacks of up to {stack.depth}" if len(stack.members) > 1 else f"{stack.depth}"
+    trained = Trained(
+        stack, last.primal, last.dual, STAGE_GAP, last.status, f"{members} stages, {stack.neurons} neurons", 0.0,
+        len(found.trials), found.seconds, (), np.empty(0),
+    )  # fmt: skip
+    score = _score("convex", stack.neurons, stack.predict, split, found.seconds, (None, last.gap, STAGE_GAP, None))
+    beside = replace(options, network="relu", stages=2, average=1, beta=BESIDE_STACK)
+    adam = replace(_backprop(split, beside, step), objective=None)  # of another objective
+    scores = (_linear(split, "persistence", step), _linear(split, "linear_ar", step), adam, score)
+    forecaster = Forecaster(
+        stack, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, last.beta
+    )
+    return Fit(forecaster, scores, split, trained, None, stack=found)
 
 
 def _sparse_lines(found: Sparsified, split: Split) -> tuple[SparseLine, ...]:

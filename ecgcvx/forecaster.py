@@ -14,11 +14,13 @@ from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.networks import Network
 from ecgcvx.records import Recording
+from ecgcvx.stacks.network import Stack, Stage
 from ecgcvx.windows import Scaler, Windows, all_windows, split_windows
 
 Array = NDArray[np.float64]
 FORMAT = 1
 FORMAT_POLYNOMIAL = 2  # with an activation, which a reader of format 1 alone would take for a ReLU
+FORMAT_STACK = 3  # of stages, each with a projection and a linear part
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,16 +28,23 @@ class Forecaster:
     """A network, its scaler (mV), and the recording it was made for.
 
     lead and sampling_frequency (Hz) name the signal that it takes; window and horizon are in samples; beta is the
-    weight of the penalty that it was trained with.
+    weight of the penalty that it was trained with, of a stack that of its last stage.
     """
 
-    network: Network
+    network: Network | Stack
     scaler: Scaler
     lead: str
     sampling_frequency: float
     window: int
     horizon: int
     beta: float
+
+    @property
+    def two_layers(self) -> Network:
+        """The network; ModelError when it is a stack."""
+        if isinstance(self.network, Stack):
+            raise ModelError("model: it is a stack of networks; this takes a single two-layer network")
+        return self.network
 
     def predict(self, recording: Recording) -> Array:
         """Return the forecast of every sample (samples,) in mV, made `horizon` samples before it; NaN where none is.
@@ -72,17 +81,21 @@ def save(forecaster: Forecaster, path: Path) -> None:
     from safetensors.numpy import save as to_bytes
 
     network = forecaster.network
-    tensors = {"W1": network.W1, "W2": network.W2}
-    if network.gates is not None:
-        tensors["gates"] = network.gates
     metadata: dict[str, Any] = {
-        "format": FORMAT if network.polynomial is None else FORMAT_POLYNOMIAL,
+        "format": FORMAT,
         "version": __version__,
         "scaler": asdict(forecaster.scaler),
         **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
     }
-    if network.polynomial is not None:
-        metadata["activation"] = {"polynomial": list(network.polynomial)}
+    if isinstance(network, Stack):
+        metadata |= {"format": FORMAT_STACK, "betas": [[stage.beta for stage in member] for member in network.members]}
+        tensors = _stack_tensors(network)
+    else:
+        tensors = {"W1": network.W1, "W2": network.W2}
+        if network.gates is not None:
+            tensors["gates"] = network.gates
+        if network.polynomial is not None:
+            metadata |= {"format": FORMAT_POLYNOMIAL, "activation": {"polynomial": list(network.polynomial)}}
     data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata)})
     atomic_write(path, lambda file: file.write(data))
 
@@ -94,17 +107,23 @@ def load(path: Path) -> Forecaster:
     """
     file = path / "model.safetensors" if path.is_dir() else path
     tensors, metadata = _read(file)
-    if metadata.get("format") not in (FORMAT, FORMAT_POLYNOMIAL):
+    if metadata.get("format") not in (FORMAT, FORMAT_POLYNOMIAL, FORMAT_STACK):
         raise ModelError(
-            f"{file}: model format {metadata.get('format')}, this version reads {FORMAT} and {FORMAT_POLYNOMIAL}; "
+            f"{file}: model format {metadata.get('format')}, this version reads {FORMAT} to {FORMAT_STACK}; "
             "update ecgcvx or fit again"
         )
     try:
-        polynomial = None
-        if metadata["format"] == FORMAT_POLYNOMIAL:
-            a, b, c = (float(number) for number in metadata["activation"]["polynomial"])
-            polynomial = Polynomial(a, b, c)
-        network = Network(tensors["W1"], tensors["W2"], tensors.get("gates"), polynomial)
+        network: Network | Stack
+        if metadata["format"] == FORMAT_STACK:
+            network = _stack_of(tensors, metadata["betas"])
+            inputs = network.inputs
+        else:
+            polynomial = None
+            if metadata["format"] == FORMAT_POLYNOMIAL:
+                a, b, c = (float(number) for number in metadata["activation"]["polynomial"])
+                polynomial = Polynomial(a, b, c)
+            network = Network(tensors["W1"], tensors["W2"], tensors.get("gates"), polynomial)
+            inputs = len(network.W1)
         forecaster = Forecaster(
             network,
             Scaler(float(metadata["scaler"]["mean"]), float(metadata["scaler"]["scale"])),
@@ -116,9 +135,31 @@ def load(path: Path) -> Forecaster:
         )
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise ModelError(f"{file}: damaged model ({type(error).__name__}: {error}); fit again") from None
-    if len(network.W1) != forecaster.window + 1:
-        raise ModelError(f"{file}: W1 has {len(network.W1)} rows for windows of {forecaster.window}; fit again")
+    if inputs != forecaster.window + 1:
+        raise ModelError(f"{file}: the network has {inputs} inputs for windows of {forecaster.window}; fit again")
     return forecaster
+
+
+def _stack_tensors(stack: Stack) -> dict[str, Array]:
+    return {
+        f"{k}.{s}.{name}": tensor
+        for k, member in enumerate(stack.members)
+        for s, stage in enumerate(member)
+        for name, tensor in (
+            ("projection", stage.projection), ("linear", stage.linear), ("W1", stage.network.W1),
+            ("W2", stage.network.W2),
+        )
+    }  # fmt: skip
+
+
+def _stack_of(tensors: dict[str, Array], betas: list[list[float]]) -> Stack:
+    def stage(k: int, s: int, beta: float) -> Stage:
+        projection, linear, W1, W2 = (tensors[f"{k}.{s}.{name}"] for name in ("projection", "linear", "W1", "W2"))
+        return Stage(projection, linear, Network(W1, W2), beta)
+
+    return Stack(
+        tuple(tuple(stage(k, s, float(beta)) for s, beta in enumerate(member)) for k, member in enumerate(betas))
+    )
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:

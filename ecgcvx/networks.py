@@ -54,6 +54,11 @@ class Network:
         """Number of neurons m."""
         return len(self.W2)
 
+    @property
+    def inputs(self) -> int:
+        """Number of inputs d, the constant 1 among them."""
+        return self.W1.shape[0]
+
     @cached_property
     def layers(self) -> Layers:
         """The weights as the compiled passes over rows take them."""

@@ -21,8 +21,9 @@ from ecgcvx.interpret import interpret
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
-from ecgcvx.report import readable, training_of, write_report
+from ecgcvx.report import training_of, write_report
 from ecgcvx.solvers.check import Check
+from ecgcvx.stacks.training import TrainedStack
 from ecgcvx.training import FitOptions
 
 Array = NDArray[np.float64]
@@ -34,7 +35,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
     return {
         **_task(recording, options),
         "beta": result.forecaster.beta,
-        "beta_chosen_by": "user" if result.path is None else "validation",
+        "beta_chosen_by": "user" if result.path is None and result.stack is None else "validation",
         "windows": {
             "train": ledger.train,
             "test": ledger.test,
@@ -44,6 +45,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         "models": [asdict(score) for score in result.scores],
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
+        **({} if result.stack is None else {"stack": stack_json(result.stack)}),
         "proof": None if result.proof is None else proof_json(result.proof),
         "output": str(folder),
     }
@@ -101,12 +103,11 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
         atomic_write(folder / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
         save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), folder / "sparsity.png")
-    if readable(result.forecaster):
-        reading = interpret(
-            result.forecaster, recording, part="test", train_fraction=options.train_fraction, refitting=None
-        )
-        training = training_of(found | settings, str(folder / "metrics.json"))
-        write_report(folder / "report.html", reading, training, str(folder), options.train_fraction)
+    reading = interpret(
+        result.forecaster, recording, part="test", train_fraction=options.train_fraction, refitting=None
+    )
+    training = training_of(found | settings, str(folder / "metrics.json"))
+    write_report(folder / "report.html", reading, training, str(folder), options.train_fraction)
     return found
 
 
@@ -116,6 +117,27 @@ def _sparsity_csv(lines: tuple[SparseLine, ...]) -> str:
     writer.writeheader()
     writer.writerows(asdict(line) for line in lines)
     return buffer.getvalue()
+
+
+def stack_json(found: TrainedStack) -> dict[str, Any]:
+    """What is known of the stages of a stack, by member, and what validation chose among; errors standardised."""
+    return {
+        "stages": [[{**asdict(stage), "gap": stage.gap} for stage in member] for member in found.stages],
+        "trials": [asdict(trial) for trial in found.trials],
+    }
+
+
+def stack_notes(found: TrainedStack) -> list[str]:
+    """What is known of every stage, a line each."""
+    lines = []
+    for k, member in enumerate(found.stages, 1):
+        name = f"stack {k}, " if len(found.stages) > 1 else ""
+        for number, stage in enumerate(member, 1):
+            lines.append(
+                f"{name}stage {number}: {stage.features} features, beta = {stage.beta:.2e}, {stage.neurons} neurons, "
+                f"P = {stage.primal:.6e}, gap {stage.gap:.1e} as far as {stage.starts:,} starts searched"
+            )
+    return [*lines, "a gap holds for its stage, given the features and the linear part; the stack as a whole has none"]
 
 
 def sparsity_note(lines: tuple[SparseLine, ...]) -> str:

@@ -28,6 +28,10 @@ chosen on a validation part, the last share of the training windows, along a pat
 With ||W1_j|| = 1 and beta ||W2||_1 as penalty, their optimum over networks of any width is a semidefinite program: the
 gap is proved.
 
+--network stack puts a second network of that kind on the principal components of the window and the first one's
+activations; each stage is a convex program with a gap of its own, and validation chooses its beta. The stack as a whole
+has no gap.
+
 Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
 output folder. The folder holds model.safetensors, metrics.json, predictions.png and report.html, which tells in words
 and figures what the network does; with --max-neurons or --tolerance, sparsity.csv and sparsity.png show what every
@@ -129,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_windows(fit)
     _add_network(fit).add_argument("--beta", type=float, help="weight of the penalty (default: chosen by validation)")
     _add_limits(fit)
+    _add_stack(fit)
     fit.add_argument(
         "--prove", type=float, nargs="?", const=60.0, metavar="SECONDS",
         help="then prove a bound on the gap, over all networks of any width (default 60 seconds; see `certify`)",
@@ -206,9 +211,10 @@ def _add_windows(parser: argparse.ArgumentParser) -> None:
 def _add_network(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--network", choices=("relu", "gated", "polynomial", "quadratic"), default="relu",
+        "--network", choices=("relu", "gated", "polynomial", "quadratic", "stack"), default="relu",
         help="relu: the two-layer ReLU network (default); gated: the gates of sampled patterns stay fixed, each with a "
-        "free linear filter; polynomial, quadratic: that activation, no patterns",
+        "free linear filter; polynomial, quadratic: that activation, no patterns; stack: two-layer ReLU networks on "
+        "top of each other, the most accurate",
     )  # fmt: skip
     group.add_argument(
         "--patterns", type=int, metavar="P",
@@ -251,6 +257,17 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--check", action="store_true", help="solve the convex program over the network's patterns by cvxpy and osqp"
     )
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+
+
+def _add_stack(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("stack")
+    group.add_argument(
+        "--stages", type=int, default=2, metavar="S",
+        help="stages at most; one more is kept only if it forecasts the validation part better (default 2)",
+    )  # fmt: skip
+    group.add_argument(
+        "--average", type=int, default=1, metavar="K", help="mean of K stacks from different seeds (default 1)"
+    )
 
 
 def _add_comparison(parser: argparse.ArgumentParser) -> None:

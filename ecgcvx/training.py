@@ -30,6 +30,7 @@ from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 from ecgcvx.solvers.solution import Progress, Solution, Solver
+from ecgcvx.stacks.network import Stack
 from ecgcvx.windows import Windows
 
 Array = NDArray[np.float64]
@@ -44,6 +45,7 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
 ALL_PATTERNS = "active-set"
 GAP = 1e-2
 ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap or a time limit is asked for
+STACK = "stack"
 POLYNOMIALS = {"polynomial": RELU_LIKE, "quadratic": QUADRATIC}
 POLYNOMIAL_SOLVERS: dict[str, Callable[[], PolynomialSolver | PolynomialCvxpySolver]] = {
     "semidefinite": PolynomialSolver,
@@ -61,14 +63,15 @@ class FitOptions:
     solver over all patterns, and the fresh starts that its gap rests on; rounds None for 8 of the active set, or as
     many as a gap or time limit that is given takes. max_neurons, tolerance :
     keep the smallest network with P at most the share `tolerance` up, and not more neurons. check : solve the program
-    over the final patterns again by other solvers. prove : seconds to spend on a proved bound, None for none.
+    over the final patterns again by other solvers. prove : seconds to spend on a proved bound, None for none. stages,
+    average : of a stack, see `ecgcvx.stacks.StackOptions`; it chooses a beta for each stage, and when to stop.
     """
 
     window: int = 15
     horizon: int = 1
     beta: float | None = None
     patterns: int | None = None
-    network: Literal["gated", "relu", "polynomial", "quadratic"] = "relu"
+    network: Literal["relu", "gated", "polynomial", "quadratic", "stack"] = "relu"
     solver: Literal["active-set", "fista", "admm", "cvxpy", "osqp", "semidefinite"] = "active-set"
     train_fraction: float = 0.8
     seed: int = 0
@@ -80,11 +83,13 @@ class FitOptions:
     tolerance: float | None = None
     check: bool = False
     prove: float | None = None
+    stages: int = 2
+    average: int = 1
 
     def __post_init__(self) -> None:
         polynomial = self.network in POLYNOMIALS
         solvers = tuple(POLYNOMIAL_SOLVERS) if polynomial else (ALL_PATTERNS, *SOLVERS)
-        known = {"network": (*NETWORKS, *POLYNOMIALS), "solver": solvers}
+        known = {"network": (*NETWORKS, *POLYNOMIALS, STACK), "solver": solvers}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise InputError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(values)}")
@@ -114,6 +119,10 @@ class FitOptions:
             raise InputError(f"tolerance = {self.tolerance}: give a share of P that is not negative, as 1e-2")
         if self.patterns is None and self.network == "gated":
             raise InputError(f"network = {self.network!r}: its gates are a sample; give the number of patterns")
+        if self.network == STACK:
+            self._check_stack()
+        elif (self.stages, self.average) != (2, 1):
+            raise InputError(f"stages = {self.stages}, average = {self.average}: for a stack; leave them out")
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: it must not be negative")
         if not self.time_limit > 0:
@@ -122,6 +131,17 @@ class FitOptions:
             raise InputError(f"prove = {self.prove}: give a positive number of seconds")
         if self.prove is not None and self.network != "relu":
             raise InputError("prove: the gap of a gated network is a proof for its gates already; leave it out")
+
+    def _check_stack(self) -> None:
+        unused = ("beta", "patterns", "gap", "rounds", "max_neurons", "tolerance", "prove")
+        given = [name for name in unused if getattr(self, name) is not None]
+        given += [name for name, default in (("time_limit", float("inf")), ("check", False), ("solver", ALL_PATTERNS))
+                  if getattr(self, name) != default]  # fmt: skip
+        if given:
+            raise InputError(f"{given[0]} = {getattr(self, given[0])}: a stack takes none; leave it out")
+        for name in ("stages", "average"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} = {getattr(self, name)}: give at least 1")
 
     @property
     def _gap(self) -> float:
@@ -145,13 +165,13 @@ class FitOptions:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A convex network as its solver left it.
+    """A convex network as its solver left it; of a stack, the numbers are those of its last stage.
 
     primal : P. dual : its lower bound, over what gap_kind says. status, detail : why and how the solver ended. warm :
     where the solver of a neighbouring beta may start.
     """
 
-    network: Network
+    network: Network | Stack
     primal: float
     dual: float
     gap_kind: str

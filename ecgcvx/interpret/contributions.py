@@ -5,16 +5,19 @@ import numpy as np
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.results import Decomposition
-from ecgcvx.interpret.units import check_network, units_of
+from ecgcvx.interpret.units import on_window, units_of
 from ecgcvx.records import Recording
+from ecgcvx.stacks.network import Stack
 
 
 def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Decomposition:
     """Return the forecast of one sample (from 0) of a recording as the sum of its neurons' contributions.
 
+    Of a stack these are the neurons of the lowest stage, and what the stages above add.
+
     Raises InputError when no whole window predicts that sample.
     """
-    network = check_network(forecaster.network)
+    network = on_window(forecaster).two_layers
     length, horizon, scaler = forecaster.window, forecaster.horizon, forecaster.scaler
     first = sample - horizon - length + 1
     stretch = recording.signal[max(first, 0) : max(sample + 1, 0)]
@@ -25,13 +28,16 @@ def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Deco
         )
     row = np.append(scaler.standardise(stretch[:length]), 1.0)[None]
     units = units_of(network)
-    on = units.on(row)
+    on, forecast = units.on(row), forecaster.network.predict(row)
+    outputs = units.outputs(row, on)[0]
+    if isinstance(forecaster.network, Stack):
+        outputs = np.append(outputs, forecaster.network.contributions(row)[0, 1:].sum())
     return Decomposition(
         sample=sample,
         window=stretch[:length],
         measured_mv=float(stretch[-1]),
-        forecast_mv=float(scaler.restore(network.predict(row))[0]),
+        forecast_mv=float(scaler.restore(forecast)[0]),
         mean_mv=scaler.mean,
-        contributions=scaler.scale * units.outputs(row, on)[0],
+        contributions=scaler.scale * outputs,
         on=on[0],
     )

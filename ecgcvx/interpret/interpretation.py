@@ -11,16 +11,19 @@ from ecgcvx.interpret.results import (
     BeatAverage,
     Importance,
     Interpretation,
+    Kind,
     Part,
     PatternStability,
     Stability,
+    StageShare,
 )
 from ecgcvx.interpret.sequence import transitions
 from ecgcvx.interpret.stability import Refitting, Step, recurrence
 from ecgcvx.interpret.summaries import Shown, mean_maps, mean_tangent, summaries
 from ecgcvx.interpret.table import numbers, table_of
-from ecgcvx.interpret.units import check_network, group, quadratic_form, units_of
+from ecgcvx.interpret.units import group, on_window, quadratic_form, units_of
 from ecgcvx.records import Recording
+from ecgcvx.stacks.network import Stack
 from ecgcvx.windows import Windows, all_windows, split_windows
 
 TOP = 12
@@ -48,17 +51,21 @@ def interpret(
     how to train again, on the training part or, for 'all', on these windows, to see which patterns recur; None not to.
     step : called with what is being done.
 
-    Raises InputError for a network of more than two layers or an unknown option, ModelError for another sampling
-    frequency.
+    Of a stack the patterns are those of its lowest stage, the only one whose neurons act on the window; whether they
+    recur is not tried.
+
+    Raises InputError for an unknown option, ModelError for another sampling frequency.
     """
-    network = check_network(forecaster.network)
+    whole, forecaster = forecaster, on_window(forecaster)
+    network = forecaster.two_layers
     if top < 1:
         raise InputError(f"top = {top}: show at least 1 pattern")
     if importance not in IMPORTANCES:
         raise InputError(f"importance = {importance!r}: choose one of {', '.join(IMPORTANCES)}")
     part, windows = windows_of(forecaster, recording, part, train_fraction)
     step(f"{network.neurons} neurons on {len(windows):,} windows", None)
-    f = network.predict(windows.X)
+    stages = _stages(whole, windows)
+    f = whole.network.predict(windows.X)
     form = None if network.polynomial is None else quadratic_form(forecaster)
     units, silent, opposite = group(units_of(network), windows.X)
     beats = find_beats(recording)
@@ -70,7 +77,7 @@ def interpret(
     chosen = units.subset(index)
     stability: Stability | None = None
     recurrences: tuple[PatternStability | None, ...] = (None,) * len(index)
-    if refitting is not None and len(index) and form is None:
+    if refitting is not None and len(index) and form is None and not stages:
         train = windows if part == "all" else windows_of(forecaster, recording, "train", train_fraction)[1]
         stability, recurrences = recurrence(chosen.gates, train, windows, forecaster.beta, refitting, step)
     step(f"{len(index)} patterns in full", None)
@@ -86,9 +93,9 @@ def interpret(
         averages = beat_averages(beats, labels, target_mv, on, recording.sampling_frequency)
     r = windows.y - f
     return Interpretation(
-        forecaster=forecaster,
+        forecaster=whole,
         recording=recording,
-        kind="polynomial" if form is not None else "relu" if network.gates is None else "gated",
+        kind=_kind(whole),
         part=part,
         windows=len(windows),
         explained_variance=float(1 - r.var() / windows.y.var()),
@@ -103,7 +110,32 @@ def interpret(
         beat_averages=averages,
         stability=stability,
         quadratic=form,
+        stages=stages,
     )
+
+
+def _kind(forecaster: Forecaster) -> Kind:
+    if isinstance(forecaster.network, Stack):
+        return "stack"
+    if forecaster.network.polynomial is not None:
+        return "polynomial"
+    return "relu" if forecaster.network.gates is None else "gated"
+
+
+def _stages(forecaster: Forecaster, windows: Windows) -> tuple[StageShare, ...]:
+    """What every stage of a stack does; nothing for other networks."""
+    stack, scale = forecaster.network, forecaster.scaler.scale
+    if not isinstance(stack, Stack):
+        return ()
+    r, shares = windows.y.copy(), []
+    for number, added in enumerate(stack.contributions(windows.X).T, 1):
+        r -= added
+        neurons = sum(member[number - 1].network.neurons for member in stack.members if len(member) >= number)
+        explained = float(1 - r.var() / windows.y.var())
+        shares.append(
+            StageShare(number, neurons, scale * float(added.std()), scale * float(np.sqrt(np.mean(r * r))), explained)
+        )
+    return tuple(shares)
 
 
 def windows_of(

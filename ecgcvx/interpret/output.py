@@ -18,7 +18,10 @@ def heading(found: Interpretation) -> str:
     network = found.forecaster.network
     of_them = {"test": " that it was not trained on", "train": " that it was trained on", "all": ""}[found.part]
     kind = {"relu": "ReLU"}.get(found.kind, found.kind)
-    units = "neurons, no patterns" if found.kind == "polynomial" else f"patterns of {network.neurons} neurons"
+    whose = f"{network.neurons} neurons"
+    if found.stages:
+        whose = f"{found.stages[0].neurons} neurons of the lowest stage and its linear part"
+    units = "neurons, no patterns" if found.kind == "polynomial" else f"patterns of {whose}"
     beats = "no beats found"
     if found.beats is not None:
         source = {"annotations": "reference annotations", "detector": "a detector"}[found.beats.source]
@@ -59,6 +62,11 @@ def notes(found: Interpretation) -> str:
         "drop: of the explained variance without the pattern; share: of the forecast's variance; on: share of the "
         "windows, then\nof the samples of each part of the beat; nonlinear: SD of what no linear filter could do, mV"
     )
+    for stage in found.stages:
+        text += (
+            f"\nstage {stage.number}: {stage.neurons} neurons, adds {stage.sd_mv:.4f} mV (SD); after it RMSE "
+            f"{stage.rmse_mv:.5f} mV"
+        )
     if found.stability is None:
         return text
     refits, verdicts = found.stability.refits, [one.stability.verdict for one in found.patterns if one.stability]
@@ -89,6 +97,7 @@ def interpretation_json(found: Interpretation) -> dict[str, Any]:
         "beta": model.beta,
         "network": found.kind,
         "neurons": model.network.neurons,
+        "stages": [vars(stage) for stage in found.stages],
         "inactive_neurons": found.inactive,
         "part": found.part,
         "windows": found.windows,

@@ -13,7 +13,7 @@ from ecgcvx.records import Recording
 
 Array = NDArray[np.float64]
 Part = Literal["train", "test", "all"]
-Kind = Literal["relu", "gated", "polynomial"]
+Kind = Literal["relu", "gated", "polynomial", "stack"]
 Importance = Literal["explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage"]
 Verdict = Literal["stable", "not stable", "not testable"]
 IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage")
@@ -164,6 +164,21 @@ class PatternSummary:
     stability: PatternStability | None
 
 
+@dataclass(frozen=True)
+class StageShare:
+    """What one stage of a stack does on the windows.
+
+    number : from 1, the lowest. neurons : over all members. sd_mv : standard deviation of what it adds, mV. rmse_mv,
+    explained_variance : of the forecast after it.
+    """
+
+    number: int
+    neurons: int
+    sd_mv: float
+    rmse_mv: float
+    explained_variance: float
+
+
 @dataclass(frozen=True, eq=False)
 class Interpretation:
     """A fitted network read on a recording.
@@ -176,7 +191,8 @@ class Interpretation:
     moments at which i switches off after which j is the next to switch on.
     beats : None when no beat was found, and then beat_averages is empty; else the first one is of all beats.
     stability : None when not tried. quadratic : of a polynomial network, which has no patterns: its table and summaries
-    have a row a neuron, on everywhere.
+    have a row a neuron, on everywhere. stages : of a stack, whose patterns are those of its lowest stage: only there do
+    neurons act on the window. Its network filters are those of that stage; all else is of the whole forecast.
     """
 
     forecaster: Forecaster
@@ -196,6 +212,7 @@ class Interpretation:
     beat_averages: tuple[BeatAverage, ...]
     stability: Stability | None
     quadratic: QuadraticForm | None
+    stages: tuple[StageShare, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +220,8 @@ class Decomposition:
     """One forecast as the sum mean_mv + sum of contributions (m,) of the neurons, mV, equal to forecast_mv.
 
     sample : of the recording, that is forecast. window : (L,) mV. measured_mv : the sample itself, NaN in a gap. on :
-    (m,) which neurons are on. A pattern's contribution is the sum over its neurons.
+    (m,) which neurons are on. A pattern's contribution is the sum over its neurons. Of a stack the neurons are those of
+    its lowest stage, and one more contribution, the last one, is that of the stages above.
     """
 
     sample: int

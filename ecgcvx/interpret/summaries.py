@@ -61,7 +61,7 @@ def summaries(
     recurrences: Sequence[PatternStability | None],
 ) -> tuple[PatternSummary, ...]:
     """Return the summaries of the patterns shown. beat (n,) : the beat of every window, -1 for none."""
-    polynomial = forecaster.network.polynomial is not None
+    polynomial = forecaster.two_layers.polynomial is not None
     span = windows.length + windows.horizon
     out = []
     for i, unit in enumerate(shown.index):

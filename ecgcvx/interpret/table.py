@@ -28,7 +28,7 @@ def numbers(
     with_error = found.cr / n - mean * r.mean()
     with_forecast = found.cf / n - mean * f.mean()
     linear = np.linalg.lstsq(found.xx, found.cx.T, rcond=1e-12)[0].T  # predictors of every contribution
-    norms = np.linalg.norm(forecaster.network.W1, axis=0) * np.abs(forecaster.network.W2)
+    norms = np.linalg.norm(forecaster.two_layers.W1, axis=0) * np.abs(forecaster.two_layers.W2)
     beats = {name: np.full(len(units), np.nan) for name in EMPTY}
     if labels is not None and (labels.beat >= 0).any():
         beats = beat_columns(labels, found.segments, found.bins, found.beats)

@@ -5,7 +5,7 @@ filter u_j = W2_j W1_j. A gated neuron has its own gate. In mV, times the scale,
 minus the mean of the signal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
-from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
 from ecgcvx.networks import Network
+from ecgcvx.stacks.network import Stack
 
 Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 18  # rows x units of one product: 2 MB
@@ -62,11 +62,10 @@ class Units:
         )  # fmt: skip
 
 
-def check_network(network: object) -> Network:
-    """Return the two-layer network; InputError for anything else, whose neurons have no filter on the window."""
-    if not isinstance(network, Network):
-        raise InputError(f"network: {type(network).__name__} has more than two layers; interpret a two-layer network")
-    return network
+def on_window(forecaster: Forecaster) -> Forecaster:
+    """The forecaster with the two-layer network whose neurons act on the window: of a stack, its lowest stage."""
+    network = forecaster.network
+    return replace(forecaster, network=network.lowest()) if isinstance(network, Stack) else forecaster
 
 
 def units_of(network: Network) -> Units:
@@ -134,7 +133,7 @@ def gate_in_mv(forecaster: Forecaster, gate: Array) -> LinearFilter:
 
 def quadratic_form(forecaster: Forecaster) -> QuadraticForm:
     """Return the forecast in mV of a polynomial network as one quadratic form of the window in mV."""
-    network, scaler = forecaster.network, forecaster.scaler
+    network, scaler = forecaster.two_layers, forecaster.scaler
     assert network.polynomial is not None
     a, b, c = network.polynomial
     T = network.W1[:-1] / scaler.scale  # z = T's + shift

@@ -9,7 +9,7 @@ words     numbers and certificates in words; methods: for a paper; text: what is
 sections  patterns, beats, what recurs, one forecast
 """
 
-from ecgcvx.report.page import readable, report_html, write_report
+from ecgcvx.report.page import report_html, write_report
 from ecgcvx.report.training import Training, read_training, report_path, training_of
 
-__all__ = ["Training", "read_training", "readable", "report_html", "report_path", "training_of", "write_report"]
+__all__ = ["Training", "read_training", "report_html", "report_path", "training_of", "write_report"]

@@ -14,6 +14,11 @@ NETWORKS = {
         "Σ |w₂| ‖w₁‖",
         "Mishkin et al. 2022",
     ),
+    "stack": (
+        "two-layer ReLU network on the features of its stage,",
+        "Σ ‖u‖",
+        "Pilanci & Ergen 2020, theorem 1",
+    ),
     "polynomial": (
         "network f(x) = Σ w₂ s(x′w₁), s a polynomial of degree 2,",
         "Σ |w₂| with ‖w₁‖ = 1",
@@ -44,14 +49,22 @@ def _network(reading: Interpretation) -> str:
     forecaster, scaler = reading.forecaster, reading.forecaster.scaler
     rate, steps = forecaster.sampling_frequency, "step" if forecaster.horizon == 1 else "steps"
     network, penalty, source = NETWORKS[reading.kind]
+    what = f"The {network} of {forecaster.network.neurons} neurons was"
+    if reading.stages:
+        what = (
+            f"A stack of {len(reading.stages)} stages with {forecaster.network.neurons} neurons in all forecast it: "
+            "each stage corrects the one below from the principal components of the window and of the standardised "
+            f"activations below, by a linear part and a {network} that was"
+        )
     return (
         f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of lead "
         f"{forecaster.lead}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} {steps} "
         f"({1e3 * forecaster.horizon / rate:.3g} ms) after the last of them; windows over gaps were left out. The "
         f"signal was standardised by one mean ({size(scaler.mean, 4)} mV) and one standard deviation "
-        f"({size(scaler.scale, 4)} mV), those of the training part. The {network} of {forecaster.network.neurons} "
-        f"neurons was trained to minimise P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at "
-        f"β = {tiny(forecaster.beta)}, written as a convex program ({source})."
+        f"({size(scaler.scale, 4)} mV), those of the training part. {what} "
+        f"trained to minimise P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at "
+        f"β = {tiny(forecaster.beta)}{' in the last stage' if reading.stages else ''}, written as a convex program "
+        f"({source})."
     )
 
 

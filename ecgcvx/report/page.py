@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from ecgcvx import __version__
 from ecgcvx.errors import EcgcvxError
 from ecgcvx.files import atomic_write
-from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret import Interpretation
 from ecgcvx.interpret.interpretation import windows_of
-from ecgcvx.networks import Network
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import shown
@@ -49,11 +47,6 @@ from ecgcvx.windows import Windows
 Array = NDArray[np.float64]
 TEMPLATES = Path(__file__).parent / "templates"
 CARDS = 3
-
-
-def readable(forecaster: Forecaster) -> bool:
-    """Whether a report can be made: of a two-layer network, whose neurons act on the window itself."""
-    return isinstance(forecaster.network, Network)
 
 
 def write_report(
@@ -105,6 +98,11 @@ def _first_screen(
         else "A pattern is one switch of the network. While a weighted sum of the window is positive it is on and adds "
         "its own linear filter of the window to the forecast; else it adds nothing."
     )
+    if reading.stages:
+        what += (
+            " These are the patterns of the lowest network of the stack, the only one that sees the window itself; "
+            "those above correct its forecast from what its neurons say."
+        )
     contents = [
         ("quality", "How good it is"), ("beat", "The beat"), ("patterns", f"The {unit}s, ranked"),
         ("together", "On together, next"), ("stability", "Found again"), ("one", "One forecast"),
@@ -121,7 +119,7 @@ def _first_screen(
         "what_is": what,
         "cards": [_card(reading, place) for place in range(min(CARDS, len(reading.patterns)))],
         "recurring": _recurring(reading),
-        "untested": None if reading.stability is not None or unit == "neuron" else command(model),
+        "untested": None if reading.stability is not None or unit == "neuron" or reading.stages else command(model),
         "contents": [entry for entry in contents if entry[0] not in absent],
     }
 
@@ -149,8 +147,11 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
     forecaster, rate = reading.forecaster, reading.forecaster.sampling_frequency
     ahead = "1 sample" if forecaster.horizon == 1 else f"{forecaster.horizon} samples"
     neurons = forecaster.network.neurons
+    what = f"A network of {neurons} {'neuron' if neurons == 1 else 'neurons'}"
+    if reading.stages:
+        what = f"A stack of {len(reading.stages)} networks with {neurons} neurons in all"
     words = (
-        f"A network of {neurons} {'neuron' if neurons == 1 else 'neurons'} looks at {forecaster.window} samples "
+        f"{what} looks at {forecaster.window} samples "
         f"({1e3 * forecaster.window / rate:.3g} ms) of the signal and forecasts its value {ahead} "
         f"({1e3 * forecaster.horizon / rate:.2g} ms) later. "
     )
@@ -244,6 +245,16 @@ def _quality(reading: Interpretation, training: Training | None, windows: Window
     return {
         "comparison": rows,
         "trained_on": None if training is None else training.record,
+        "stages": [
+            {
+                "number": stage.number,
+                "neurons": stage.neurons,
+                "adds": size(stage.sd_mv),
+                "error": size(stage.rmse_mv),
+                "explained": share(stage.explained_variance),
+            }
+            for stage in reading.stages
+        ],
         "certificate": None if training is None else certificate(training),
         "strip": strip_figure(reading, forecast, first),
     }

@@ -265,6 +265,8 @@ def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any]
     rows: list[tuple[str, float, bool]] = [("mean of the signal", found.mean_mv, False)]
     rows += [(f"{unit} {k + 1}", float(parts[k]), False) for k in largest]
     others = int(np.delete([found.on[group].any() for group in groups], largest).sum())
+    if reading.stages:
+        rows.append(("the stages above", float(found.contributions[-1]), False))
     if others > 0:
         rows.append((f"the other {others} {unit}s{' that are on' if unit == 'pattern' else ''}", rest, False))
     rows.append(("forecast", found.forecast_mv, True))

@@ -115,6 +115,14 @@ def certificate(training: Training) -> tuple[str, str]:
             "Of all two-layer networks with this activation, of any width, none has an objective P more than "
             f"{gap} below this one's: a proof by duality and an eigenvalue problem.",
         )
+    if kind == "searched, of the last stage given its features":
+        return (
+            "searched, of the last stage alone",
+            "Each stage is a convex program, given the features that it stands on. In the last one a search over all "
+            f"activation patterns leaves room for an objective P at most {gap} below this stage's; a search can miss, "
+            "so this is not a proof. The stack as a whole is not convex and has no gap: other stages below may allow "
+            "a better one.",
+        )
     if kind.startswith("proved"):
         return (
             kind,

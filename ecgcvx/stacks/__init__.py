@@ -1,6 +1,6 @@
 """Stacks of two-layer networks, each the solution of a convex program on the features of those below.
 
-    network    the weights: predict, contributions of the stages, spread of the members
-    features   principal components of windows and activations
-    training   stage by stage, choices by validation
+network    the weights: predict, contributions of the stages, spread of the members
+features   principal components of windows and activations
+training   stage by stage, choices by validation
 """

@@ -67,11 +67,13 @@ def features(X: Matrix, member: tuple[Stage, ...], projection: Array) -> Array:
 
 def _moments(X: Matrix, member: tuple[Stage, ...]) -> tuple[Array, Array]:
     """Mean (c,) and second moments (c, c) of the columns above a member."""
-    total, gram = 0.0, 0.0
+    columns = X.shape[1] + sum(stage.network.neurons for stage in member)
+    total, gram = np.zeros(columns), np.zeros((columns, columns))
     for _, rows in row_chunks(X, CHUNK):
         h = columns_above(member, rows)
-        total, gram = total + h.sum(axis=0), gram + h.T @ h
-    return np.asarray(total) / X.shape[0], np.asarray(gram) / X.shape[0]
+        total += h.sum(axis=0)
+        gram += h.T @ h
+    return total / X.shape[0], gram / X.shape[0]
 
 
 def _components(covariance: Array) -> tuple[Array, Array]:

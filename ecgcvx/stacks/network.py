@@ -100,6 +100,10 @@ class Stack:
             W2 += [stage.network.W2, np.array([1.0, -1.0])]
         return Network(np.concatenate(W1, axis=1), np.concatenate(W2) / len(self.members))
 
+    def lowest_gates(self) -> Array:
+        """Weights (d, m) of the inputs that switch the neurons of the lowest stages, of all members in turn."""
+        return np.concatenate([stage.projection @ stage.network.W1 for stage, *_ in self.members], axis=1)
+
     def contributions(self, X: Matrix) -> Array:
         """What every stage adds to the forecast, (n, depth), mean over the members; the sum of a row is the forecast.
 

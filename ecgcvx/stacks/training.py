@@ -33,7 +33,12 @@ from ecgcvx.windows import Windows
 Step = Callable[[str, float | None], None]
 HELD_OUT = 0.1  # of the training windows, the last of them, for validation
 FIRST_BETA = 9e-4  # of the lowest stage, relative to the residual of the linear predictor
-BETAS = (5e-3, 2e-3, 1e-3, 5e-4)  # of the other stages, relative to the residual below; the path ends when it gets worse
+BETAS = (
+    5e-3,
+    2e-3,
+    1e-3,
+    5e-4,
+)  # of the other stages, relative to the residual below; the path ends when it gets worse
 SEARCH_ROUNDS = 2  # of a point of the path
 FINAL_ROUNDS = 2  # on all windows, from the point that validation chose
 GAP = 1e-2  # at which a solve stops
@@ -68,7 +73,9 @@ class StackOptions:
                 raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
         for name in ("power", "first_power"):
             if not 0.0 <= getattr(self, name) <= 0.5:
-                raise InputError(f"{name} = {getattr(self, name)}: give a number from 0 (as they are) to 0.5 (whitened)")
+                raise InputError(
+                    f"{name} = {getattr(self, name)}: give a number from 0 (as they are) to 0.5 (whitened)"
+                )
         if self.betas is not None and not all(np.isfinite(beta) and beta > 0 for beta in self.betas):
             raise InputError(f"betas = {self.betas}: they must be positive numbers, as 1e-4")
         if self.seed < 0:
@@ -134,7 +141,8 @@ def train_stack(
     """
     options = options or StackOptions()
     started = time.perf_counter()
-    members, trials = [], []
+    members: list[_Member] = []
+    trials: list[Trial] = []
     for k in range(options.members):
         seeded = replace(options, seed=options.seed + k)
         name = f"stack {k + 1} of {options.members}, " if options.members > 1 else ""
@@ -164,7 +172,9 @@ def hold_out(windows: Windows) -> tuple[Windows, Windows]:
     inner = tuple((a, min(b, first - span)) for a, b in windows.runs if a < first - span)
     held = tuple((max(a, first), b) for a, b in windows.runs if b > first)
     if not inner or not held:
-        raise InputError(f"windows: {len(windows)} of them leave none to validate on; give a longer recording, or betas")
+        raise InputError(
+            f"windows: {len(windows)} of them leave none to validate on; give a longer recording, or betas"
+        )
     return replace(windows, runs=inner), replace(windows, runs=held)
 
 
@@ -307,7 +317,7 @@ def output(phi: Array, atoms: Atoms) -> Array:
 def least_squares(phi: Array, target: Array) -> Array:
     """Weights (q,) of the linear least-squares fit of target by phi, with a ridge that only a singular phi feels."""
     gram = phi.T @ phi
-    return np.linalg.solve(gram + _ridge(gram), phi.T @ target)
+    return np.asarray(np.linalg.solve(gram + _ridge(gram), phi.T @ target))
 
 
 def _ridge(gram: Array) -> Array:

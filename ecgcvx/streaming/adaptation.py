@@ -67,7 +67,7 @@ class SizeStatistics:
             raise InputError(f"memory = {memory}: give a positive number of seconds")
         if not model.beta > 0:
             raise InputError(f"beta = {model.beta}: adaptation needs a model that was trained with a penalty")
-        network = model.network
+        network = model.two_layers
         self.model = model
         norms = np.linalg.norm(network.W1, axis=0) if network.polynomial is None else np.ones(network.neurons)
         self._units = np.sign(network.W2) / np.where(norms > 0, norms, 1.0)
@@ -91,7 +91,7 @@ class SizeStatistics:
             return
         windows = all_windows(signal, model.scaler, model.window, model.horizon)
         weights = self._forget ** (len(signal) - 1.0 - windows.targets)
-        features = model.network.activations(windows.X[:]) * self._units
+        features = model.two_layers.activations(windows.X[:]) * self._units
         weighted = weights[:, None] * features
         self._Q += features.T @ weighted
         self._b += weighted.T @ windows.y
@@ -100,7 +100,7 @@ class SizeStatistics:
 
     def solve(self) -> Adapted | None:
         """Return the best sizes, from a warm start at the last ones; None while too little is remembered for them."""
-        network, beta = self.model.network, self.model.beta
+        network, beta = self.model.two_layers, self.model.beta
         if self._n < SAMPLES_A_NEURON * network.neurons:
             return None
         system = AmplitudeSystem(self._Q / self._n, self._b / self._n)

@@ -115,11 +115,10 @@ def push_sample(
 
 
 @compiled
-def push_chunk(
-    samples: Array, state: Any, rules: Any, network: Any, out: Array, alarms: NDArray[np.bool_],
-    patterns: NDArray[np.bool_],
+def forecast_chunk(
+    samples: Array, state: Any, rules: Any, network: Any, out: Array, patterns: NDArray[np.bool_]
 ) -> None:  # fmt: skip
-    """Forecasts, residuals, scores in out (3, c, T) and alarms (c, T) of samples (c, T).
+    """Forecasts in out[0] (c, T) of a two-layer network, as if all windows were whole, for samples (c, T).
 
     patterns : (c T, m) the active ones, or empty.
     """
@@ -155,10 +154,34 @@ def push_chunk(
                         patterns[first + i, j] = on[j, i]
                 first += filled
                 filled = 0
+
+
+@compiled
+def slide_chunk(samples: Array, state: Any, rules: Any, rows: Array) -> None:
+    """The windows of samples (c, T) as rows (c T, window + 1)."""
+    channels, T = samples.shape
+    for c in range(channels):
+        x = state.windows[c]
+        for t in range(T):
+            for k in range(rules.window - 1):
+                x[k] = x[k + 1]
+            x[rules.window - 1] = (samples[c, t] - rules.mean) / rules.scale
+            rows[c * T + t] = x[: rules.window + 1]
+
+
+@compiled
+def settle_chunk(
+    samples: Array, state: Any, rules: Any, out: Array, alarms: NDArray[np.bool_], patterns: NDArray[np.bool_]
+) -> None:
+    """Residuals and scores in out[1:] (2, c, T) and alarms (c, T), of samples (c, T) and the forecasts in out[0].
+
+    Forecasts without a whole window become NaN, and patterns (c T, m) False there.
+    """
+    channels, T = samples.shape
     for c in range(channels):
         for t in range(T):
             sample = samples[c, t]
-            if count_run(sample, c, state, rules) < window and patterns.shape[0]:
+            if count_run(sample, c, state, rules) < rules.window and patterns.shape[0]:
                 patterns[c * T + t] = False
             forecast, residual, score, alarm = settle_step(sample, out[0, c, t], c, state, rules)
             out[0, c, t], out[1, c, t], out[2, c, t] = forecast, residual, score

@@ -22,7 +22,9 @@ from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network
-from ecgcvx.streaming.kernels import Rules, State, push_chunk, push_sample
+from ecgcvx.rowwise import product
+from ecgcvx.stacks.network import Stack
+from ecgcvx.streaming.kernels import Rules, State, forecast_chunk, push_sample, settle_chunk, slide_chunk
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -75,7 +77,10 @@ class StreamPredictor:
 
     Making one compiles its passes, or reads them from the cache, so that the first sample is as fast as the last.
 
-    Raises InputError for channels below 1 or a rate outside (0, 1), ModelError for a network that is no two-layer one.
+    A stack is evaluated outside of the compiled passes: to the same bits as ever, some ten times slower for single
+    samples. Its patterns are those of its lowest stages.
+
+    Raises InputError for channels below 1 or a rate outside (0, 1).
     """
 
     def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-4) -> None:
@@ -83,8 +88,6 @@ class StreamPredictor:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
             raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, as 1e-4")
-        if not isinstance(model.network, Network):
-            raise ModelError(f"model: a stream takes a two-layer network, not a {type(model.network).__name__}")
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate = model, channels, rate
         self.samples = 0
@@ -98,7 +101,7 @@ class StreamPredictor:
         self._state = self._new_state()
 
     @property
-    def network(self) -> Network:
+    def network(self) -> Network | Stack:
         """The network in use."""
         return self._network
 
@@ -107,16 +110,21 @@ class StreamPredictor:
         """The score (c,) above which each channel alarms now."""
         return self._state.levels[:, 1].copy()
 
-    def replace(self, network: Network) -> None:
+    def replace(self, network: Network | Stack) -> None:
         """Forecast by another network with the same inputs from the next sample on; forecasts already made stand.
 
         Raises InputError when it takes other inputs.
         """
-        if network.W1.shape[0] != self.model.window + 1:
-            raise InputError(f"network: it takes {network.W1.shape[0]} inputs, the stream has {self.model.window + 1}")
-        self._network, self._layers, self._columns = network, network.layers, network.layers.columns()
-        self._work = np.empty((2, network.neurons))
-        self._on = np.empty(network.neurons, dtype=np.bool_)
+        if network.inputs != self.model.window + 1:
+            raise InputError(f"network: it takes {network.inputs} inputs, the stream has {self.model.window + 1}")
+        self._network = network
+        gates = network.lowest_gates() if isinstance(network, Stack) else network.W1
+        if isinstance(network, Stack):
+            self._gates = gates
+        else:
+            self._layers, self._columns = network.layers, network.layers.columns()
+        self._work = np.empty((2, gates.shape[1]))
+        self._on = np.empty(gates.shape[1], dtype=np.bool_)
 
     def push(self, sample: float, position: float | None = None) -> Step:
         """Take one sample in mV of a stream of one channel; NaN or infinity is a gap.
@@ -129,6 +137,8 @@ class StreamPredictor:
         """
         if self.channels != 1:
             raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
+        if isinstance(self._network, Stack):
+            return self._push_stack(self._network, sample, position)
         jump = self._jump(position, 1)
         prediction, residual, score, alarm = push_sample(
             sample, self._state, self._rules, self._columns, self._work, self._on
@@ -153,9 +163,10 @@ class StreamPredictor:
         c, T = chunk.shape
         jump = self._jump(position, T) if T else False
         out, alarms = np.empty((3, c, T)), np.zeros((c, T), dtype=np.bool_)
-        on = np.empty((c * T if patterns else 0, self._network.neurons), dtype=np.bool_)
+        on = np.empty((c * T if patterns else 0, len(self._on)), dtype=np.bool_)
         if T:
-            push_chunk(chunk, self._state, self._rules, self._layers, out, alarms, on)
+            self._forecast(chunk, out, on)
+            settle_chunk(chunk, self._state, self._rules, out, alarms, on)
         self.samples += T
         return Steps(
             first=self.samples - T,
@@ -163,10 +174,31 @@ class StreamPredictor:
             residuals=out[1].reshape(shape),
             scores=out[2].reshape(shape),
             alarms=alarms.reshape(shape),
-            patterns=on.reshape(*shape, self._network.neurons) if patterns else None,
+            patterns=on.reshape(*shape, len(self._on)) if patterns else None,
             gaps=~np.isfinite(chunk).reshape(shape),
             jump=jump,
         )
+
+    def _push_stack(self, stack: Stack, sample: float, position: float | None) -> Step:
+        steps = self.push_chunk(np.array([sample]), position, patterns=True)
+        assert steps.patterns is not None
+        emptied = "gap" if self._state.runs[0] == 0 else "jump" if steps.jump else ""
+        numbers = (float(steps.predictions[0]), float(steps.residuals[0]), float(steps.scores[0]))
+        return Step(steps.first, *numbers, bool(steps.alarms[0]), steps.patterns[0], emptied)
+
+    def _forecast(self, chunk: Array, out: Array, on: Bools) -> None:
+        """Forecasts of a chunk (c, T) in out[0], and active patterns in on."""
+        network = self._network
+        if not isinstance(network, Stack):
+            forecast_chunk(chunk, self._state, self._rules, self._layers, out, on)
+            return
+        rows = np.empty((chunk.size, self.model.window + 1))
+        slide_chunk(chunk, self._state, self._rules, rows)
+        known = np.isfinite(rows).all(axis=1)
+        out[0].reshape(-1)[known] = self.model.scaler.restore(network.predict(rows[known]))
+        if len(on):
+            on[known] = product(rows[known], self._gates) > 0
+            on[~known] = False
 
     def empty(self) -> None:
         """Empty the windows of all channels: what comes next does not follow what came before."""
@@ -180,7 +212,9 @@ class StreamPredictor:
             "format": STATE_FORMAT, "model": fingerprint(self.model), "samples": self.samples, "next": self._next,
             "channels": self.channels, "rate": self.rate,
         }  # fmt: skip
-        tensors = {**self._state._asdict(), "W2": self._network.W2}
+        tensors = dict(self._state._asdict())
+        if isinstance(self._network, Network):
+            tensors["W2"] = self._network.W2
         data = to_bytes(tensors, metadata={"ecgcvx-stream": json.dumps(metadata)})
         atomic_write(path, lambda file: file.write(data))
 
@@ -207,8 +241,9 @@ class StreamPredictor:
                 array[:] = tensors[name]
             stream.samples = int(metadata["samples"])
             stream._next = None if metadata["next"] is None else float(metadata["next"])
-            network = model.network
-            stream.replace(Network(network.W1, tensors["W2"], network.gates, network.polynomial))
+            if isinstance(model.network, Network):
+                network = model.network
+                stream.replace(Network(network.W1, tensors["W2"], network.gates, network.polynomial))
         except FileNotFoundError:
             raise ModelError(f"{path}: no such checkpoint; start without one") from None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -243,18 +278,28 @@ class StreamPredictor:
     def _warm_up(self) -> None:
         """Run both passes once on a state that is thrown away."""
         out, alarms = np.empty((3, self.channels, 1)), np.empty((self.channels, 1), dtype=np.bool_)
-        on = np.empty((0, self._network.neurons), dtype=np.bool_)
+        on = np.empty((0, len(self._on)), dtype=np.bool_)
         self._state = self._new_state()
-        push_chunk(np.zeros((self.channels, 1)), self._state, self._rules, self._layers, out, alarms, on)
-        push_sample(0.0, self._state, self._rules, self._columns, self._work, self._on)
+        zeros = np.zeros((self.channels, 1))
+        self._forecast(zeros, out, on)
+        settle_chunk(zeros, self._state, self._rules, out, alarms, on)
+        if isinstance(self._network, Network):
+            push_sample(0.0, self._state, self._rules, self._columns, self._work, self._on)
 
 
 def fingerprint(model: Forecaster) -> str:
     """Return the SHA-256 of a forecaster's weights and settings."""
     network = model.network
     digest = hashlib.sha256()
-    for array in (network.W1, network.W2, network.gates):
+    weights: tuple[Array | None, ...]
+    if isinstance(network, Stack):
+        stages = [stage for member in network.members for stage in member]
+        weights = tuple(w for s in stages for w in (s.projection, s.linear, s.network.W1, s.network.W2))
+        kind: object = [len(member) for member in network.members]
+    else:
+        weights, kind = (network.W1, network.W2, network.gates), network.polynomial
+    for array in weights:
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    settings = (network.polynomial, asdict(model.scaler), model.sampling_frequency, model.window, model.horizon)
+    settings = (kind, asdict(model.scaler), model.sampling_frequency, model.window, model.horizon)
     digest.update(json.dumps(settings).encode())
     return digest.hexdigest()
