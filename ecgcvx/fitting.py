@@ -158,13 +158,10 @@ def fit(
 
 
 def _fit_stack(recording: Recording, split: Split, options: FitOptions, step: Step) -> Fit:
-    found = train_stack(
-        split.train,
-        StackOptions(
-            stages=options.stages, members=options.average, confirm_starts=options.confirm_starts, seed=options.seed
-        ),
-        step,
-    )  # fmt: skip
+    chosen = StackOptions(stages=options.stages, members=options.average, seed=options.seed)
+    if options.confirm_starts is not None:
+        chosen = replace(chosen, confirm_starts=options.confirm_starts)
+    found = train_stack(split.train, chosen, step)
     stack, last = found.stack, found.stages[0][-1]
     members = f"{len(stack.members)} stacks of up to {stack.depth}" if len(stack.members) > 1 else f"{stack.depth}"
     trained = Trained(

@@ -44,6 +44,7 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
 }
 ALL_PATTERNS = "active-set"
 GAP = 1e-2
+CONFIRM_STARTS = 3000
 ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap or a time limit is asked for
 STACK = "stack"
 POLYNOMIALS = {"polynomial": RELU_LIKE, "quadratic": QUADRATIC}
@@ -78,7 +79,7 @@ class FitOptions:
     gap: float | None = None
     rounds: int | None = None
     time_limit: float = float("inf")
-    confirm_starts: int = 3000
+    confirm_starts: int | None = None
     max_neurons: int | None = None
     tolerance: float | None = None
     check: bool = False
@@ -144,6 +145,10 @@ class FitOptions:
                 raise InputError(f"{name} = {getattr(self, name)}: give at least 1")
 
     @property
+    def _starts(self) -> int:
+        return CONFIRM_STARTS if self.confirm_starts is None else self.confirm_starts
+
+    @property
     def _gap(self) -> float:
         return GAP if self.gap is None else self.gap
 
@@ -151,7 +156,7 @@ class FitOptions:
         """The solver over all patterns, as it was asked for."""
         endless = self.gap is not None or self.time_limit < float("inf")
         rounds = (MANY_ROUNDS if endless else ROUNDS) if self.rounds is None else self.rounds
-        return ActiveSetSolver(gap=self._gap, rounds=rounds, confirm_starts=self.confirm_starts, seed=self.seed)
+        return ActiveSetSolver(gap=self._gap, rounds=rounds, confirm_starts=self._starts, seed=self.seed)
 
     def over_all_patterns(self) -> ActiveSetSolver | ColumnGeneration:
         """The active set, or column generation with the solver of this name as its master."""
@@ -159,7 +164,7 @@ class FitOptions:
             return self.active_set()
         limits = {} if self.rounds is None else {"rounds": self.rounds}
         return ColumnGeneration(
-            self.solver, gap=self._gap, confirm_starts=self.confirm_starts, seed=self.seed, **limits
+            self.solver, gap=self._gap, confirm_starts=self._starts, seed=self.seed, **limits
         )
 
 
