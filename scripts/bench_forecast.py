@@ -43,6 +43,7 @@ from forecast_results import (
     Run,
     append_run,
     forecast_figure,
+    overview_rows,
     read_runs,
     result_rows,
     run_key,
@@ -168,6 +169,10 @@ def print_table(arguments: argparse.Namespace) -> None:
     runs = read_runs(arguments.output)
     found = summaries(runs, arguments.output)
     print(machine() + "\n")
+    for record, window in dict.fromkeys((s.question.record, s.question.window) for s in found):
+        own = [s for s in found if (s.question.record, s.question.window) == (record, window)]
+        print(f"### Record {record}, windows of {window} samples\n")
+        print(table(*overview_rows(own)) + "\n")
     for question in dict.fromkeys(summary.question for summary in found):
         print(f"### Record {question.record}, {question.horizon} ahead, windows of {question.window} samples\n")
         print(table(*result_rows([summary for summary in found if summary.question == question])) + "\n")

@@ -7,7 +7,7 @@ which the errors of averaged forecasts are made.
 import json
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,7 +118,7 @@ class Summary:
     rmses: tuple[float, ...]
     seconds: tuple[float, ...]
     validation: float | None
-    chosen: bool
+    chosen: bool = True
     averaged: bool = False
 
     @property
@@ -138,84 +138,98 @@ class Summary:
 
 
 def summaries(runs: Sequence[Run], folder: Path) -> list[Summary]:
-    """What the runs on the test part come to, in the order of the questions, best median first."""
-    groups: dict[tuple[object, ...], list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run_key(run.question, run.model, run.settings, "", 0, False), []).append(run)
+    """What the runs on the test part come to, question by question, the lowest median first."""
     found = []
-    for own in groups.values():
+    for own in _groups(runs):
         tested = {run.seed: run for run in own if run.part == "test"}
         if not tested:
             continue
-        first = own[0]
+        seeds = sorted(tested)
         errors = [run.rmse_mv for run in own if run.part == "validation"]
-        validation = statistics.median(errors) if errors else None
-        seconds = tuple(run.seconds for run in own if run.part == "test" and run.timed)
-        rmses = tuple(tested[seed].rmse_mv for seed in sorted(tested))
-        single = Summary(first.question, first.model, first.settings, rmses, seconds, validation, chosen=True)
+        single = Summary(
+            own[0].question, own[0].model, own[0].settings,
+            rmses=tuple(tested[seed].rmse_mv for seed in seeds),
+            seconds=tuple(run.seconds for run in own if run.timed),
+            validation=statistics.median(errors) if errors else None,
+        )  # fmt: skip
         found.append(single)
-        if len(tested) >= AVERAGED:
-            residuals = [np.load(folder / "residuals" / tested[seed].residuals) for seed in sorted(tested)]
-            found.append(_averaged(single, residuals))
-    found = [_judged(summary, found) for summary in found]
-    return sorted(found, key=lambda summary: (*asdict(summary.question).values(), summary.rmse))
+        if len(seeds) >= AVERAGED:
+            found.append(_averaged(single, [np.load(folder / "residuals" / tested[seed].residuals) for seed in seeds]))
+    best: dict[tuple[Question, str], float] = {}
+    for summary in found:
+        if summary.validation is not None:
+            rivals = summary.question, summary.model
+            best[rivals] = min(summary.validation, best.get(rivals, np.inf))
+    judged = [
+        replace(summary, chosen=summary.validation in (None, best.get((summary.question, summary.model))))
+        for summary in found
+    ]
+    return sorted(judged, key=lambda summary: (*asdict(summary.question).values(), summary.rmse))
+
+
+def _groups(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs of one model with one choice of settings on one question, together."""
+    groups: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.question, run.model, frozenset(run.settings.items())), []).append(run)
+    return list(groups.values())
 
 
 def _averaged(single: Summary, residuals: Sequence[Array]) -> Summary:
     """The mean of AVERAGED forecasts, over all choices of so many seeds."""
     rmses = tuple(root_mean_square(np.mean(part, axis=0)) for part in combinations(residuals, AVERAGED))
     seconds = tuple(AVERAGED * time for time in single.seconds)
-    return Summary(
-        single.question, single.model, single.settings, rmses, seconds, single.validation, chosen=True, averaged=True
-    )
-
-
-def _judged(summary: Summary, found: Iterable[Summary]) -> Summary:
-    from dataclasses import replace
-
-    rivals = [s for s in found if (s.question, s.name) == (summary.question, summary.name) and s.validation is not None]
-    best = min((s.validation for s in rivals if s.validation is not None), default=None)
-    return replace(summary, chosen=summary.validation == best or best is None)
+    return replace(single, rmses=rmses, seconds=seconds, averaged=True)
 
 
 def result_rows(found: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of one question."""
-    header = ["forecaster", "settings", "validation, mV", "test RMSE, mV: median", "range", "seeds", "s"]
+    header = ["forecaster", "settings", "validation, mV", "test RMSE, mV, median", "range", "runs", "s"]
     rows = []
     for summary in found:
         name = f"**{summary.name}**" if summary.model.startswith("ecgcvx") else summary.name
-        settings = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in summary.settings.items())
+        settings = _told(summary.settings) + ("" if summary.chosen else " (not chosen)")
         validation = "" if summary.validation is None else f"{summary.validation:.5f}"
-        low, high = min(summary.rmses), max(summary.rmses)
-        spread = "" if len(summary.rmses) == 1 else f"{low:.5f} to {high:.5f}"
-        rows.append([
-            name, settings + ("" if summary.chosen else " (not chosen)"), validation, f"{summary.rmse:.5f}", spread,
-            str(len(summary.rmses)), "" if summary.time is None else said(summary.time),
-        ])  # fmt: skip
+        seconds = "" if summary.time is None else said(summary.time)
+        count = str(len(summary.rmses))
+        rows.append([name, settings, validation, f"{summary.rmse:.5f}", _spread(summary.rmses), count, seconds])
     return header, rows
+
+
+def overview_rows(found: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows for one record and window: the median error of every model at every horizon."""
+    chosen = {(summary.name, summary.question.horizon): summary.rmse for summary in found if summary.chosen}
+    horizons = sorted({horizon for _, horizon in chosen})
+    rows = [
+        [name, *(f"{chosen[name, horizon]:.4f}" if (name, horizon) in chosen else "" for horizon in horizons)]
+        for name in dict.fromkeys(name for name, _ in chosen)
+    ]
+    return ["test RMSE, mV", *map(_ahead, horizons)], sorted(rows, key=lambda row: row[1:])
 
 
 def validation_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of all runs on a validation part, median over seeds, best first for each question and model."""
-    groups: dict[tuple[object, ...], list[Run]] = {}
-    for run in runs:
-        if run.part == "validation":
-            groups.setdefault(run_key(run.question, run.model, run.settings, "", 0, False), []).append(run)
     order = sorted(
-        groups.values(),
+        _groups(run for run in runs if run.part == "validation"),
         key=lambda own: (own[0].question.record, own[0].question.horizon, own[0].model, own[0].question.window,
                          statistics.median(run.rmse_mv for run in own)),
     )  # fmt: skip
     rows = []
     for own in order:
         asked, errors = own[0].question, [run.rmse_mv for run in own]
-        settings = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in own[0].settings.items())
-        spread = "" if len(errors) == 1 else f"{min(errors):.5f} to {max(errors):.5f}"
         rows.append([
-            asked.record, str(asked.horizon), str(asked.window), own[0].model, settings,
-            f"{statistics.median(errors):.5f}", spread, str(len(errors)),
+            asked.record, str(asked.horizon), str(asked.window), own[0].model, _told(own[0].settings),
+            f"{statistics.median(errors):.5f}", _spread(errors), str(len(errors)),
         ])  # fmt: skip
-    return ["record", "horizon", "window", "forecaster", "settings", "validation RMSE, mV", "range", "seeds"], rows
+    return ["record", "horizon", "window", "forecaster", "settings", "validation RMSE, mV", "range", "runs"], rows
+
+
+def _spread(errors: Sequence[float]) -> str:
+    return "" if len(errors) == 1 else f"{min(errors):.5f} to {max(errors):.5f}"
+
+
+def _told(settings: Settings) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in settings.items())
 
 
 COLOURS = {
@@ -252,7 +266,7 @@ def forecast_figure(found: Sequence[Summary]) -> "Figure":
 
 
 def _ahead(horizon: int) -> str:
-    return "1 sample ahead" if horizon == 1 else f"{horizon} samples ahead"
+    return f"{horizon} ahead"
 
 
 def _against_time(axes: "Axes", found: Sequence[Summary]) -> dict[str, object]:
