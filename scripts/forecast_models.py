@@ -29,7 +29,7 @@ class Model:
         return (*self.options, *said)
 
 
-STEPS = (3e-3, 1e-3, 1e-2)
+STEPS = (3e-3, 1e-3, 1e-2, 3e-2)
 EPOCHS = (160, 400)
 LINEAR = "linear AR"
 

@@ -297,10 +297,9 @@ def _against_horizon(axes: "Axes", found: Sequence[Summary]) -> dict[str, object
                 horizons, ratios, color=COLOURS[own[0].model], linestyle="--" if own[0].averaged else "-",
                 marker="s" if own[0].averaged else "o", markersize=4, linewidth=1.2,
             )  # fmt: skip
-    axes.set(xscale="log", xlabel="horizon (samples)", ylabel="test RMSE over that of the linear AR")
+    axes.set(xscale="log", xlabel="horizon (samples)", ylabel="test RMSE over that of the linear AR", xlim=(0.9, 42))
     axes.set_xticks(sorted(linear), [str(horizon) for horizon in sorted(linear)], minor=False)
     axes.minorticks_off()
-    axes.set_ylim(0, None)
     _grid(axes)
     return drawn
 
