@@ -58,6 +58,7 @@ MODELS = {
         _perceptron(128, 128),
         _perceptron(128, 128, torch=True),
         _ecgcvx("ecgcvx, two layers", "relu"),
+        _ecgcvx("ecgcvx, stack", "stack"),
     )
 }  # fmt: skip
 

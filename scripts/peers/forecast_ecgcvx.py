@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("record")
     parser.add_argument("result")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--network", choices=("linear", "relu"), required=True)
+    parser.add_argument("--network", choices=("linear", "relu", "stack"), required=True)
     parser.add_argument("--horizon", type=int, default=1, help="samples (default: %(default)s)")
     parser.add_argument("--window", type=int, default=15, help="samples (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
