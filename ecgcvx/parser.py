@@ -244,7 +244,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--time-limit", type=float, default=float("inf"), metavar="S", help="seconds of training at most"
     )
     group.add_argument(
-        "--confirm-starts", type=int, metavar="N",
+        "--confirm-starts",
+        type=int,
+        metavar="N",
         help="fresh starts that confirm the gap (default 3000; of each stage of a stack 300)",
     )
     group.add_argument(

@@ -67,9 +67,14 @@ def predict_rows(X: Array, network: Layers, out: Array) -> None:
     _predict_rows(np.ascontiguousarray(X, dtype=np.float64), *network, out)
 
 
+def padded(d: int) -> int:
+    """The least multiple of TILE that is not below d."""
+    return -(-d // TILE) * TILE
+
+
 def _neurons(W: Array) -> Array:
     """W' (m, d), padded by columns of zeros."""
-    out = np.zeros((W.shape[1], -(-W.shape[0] // TILE) * TILE))
+    out = np.zeros((W.shape[1], padded(W.shape[0])))
     out[:, : len(W)] = W.T
     return out
 

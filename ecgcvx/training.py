@@ -163,9 +163,7 @@ class FitOptions:
         if self.solver not in MASTERS:
             return self.active_set()
         limits = {} if self.rounds is None else {"rounds": self.rounds}
-        return ColumnGeneration(
-            self.solver, gap=self._gap, confirm_starts=self._starts, seed=self.seed, **limits
-        )
+        return ColumnGeneration(self.solver, gap=self._gap, confirm_starts=self._starts, seed=self.seed, **limits)
 
 
 @dataclass(frozen=True, eq=False)

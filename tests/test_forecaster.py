@@ -98,7 +98,7 @@ def rewritten(path, change):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda m: m.update(format=3), "format 3"),
+        (lambda m: m.update(format=4), "format 4"),
         (lambda m: m.update(format=2), "damaged"),
         (lambda m: m.update(format=2, activation={"polynomial": [1.0, 2.0]}), "damaged"),
         (lambda m: m.update(format=2, activation={"polynomial": [1.0, 2.0, 3.0]}), "exclude each other"),

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
@@ -141,6 +142,14 @@ def train_stack(
     """
     options = options or StackOptions()
     started = time.perf_counter()
+    with threadpool_limits(1, "blas"):  # whose sums would depend on the number of threads; the solver has its own
+        members, trials = _members(windows, options, step)
+    stack = Stack(tuple(member.stages for member in members))
+    solved = tuple(tuple(member.solved) for member in members)
+    return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started)
+
+
+def _members(windows: Windows, options: StackOptions, step: Step) -> tuple[list["_Member"], list[Trial]]:
     members: list[_Member] = []
     trials: list[Trial] = []
     for k in range(options.members):
@@ -157,9 +166,7 @@ def train_stack(
             trials.extend(tried)
         else:
             members.append(_train(windows, options.betas, seeded, tell))
-    stack = Stack(tuple(member.stages for member in members))
-    solved = tuple(tuple(member.solved) for member in members)
-    return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started)
+    return members, trials
 
 
 def hold_out(windows: Windows) -> tuple[Windows, Windows]:

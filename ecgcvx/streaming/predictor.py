@@ -22,7 +22,7 @@ from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network
-from ecgcvx.rowwise import product
+from ecgcvx.rowwise import padded, product
 from ecgcvx.stacks.network import Stack
 from ecgcvx.streaming.kernels import Rules, State, forecast_chunk, push_sample, settle_chunk, slide_chunk
 
@@ -268,7 +268,7 @@ class StreamPredictor:
 
     def _new_state(self) -> State:
         c, m = self.channels, self.model
-        windows = np.zeros((c, self._layers.W1.shape[1]))
+        windows = np.zeros((c, padded(m.window + 1)))
         windows[:, m.window] = 1.0
         return State(
             windows, np.full((c, m.horizon), np.nan), np.zeros(c, np.int64), np.zeros(c, np.int64), np.zeros((c, 2)),

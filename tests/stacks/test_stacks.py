@@ -1,0 +1,227 @@
+"""Stacks: weights against NumPy written out, stages against CVXPY, choices that see nothing but training windows."""
+
+import dataclasses
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgcvx.errors import InputError, ModelError
+from ecgcvx.forecaster import Forecaster, load, save
+from ecgcvx.interpret import decompose, interpret
+from ecgcvx.networks import Network
+from ecgcvx.proof import problems_of
+from ecgcvx.records import Recording, read_recording
+from ecgcvx.stacks.features import features
+from ecgcvx.stacks.network import Stack, Stage
+from ecgcvx.stacks.training import StackOptions, hold_out, train_stack
+from ecgcvx.streaming.predictor import StreamPredictor
+from ecgcvx.windows import Scaler, split_windows
+
+QUICK = StackOptions(features=12, confirm_starts=20)
+
+
+def random_stack(seed=0, d=6, members=2, depth=2):
+    rng = np.random.default_rng(seed)
+
+    def stage(c, q, m):
+        network = Network(rng.standard_normal((q, m)), rng.standard_normal(m))
+        return Stage(rng.standard_normal((c, q)) / c, rng.standard_normal(q), network, 1e-3)
+
+    return Stack(tuple(tuple(stage(d + 4 * s, 5, 4) for s in range(depth)) for _ in range(members)))
+
+
+def written_out(stack, X):
+    forecasts = []
+    for member in stack.members:
+        h, f = X, np.zeros(len(X))
+        for stage in member:
+            phi = h @ stage.projection
+            z = np.maximum(phi @ stage.network.W1, 0)
+            f = f + phi @ stage.linear + z @ stage.network.W2
+            h = np.hstack([h, z])
+        forecasts.append(f)
+    return np.mean(forecasts, axis=0)
+
+
+@pytest.fixture(scope="module")
+def windows(record_208):
+    return split_windows(read_recording(record_208, end=25).signal, horizon=5)
+
+
+@pytest.fixture(scope="module")
+def trained(windows):
+    return train_stack(windows.train, QUICK)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 3), st.integers(1, 3))
+def test_the_forecast_is_the_one_written_out_and_the_sum_of_its_stages(seed, members, depth):
+    stack = random_stack(seed, members=members, depth=depth)
+    X = np.random.default_rng(seed).standard_normal((40, 6))
+    f = stack.predict(X)
+    np.testing.assert_allclose(f, written_out(stack, X), rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(stack.contributions(X).sum(axis=1), f, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(stack.lowest().predict(X), stack.contributions(X)[:, 0], rtol=1e-11, atol=1e-11)
+    for i in (0, 7, 39):
+        assert stack.predict(X[i : i + 1])[0] == f[i]
+
+
+def test_the_spread_is_that_of_the_members():
+    stack = random_stack(3, members=3)
+    X = np.random.default_rng(0).standard_normal((30, 6))
+    each = [Stack((member,)).predict(X) for member in stack.members]
+    np.testing.assert_allclose(stack.spread(X), np.std(each, axis=0, ddof=1), atol=1e-12)
+    assert (Stack(stack.members[:1]).spread(X) == 0).all()
+
+
+@pytest.mark.parametrize("name", ["projection", "linear"])
+def test_stages_that_do_not_fit_are_refused(name):
+    stage = random_stack().members[0][0]
+    with pytest.raises(InputError, match="not finite"):
+        dataclasses.replace(stage, **{name: np.full_like(getattr(stage, name), np.nan)})
+    with pytest.raises(InputError, match="do not fit"):
+        dataclasses.replace(stage, **{name: getattr(stage, name)[..., :-1]})
+    with pytest.raises(InputError, match="stage 2: its projection has 6 rows, but there are 10"):
+        Stack(((stage, stage),))
+    with pytest.raises(InputError, match="at least one"):
+        Stack(())
+
+
+def test_a_stage_is_the_convex_program_of_its_features(windows):
+    """The stages' P and bounds against CVXPY over the patterns of the final neurons, which can only be lower."""
+    train = dataclasses.replace(windows.train, runs=((0, 400),))
+    options = dataclasses.replace(QUICK, betas=(2e-2, 2e-2), features=4, rounds=12, confirm_starts=200)
+    found = train_stack(train, options)
+    model = Forecaster(found.stack, windows.scaler, "MLII", 360.0, 15, 5, 2e-2)
+    for solved, problem in zip(found.stages[0], problems_of(model, train), strict=True):
+        W1, W2 = problem.network.W1, problem.network.W2
+        r = problem.y - problem.network.predict(problem.X)
+        P = r @ r / (2 * len(r)) + problem.beta / 2 * ((W1**2).sum() + (W2**2).sum())
+        assert solved.primal == pytest.approx(P, rel=1e-9)
+        X = np.asarray(problem.X[:])
+        U = [cp.Variable(len(W1)) for _ in W2]
+        D = [np.where(X @ w >= 0, 1.0, 0.0) for w in W1.T]
+        f = sum(np.sign(a) * cp.multiply(on, X @ u) for a, on, u in zip(W2, D, U, strict=True))
+        cost = cp.sum_squares(f - problem.y) / (2 * len(X)) + problem.beta * sum(cp.norm(u) for u in U)
+        cones = [cp.multiply(2 * on - 1, X @ u) >= 0 for on, u in zip(D, U, strict=True)]
+        best = cp.Problem(cp.Minimize(cost), cones).solve(solver=cp.CLARABEL)
+        assert solved.dual <= best * (1 + 1e-6)
+        assert best * (1 + 2e-2) >= P
+
+
+def test_features_are_standardised_components_with_the_forecast_and_a_one(trained, windows):
+    stage = trained.stack.members[0][1]
+    X = windows.train.X
+    phi = features(X, trained.stack.members[0][:1], stage.projection)
+    assert phi.shape[1] == QUICK.features + 2
+    np.testing.assert_allclose(phi[:, -1], 1)
+    np.testing.assert_allclose(phi[:, -2], trained.stack.contributions(X)[:, 0], atol=1e-9)
+    centred = phi[:, :-2] - phi[:, :-2].mean(axis=0)
+    correlations = np.corrcoef(centred.T)
+    np.testing.assert_allclose(correlations, np.eye(len(correlations)), atol=1e-6)
+
+
+def test_it_forecasts_better_than_its_lowest_stage_and_than_a_linear_predictor(trained, windows):
+    X, y = windows.test.X, windows.test.y
+    w = np.linalg.lstsq(windows.train.X[:], windows.train.y, rcond=None)[0]
+    linear = np.mean((y - X[:] @ w) ** 2)
+    lowest = np.mean((y - trained.stack.contributions(X)[:, 0]) ** 2)
+    assert np.mean((y - trained.stack.predict(X)) ** 2) < lowest < linear
+
+
+def test_the_seed_decides_everything_and_the_test_part_nothing(trained, windows):
+    changed = windows.train.signal.copy()
+    changed[windows.test.starts[0] :] = 7.0
+    again = train_stack(dataclasses.replace(windows.train, signal=changed), QUICK)
+    for one, two in zip(trained.stack.members[0], again.stack.members[0], strict=True):
+        np.testing.assert_array_equal(one.projection, two.projection)
+        np.testing.assert_array_equal(one.network.W1, two.network.W1)
+    assert trained.betas == again.betas
+    other = train_stack(windows.train, dataclasses.replace(QUICK, members=2))
+    first = Stack(other.stack.members[:1])
+    np.testing.assert_array_equal(first.predict(windows.test.X), trained.stack.predict(windows.test.X))
+    assert other.stack.spread(windows.test.X).max() > 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=4), st.integers(1, 6))
+def test_held_out_windows_come_last_and_share_no_sample(lengths, horizon):
+    length, runs, start = 5, [], 0
+    for n in lengths:
+        runs.append((start, start + n))
+        start += n + length + horizon - 1 + 3
+    signal = np.random.default_rng(0).standard_normal(start + length + horizon)
+    windows = dataclasses.replace(
+        split_windows(np.random.default_rng(1).standard_normal(200), length, horizon).train,
+        signal=signal, runs=tuple(runs),
+    )  # fmt: skip
+    try:
+        inner, held = hold_out(windows)
+    except InputError:
+        assert len(windows) < 12 * (length + horizon)
+        return
+    assert inner.targets.max() < held.starts.min()
+    assert set(inner.starts) | set(held.starts) <= set(windows.starts)
+    lost = len(windows) - len(inner) - len(held)
+    assert len(held) >= 1
+    assert lost <= length + horizon
+
+
+def test_a_model_file_gives_back_the_same_bits(tmp_path, trained, windows):
+    model = Forecaster(trained.stack, windows.scaler, "MLII", 360.0, 15, 5, trained.betas[-1])
+    save(model, tmp_path / "model.safetensors")
+    again = load(tmp_path)
+    np.testing.assert_array_equal(again.network.predict(windows.test.X), trained.stack.predict(windows.test.X))
+    assert [stage.beta for stage in again.network.members[0]] == list(trained.betas)
+    with pytest.raises(ModelError, match="single two-layer network"):
+        _ = again.two_layers
+
+
+def test_a_stream_has_the_bits_of_the_batch_and_goes_on_from_its_checkpoint(tmp_path):
+    stack = random_stack(5, d=6)
+    model = Forecaster(stack, Scaler(0.1, 0.5), "II", 250.0, 5, 2, 1e-3)
+    signal = np.random.default_rng(1).standard_normal(120)
+    signal[[40, 41, 90]] = np.nan
+    batch = model.predict(Recording(signal, 250.0, "II", "made"))
+    one = StreamPredictor(model)
+    steps = [one.push(sample) for sample in signal[:70]]
+    one.save(tmp_path / "stream")
+    rest = StreamPredictor.resume(model, tmp_path / "stream").push_chunk(signal[70:], patterns=True)
+    predictions = np.concatenate([[step.prediction for step in steps], rest.predictions])
+    made = np.isfinite(batch[2:])  # a stream also forecasts samples that turn out to be missing
+    np.testing.assert_array_equal(predictions[:-2][made], batch[2:][made])
+    assert made.sum() > 80
+    gates = stack.lowest_gates()
+    assert rest.patterns.shape == (50, gates.shape[1])
+    x = np.append(model.scaler.standardise(signal[75:80]), 1.0)
+    np.testing.assert_array_equal(rest.patterns[9], x @ gates > 0)
+
+
+def test_an_interpretation_reads_the_lowest_stage_and_says_what_the_others_add(trained, windows, record_208):
+    recording = read_recording(record_208, end=25)
+    model = Forecaster(trained.stack, windows.scaler, recording.lead, 360.0, 15, 5, trained.betas[-1])
+    found = interpret(model, recording, part="test")
+    assert found.kind == "stack"
+    assert found.stability is None
+    assert len(found.stages) == trained.stack.depth
+    assert found.stages[-1].rmse_mv == pytest.approx(found.rmse_mv, rel=1e-9)
+    assert found.stages[0].rmse_mv > found.stages[-1].rmse_mv
+    one = decompose(model, recording, int(windows.test.targets[100]))
+    assert one.mean_mv + one.contributions.sum() == pytest.approx(one.forecast_mv, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"stages": 0}, "stages = 0"),
+        ({"power": 0.7}, "power = 0.7"),
+        ({"betas": (0.0,)}, "betas"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_unusable_options_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        StackOptions(**options)
