@@ -123,7 +123,10 @@ def beat_averages(
         number = np.bincount(place)
         mean = np.bincount(place, target) / np.maximum(number, 1)
         deviation = np.bincount(place, (target - mean[place]) ** 2) / np.maximum(number, 1)
-        shares = np.array([np.bincount(place, row[chosen]) for row in on]) / np.maximum(number, 1)
+        counts_on = np.zeros((len(on), len(number)))
+        for i, row in enumerate(on):
+            counts_on[i] = np.bincount(place, row[chosen])
+        shares = counts_on / np.maximum(number, 1)
         # The ends of the longest beats are few: keep the stretch that half of the beats reach.
         kept = np.flatnonzero(number >= 0.5 * number.max())
         kept = np.arange(kept[0], kept[-1] + 1)

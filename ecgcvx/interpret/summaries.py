@@ -36,7 +36,7 @@ def mean_maps(forecaster: Forecaster, units: Units, joint: Array) -> tuple[Linea
 
     joint (K, p) : in how many windows two patterns are on together, the pattern itself among them.
     """
-    share = joint / joint.max(axis=1, keepdims=True)
+    share = joint / joint.max(axis=1, keepdims=True, initial=0.0)
     filters = [in_mv(forecaster, weights) for weights in share @ units.filters]
     mean = forecaster.scaler.mean
     return tuple(LinearFilter(one.taps, one.bias + mean, one.sampling_frequency) for one in filters)
