@@ -204,7 +204,8 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
         kind = certificate(training)[0]
         value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else at_most(gap)
         best = "network with these patterns" if training.convex.gap_kind == "given patterns" else "network"
-        tiles.append({"name": f"gap to the best {best}", "value": value, "note": kind})
+        of = "gap of the last stage" if reading.stages else f"gap to the best {best}"
+        tiles.append({"name": of, "value": value, "note": kind})
     return tiles
 
 

@@ -203,6 +203,13 @@ def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
             "itself."
         )
         return {"words": words, "command": None, "refits": []}
+    if reading.stages:
+        words = (
+            "Whether the patterns of a stack recur when it is trained again is not tested: its lowest stage need not "
+            "be near its own optimum, since the stages above make up for it. Do not read meaning into a single "
+            "pattern. A two-layer network with a larger penalty is easier to read."
+        )
+        return {"words": words, "command": None, "refits": []}
     if reading.stability is None:
         words = (
             "Optimal networks are not unique: other patterns may do the same work. Whether these recur when the "

@@ -17,6 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gated": {"network": "gated", "patterns": 12, "solver": "fista", "beta": 1e-5},
     "polynomial": {"network": "polynomial", "solver": "semidefinite", "beta": 1e-4},
     "relu": {"beta": 1e-3, "rounds": 2, "confirm_starts": 20},
+    "stack": {"network": "stack", "confirm_starts": 20},
 }
 
 

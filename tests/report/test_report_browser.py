@@ -4,7 +4,7 @@ import pytest
 from browser import DESKTOP, PHONE
 from readings import case
 
-KINDS = ("relu", "gated", "polynomial", "typed")
+KINDS = ("relu", "gated", "polynomial", "stack", "typed")
 
 
 @pytest.fixture(scope="module", params=KINDS)

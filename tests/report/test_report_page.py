@@ -20,7 +20,7 @@ from ecgcvx.report.sections import example_section
 from ecgcvx.windows import Scaler, all_windows
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}\u202e\u2066\x07"
-KINDS = ("relu", "gated", "polynomial", "typed")
+KINDS = ("relu", "gated", "polynomial", "stack", "typed")
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -252,3 +252,12 @@ def test_contrast_is_sufficient_in_both_schemes(scheme):
     full = [round(0.35 * int(colours["first"][k : k + 2], 16) + 0.65 * int(colours["back"][k : k + 2], 16))
             for k in (1, 3, 5)]  # fmt: skip
     assert contrast(colours["ink"], "#" + "".join(f"{part:02x}" for part in full)) >= 4.5
+
+
+def test_a_stack_says_what_its_stages_do_and_claims_no_gap_of_the_whole():
+    text = Tags(case("stack").page).text
+    for words in (
+        "A stack of 2 networks", "patterns of the lowest network of the stack", "gap of the last stage",
+        "The stack as a whole is not convex and has no gap", "the stages above", "is not tested",
+    ):  # fmt: skip
+        assert words in text, words
