@@ -35,7 +35,7 @@ Step = Callable[[str, float | None], None]
 HELD_OUT = 0.1  # of the training windows, the last of them, for validation
 FIRST_BETA = 9e-4  # of the lowest stage, relative to the residual of the linear predictor
 # Of the others, relative to the residual below; the path ends when it gets worse.
-BETAS = (3e-3, 1.5e-3, 7e-4, 3.5e-4)
+BETAS = (4e-3, 2e-3, 1e-3, 5e-4)
 SEARCH_ROUNDS = 2  # of a point of the path
 FINAL_ROUNDS = 2  # on all windows, from the point that validation chose
 GAP = 1e-2  # at which a solve stops
