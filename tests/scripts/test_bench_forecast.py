@@ -109,7 +109,7 @@ def _recording(path):
 
 def test_what_is_stored_is_not_run_again(bench):
     mlp = ("run", "--model", "MLP 64", "--epochs", "2")
-    assert len(bench(*mlp)) == 4  # three steps on the validation part, one test
+    assert len(bench(*mlp)) == 5  # four steps on the validation part, one test
     assert bench(*mlp) == []
     (made,) = bench(*mlp, "--seed", "0", "1")
     assert made[1][-2:] == ("--seed", "1")
@@ -117,7 +117,7 @@ def test_what_is_stored_is_not_run_again(bench):
     assert bench(*mlp, "--timed") == []
     runs = read_runs(bench.output)
     assert [run.timed for run in runs if run.part == "test"] == [False, False, True]
-    assert [run.part for run in runs[:3]] == ["validation"] * 3
+    assert [run.part for run in runs[:4]] == ["validation"] * 4
 
 
 def test_tuning_never_sees_the_test_part(bench):
@@ -127,7 +127,7 @@ def test_tuning_never_sees_the_test_part(bench):
     changed[480:] = 7.0
     (bench.output / "results.jsonl").unlink()
     after = bench("tune", "--model", "MLP 64", "--epochs", "2", signal=changed)
-    assert len(before) == len(after) == 3
+    assert len(before) == len(after) == 4
     for (_, options, rows), (_, same_options, same_rows) in zip(before, after, strict=True):
         assert options == same_options
         assert all(np.array_equal(rows[name], same_rows[name]) for name in rows)
