@@ -102,7 +102,7 @@ def _fit_options(options: argparse.Namespace, beta: float | None) -> "FitOptions
         solver = "active-set" if patterns is None else "fista"
     limits = (
         "gap", "rounds", "time_limit", "confirm_starts", "max_neurons", "tolerance", "check", "prove", "stages",
-        "average",
+        "average", "joint",
     )  # fmt: skip
     return FitOptions(
         options.window, options.horizon, beta, patterns, options.network, solver, options.train_fraction, options.seed,

@@ -158,7 +158,7 @@ def fit(
 
 
 def _fit_stack(recording: Recording, split: Split, options: FitOptions, step: Step) -> Fit:
-    chosen = StackOptions(stages=options.stages, members=options.average, seed=options.seed)
+    chosen = StackOptions(stages=options.stages, members=options.average, joint=options.joint, seed=options.seed)
     if options.confirm_starts is not None:
         chosen = replace(chosen, confirm_starts=options.confirm_starts)
     found = train_stack(split.train, chosen, step)
@@ -169,7 +169,7 @@ def _fit_stack(recording: Recording, split: Split, options: FitOptions, step: St
         len(found.trials), found.seconds, (), np.empty(0),
     )  # fmt: skip
     score = _score("convex", stack.neurons, stack.predict, split, found.seconds, (None, last.gap, STAGE_GAP, None))
-    beside = replace(options, network="relu", stages=2, average=1, beta=BESIDE_STACK)
+    beside = replace(options, network="relu", stages=2, average=1, joint=0, beta=BESIDE_STACK)
     adam = replace(_backprop(split, beside, step), objective=None)  # of another objective
     scores = (_linear(split, "persistence", step), _linear(split, "linear_ar", step), adam, score)
     forecaster = Forecaster(

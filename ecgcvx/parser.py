@@ -271,6 +271,10 @@ def _add_stack(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--average", type=int, default=1, metavar="K", help="mean of K stacks from different seeds (default 1)"
     )
+    group.add_argument(
+        "--joint", type=int, nargs="?", const=60, default=0, metavar="EPOCHS",
+        help="then descend on all stages at once (Adam, default 60 epochs), and solve the last stage again",
+    )  # fmt: skip
 
 
 def _add_comparison(parser: argparse.ArgumentParser) -> None:

@@ -65,7 +65,7 @@ class FitOptions:
     many as a gap or time limit that is given takes. max_neurons, tolerance :
     keep the smallest network with P at most the share `tolerance` up, and not more neurons. check : solve the program
     over the final patterns again by other solvers. prove : seconds to spend on a proved bound, None for none. stages,
-    average : of a stack, see `ecgcvx.stacks.StackOptions`; it chooses a beta for each stage, and when to stop.
+    average, joint : of a stack, see `StackOptions`; it chooses a beta for each stage, and when to stop.
     """
 
     window: int = 15
@@ -86,6 +86,7 @@ class FitOptions:
     prove: float | None = None
     stages: int = 2
     average: int = 1
+    joint: int = 0
 
     def __post_init__(self) -> None:
         polynomial = self.network in POLYNOMIALS
@@ -122,8 +123,8 @@ class FitOptions:
             raise InputError(f"network = {self.network!r}: its gates are a sample; give the number of patterns")
         if self.network == STACK:
             self._check_stack()
-        elif (self.stages, self.average) != (2, 1):
-            raise InputError(f"stages = {self.stages}, average = {self.average}: for a stack; leave them out")
+        elif (self.stages, self.average, self.joint) != (2, 1, 0):
+            raise InputError(f"stages, average, joint: for a stack, not for a {self.network} network; leave them out")
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: it must not be negative")
         if not self.time_limit > 0:
@@ -140,9 +141,9 @@ class FitOptions:
                   if getattr(self, name) != default]  # fmt: skip
         if given:
             raise InputError(f"{given[0]} = {getattr(self, given[0])}: a stack takes none; leave it out")
-        for name in ("stages", "average"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)}: give at least 1")
+        for name, least in (("stages", 1), ("average", 1), ("joint", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
 
     @property
     def _starts(self) -> int:

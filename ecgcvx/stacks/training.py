@@ -27,6 +27,7 @@ from ecgcvx.networks import network_of_neurons
 from ecgcvx.solvers.active_set.atoms import Array, Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
 from ecgcvx.stacks.features import features, first_projection, next_projection
+from ecgcvx.stacks.joint import joint_descent
 from ecgcvx.stacks.network import Stack, Stage
 from ecgcvx.training import root_mean_square
 from ecgcvx.windows import Windows
@@ -50,7 +51,8 @@ class StackOptions:
     to choose them by validation. features, power : principal components of a stage and the power of their variance
     that divides them; first_power : that of the lowest stage. rounds : of a stage at betas that are given. members :
     stacks of different seeds to average. confirm_starts : fresh starts that the searched gap of a stage rests on.
-    threads : None for all cores; changes no result.
+    joint : epochs of descent on all stages at once, see `joint_descent`, before the last stage is solved once more; 0
+    for none. threads : None for all cores; changes no result.
     """
 
     stages: int = 2
@@ -60,12 +62,20 @@ class StackOptions:
     first_power: float = 0.25
     rounds: int = 4
     members: int = 1
+    joint: int = 0
     confirm_starts: int = 300
     seed: int = 0
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("stages", 1), ("features", 1), ("rounds", 1), ("members", 1), ("confirm_starts", 0)):
+        for name, least in (
+            ("stages", 1),
+            ("features", 1),
+            ("rounds", 1),
+            ("members", 1),
+            ("confirm_starts", 0),
+            ("joint", 0),
+        ):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
         for name in ("power", "first_power"):
@@ -162,6 +172,8 @@ def _members(windows: Windows, options: StackOptions, step: Step) -> tuple[list[
             trials.extend(tried)
         else:
             members.append(_train(windows, options.betas, seeded, tell))
+        if options.joint:
+            members[-1].descend(windows, tell)
     return members, trials
 
 
@@ -244,6 +256,27 @@ class _Member:
                 found.status, time.perf_counter() - self.started,
             )
         )  # fmt: skip
+
+    def descend(self, windows: Windows, step: Step) -> None:
+        """Descend on all stages at once, then solve the last one again from there."""
+        total = self.options.joint
+        moved = joint_descent(
+            self.stages, windows.X, windows.y, total, self.options.seed,
+            lambda epoch: step(f"all stages at once: epoch {epoch} of {total}", epoch / total),
+        )  # fmt: skip
+        *lower, last = moved
+        self.stages, self.residual = (), windows.y
+        for stage in lower:
+            self.phi = features(self.X, self.stages, stage.projection)
+            self.keep(stage)
+        self.solved = self.solved[:-1]
+        self.prepare()
+        norms = np.linalg.norm(last.network.W1, axis=0) * np.abs(last.network.W2)
+        used = norms > 0
+        points = (last.network.W1 * np.abs(last.network.W2)).T[used]
+        tags = np.sign(last.network.W2)[used, None]
+        self.carry(tuple(lower), _Choice(last.beta, last, Atoms(points, tags)))
+        self.finish(last.beta, FINAL_ROUNDS, step)
 
     def stage(self, beta: float) -> Stage:
         """The stage as it stands."""

@@ -15,6 +15,7 @@ from ecgcvx.networks import Network
 from ecgcvx.proof import problems_of
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.stacks.features import features
+from ecgcvx.stacks.joint import _gradients, joint_descent
 from ecgcvx.stacks.network import Stack, Stage
 from ecgcvx.stacks.training import StackOptions, hold_out, train_stack
 from ecgcvx.streaming.predictor import StreamPredictor
@@ -225,3 +226,39 @@ def test_an_interpretation_reads_the_lowest_stage_and_says_what_the_others_add(t
 def test_unusable_options_are_refused(options, words):
     with pytest.raises(InputError, match=words):
         StackOptions(**options)
+
+
+def test_the_gradient_of_the_joint_descent_is_that_of_finite_differences():
+    stack = random_stack(2, members=1, depth=3)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 6)), rng.standard_normal(30)
+    projections = [stage.projection for stage in stack.members[0]]
+    parameters = [w for stage in stack.members[0] for w in (stage.network.W1, stage.network.W2, stage.linear)]
+    betas = [0.1, 0.2, 0.3]
+
+    def objective(parameters):
+        stages = [
+            Stage(M, parameters[3 * s + 2], Network(parameters[3 * s], parameters[3 * s + 1]), betas[s])
+            for s, M in enumerate(projections)
+        ]
+        r = written_out(Stack((tuple(stages),)), X) - y
+        penalty = sum(
+            b / 2 * ((s.network.W1**2).sum() + (s.network.W2**2).sum()) for b, s in zip(betas, stages, strict=True)
+        )
+        return r @ r / (2 * len(y)) + penalty
+
+    _, gradients = _gradients(projections, parameters, betas, X, y)
+    for k, g in enumerate(gradients):
+        direction = rng.standard_normal(g.shape)
+        moved = [[w + h * direction if j == k else w for j, w in enumerate(parameters)] for h in (1e-6, -1e-6)]
+        slope = (objective(moved[0]) - objective(moved[1])) / 2e-6
+        assert (g * direction).sum() == pytest.approx(slope, rel=1e-5)
+
+
+def test_joint_descent_lowers_the_error_it_descends_on_and_keeps_a_bounded_last_stage(trained, windows):
+    joint = train_stack(windows.train, dataclasses.replace(QUICK, joint=5))
+    X, y = windows.train.X, windows.train.y
+    assert np.mean((y - joint.stack.predict(X)) ** 2) < np.mean((y - trained.stack.predict(X)) ** 2)
+    assert 0 < joint.stages[0][-1].dual <= joint.stages[0][-1].primal
+    moved = joint_descent(trained.stack.members[0], X, y, 0, seed=0)
+    np.testing.assert_allclose(Stack((moved,)).predict(X), trained.stack.predict(X), atol=1e-4)
