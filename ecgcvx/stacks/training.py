@@ -22,6 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ecgcvx.arrangements.patterns import Matrix
+from ecgcvx.certificates import certify_searched
 from ecgcvx.errors import InputError
 from ecgcvx.networks import network_of_neurons
 from ecgcvx.solvers.active_set.atoms import Array, Atoms
@@ -68,14 +69,8 @@ class StackOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("stages", 1),
-            ("features", 1),
-            ("rounds", 1),
-            ("members", 1),
-            ("confirm_starts", 0),
-            ("joint", 0),
-        ):
+        limits = {"stages": 1, "features": 1, "rounds": 1, "members": 1, "joint": 0, "confirm_starts": 0}
+        for name, least in limits.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
         for name in ("power", "first_power"):
@@ -221,7 +216,7 @@ class _Member:
         )
         self.phi = features(self.X, self.stages, self.projection)
         self.atoms: Atoms | None = None
-        self.linear = least_squares(self.phi, self.residual)
+        self.linear = _fitted(self.phi, self.residual)
         self.scale = root_mean_square(self.residual - self.phi @ self.linear)
 
     def carry(self, below: tuple[Stage, ...], choice: _Choice) -> None:
@@ -230,15 +225,13 @@ class _Member:
         Its features differ; the neurons are those whose inputs are nearest to the old ones in least squares.
         """
         old = features(self.X, below, choice.stage.projection)
-        gram = self.phi.T @ self.phi
-        turn = np.linalg.solve(gram + _ridge(gram), self.phi.T @ old)
-        self.atoms = choice.atoms.moved(choice.atoms.points @ turn.T)
+        self.atoms = choice.atoms.moved(choice.atoms.points @ _fitted(self.phi, old).T)
 
     def solve(self, beta: float, rounds: int, confirm_starts: int) -> ActiveSetSolution:
         """Solve the next stage at a beta, from the atoms of the last one."""
         o = self.options
         if self.atoms is not None and len(self.atoms):
-            self.linear = least_squares(self.phi, self.residual - output(self.phi, self.atoms))
+            self.linear = _fitted(self.phi, self.residual - output(self.phi, self.atoms))
         solver = ActiveSetSolver(gap=GAP, rounds=rounds, confirm_starts=confirm_starts, seed=o.seed, threads=o.threads)
         warm = self.atoms if self.atoms is not None and len(self.atoms) else None
         found = solver.solve(self.phi, self.residual - self.phi @ self.linear, beta, warm_start=warm)
@@ -265,11 +258,22 @@ class _Member:
             lambda epoch: step(f"all stages at once: epoch {epoch} of {total}", epoch / total),
         )  # fmt: skip
         *lower, last = moved
-        self.stages, self.residual = (), windows.y
-        for stage in lower:
+        self.stages, self.residual, self.solved = (), windows.y, []
+        for number, stage in enumerate(lower, 1):
+            step(f"stage {number}: what it is now", None)
+            started = time.perf_counter()
             self.phi = features(self.X, self.stages, stage.projection)
+            found = certify_searched(
+                stage.network, self.phi, self.residual - self.phi @ stage.linear, stage.beta,
+                self.options.confirm_starts, self.options.seed,
+            )  # fmt: skip
             self.keep(stage)
-        self.solved = self.solved[:-1]
+            self.solved.append(
+                SolvedStage(
+                    stage.beta, stage.network.neurons, self.phi.shape[1], found.primal, found.dual,
+                    self.options.confirm_starts, "moved with all stages", time.perf_counter() - started,
+                )
+            )  # fmt: skip
         self.prepare()
         norms = np.linalg.norm(last.network.W1, axis=0) * np.abs(last.network.W2)
         used = norms > 0
@@ -350,11 +354,12 @@ def output(phi: Array, atoms: Atoms) -> Array:
     return network_of_neurons(atoms.points, atoms.tags[:, 0]).predict(phi)
 
 
-def least_squares(phi: Array, target: Array) -> Array:
-    """Weights (q,) of the linear least-squares fit of target by phi, with a ridge that only a singular phi feels."""
+def _fitted(phi: Array, target: Array) -> Array:
+    """Weights (q,) or (q, k) of the least-squares fit of target (n,) or (n, k) by phi.
+
+    By the normal equations: the columns are decorrelated, so that squaring their condition number does no harm. Only a
+    singular phi feels the ridge.
+    """
     gram = phi.T @ phi
-    return np.asarray(np.linalg.solve(gram + _ridge(gram), phi.T @ target))
-
-
-def _ridge(gram: Array) -> Array:
-    return RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    ridge = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return np.asarray(np.linalg.solve(gram + ridge, phi.T @ target))
