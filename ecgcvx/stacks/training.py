@@ -69,7 +69,7 @@ class StackOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        limits = {"stages": 1, "features": 1, "rounds": 1, "members": 1, "joint": 0, "confirm_starts": 0}
+        limits = {"stages": 1, "features": 1, "rounds": 1, "members": 1, "joint": 0, "confirm_starts": 1}
         for name, least in limits.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")

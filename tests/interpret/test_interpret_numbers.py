@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import RATE, by_hand, noisy_signal, random_network, recording_of
+from planted_signals import RATE, by_hand, noisy_signal, random_network, recording_of
 from scipy import signal as sps
 
 from ecgcvx.activations import Polynomial

@@ -6,7 +6,7 @@ found again: the kink at each hyperplane, which is what a gate switches, and the
 
 import numpy as np
 import pytest
-from planted import AMPLITUDES, GATES, THRESHOLDS, autoregression, fitted, recording_of
+from planted_signals import AMPLITUDES, GATES, THRESHOLDS, autoregression, fitted, recording_of
 
 from ecgcvx.interpret import Refitting, interpret
 from ecgcvx.windows import split_windows
