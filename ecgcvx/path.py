@@ -20,6 +20,7 @@ from ecgcvx.search import search_price
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.training import (
     POLYNOMIALS,
+    STACK,
     FitOptions,
     Step,
     Trained,
@@ -92,6 +93,8 @@ def regularisation_path(
     the path and the chosen training. Raises InputError when the recording is too short for three parts or an option is
     unusable.
     """
+    if options.network == STACK:
+        raise InputError(f"network = {STACK!r}: it chooses its own betas when it is fitted; take a path of relu")
     outer = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
     inner = split_windows(recording.signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
     test = replace(outer.test, signal=inner.scaler.standardise(recording.signal))

@@ -90,6 +90,10 @@ def test_scores_are_those_of_the_forecasts(minute):
         ({"network": "polynomial"}, "solver = 'active-set': choose one of semidefinite, cvxpy"),
         ({"network": "quadratic", "solver": "semidefinite", "patterns": 5}, "patterns = 5"),
         ({"solver": "semidefinite"}, "solver = 'semidefinite'"),
+        ({"network": "stack", "beta": 1e-3}, "beta = 0.001: a stack takes none"),
+        ({"network": "stack", "check": True}, "check = True: a stack takes none"),
+        ({"network": "stack", "stages": 0}, "stages = 0"),
+        ({"average": 2}, "for a stack"),
     ],
 )
 def test_bad_options_are_named(options, named):

@@ -1,6 +1,7 @@
 """Stacks: weights against NumPy written out, stages against CVXPY, choices that see nothing but training windows."""
 
 import dataclasses
+import json
 
 import cvxpy as cp
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster, load, save
 from ecgcvx.interpret import decompose, interpret
@@ -262,3 +264,27 @@ def test_joint_descent_lowers_the_error_it_descends_on_and_keeps_a_bounded_last_
     assert 0 < joint.stages[0][-1].dual <= joint.stages[0][-1].primal
     moved = joint_descent(trained.stack.members[0], X, y, 0, seed=0)
     np.testing.assert_allclose(Stack((moved,)).predict(X), trained.stack.predict(X), atol=1e-4)
+
+
+def test_the_commands_take_a_stack(record_208, tmp_path, capsys):
+    record, folder = [str(record_208), "--end", "25"], str(tmp_path / "out")
+    options = ["--network", "stack", "--horizon", "5", "--average", "2", "--confirm-starts", "20", "--output", folder]
+    assert main(["fit", *record, *options]) == 0
+    told = capsys.readouterr().out
+    assert "stack 1, stage 2: 44 features" in told
+    assert "stack 2, stage 1: 16 features" in told
+    assert "the stack as a whole has none" in told
+    kept = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert len(kept["stack"]["stages"]) == 2
+    assert kept["models"][-1]["gap_kind"] == "searched, of the last stage given its features"
+    assert main(["predict", folder, *record, "--output", str(tmp_path / "f.csv")]) == 0
+    capsys.readouterr()
+    assert main(["certify", folder, *record, "--seconds", "0.2", "--starts", "20", "--json"]) == 0
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    for one, two in zip(stages, [stage for member in kept["stack"]["stages"] for stage in member], strict=True):
+        assert one["primal"] == pytest.approx(two["primal"], rel=1e-6)
+        assert one["dual_proved"] < one["primal"]
+    assert main(["path", *record, "--network", "stack"]) == 2
+    assert "chooses its own betas" in capsys.readouterr().err
+    assert main(["fit", *record, "--network", "stack", "--resume", "--output", folder]) == 2
+    assert "keeps no checkpoint" in capsys.readouterr().err
