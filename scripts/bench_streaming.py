@@ -2,11 +2,12 @@
 
 speed   Latency of `push` a sample, throughput of `push_chunk`, and 10,000 channels in chunks of .1 s; on one core.
 long    Hours of signal as fast as possible: memory and latency at the start and at the end.
-adapt   Residuals of a record with and without adaptation, by third of the record.
+adapt   Residuals of a record with and without adaptation, by third of the record and round annotated ectopic beats.
 
     ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 1e-2 --max-neurons 60 --output out/60
     python scripts/bench_streaming.py speed out/60 data/mitdb208/208
     python scripts/bench_streaming.py long out/60 data/mitdb208/208 --hours 24
+    ecgcvx fit mitdb/100 --end 600 --beta 1e-4 --max-neurons 60 --output out/100
     python scripts/bench_streaming.py adapt out/100 mitdb/100 --memory 60 300 1200
 """
 
@@ -19,9 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly import AROUND, beats_of
 from contenders import machine
 from ecgcvx.forecaster import Forecaster, load
-from ecgcvx.records import read_recording
+from ecgcvx.records import Recording, read_recording
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.streaming.adaptation import SizeStatistics
 
@@ -38,11 +40,12 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     model, recording = load(arguments.model), read_recording(arguments.record)
     print(f"{machine()}; {arguments.model}: {model.network.neurons} neurons")
-    arguments.run(arguments, model, recording.signal)
+    arguments.run(arguments, model, recording)
 
 
-def speed(arguments: argparse.Namespace, model: Forecaster, signal: Array) -> None:
+def speed(arguments: argparse.Namespace, model: Forecaster, recording: Recording) -> None:
     """Print latency and throughput."""
+    signal = recording.signal
     started = time.perf_counter()
     stream = StreamPredictor(model)
     print(f"made in {time.perf_counter() - started:.3f} s, kernels in the cache or compiled")
@@ -61,9 +64,9 @@ def speed(arguments: argparse.Namespace, model: Forecaster, signal: Array) -> No
     )
 
 
-def long(arguments: argparse.Namespace, model: Forecaster, signal: Array) -> None:
+def long(arguments: argparse.Namespace, model: Forecaster, recording: Recording) -> None:
     """Print memory and latency along hours of signal, sample by sample."""
-    stream, valid = StreamPredictor(model), signal[np.isfinite(signal)]
+    stream, valid = StreamPredictor(model), recording.signal[np.isfinite(recording.signal)]
     hour = round(3600 * model.sampling_frequency)
     numbers = np.resize(valid, hour).tolist()
     for done in range(1, arguments.hours + 1):
@@ -80,12 +83,17 @@ def long(arguments: argparse.Namespace, model: Forecaster, signal: Array) -> Non
             )
 
 
-def adapt(arguments: argparse.Namespace, model: Forecaster, signal: Array) -> None:
-    """Print the root-mean-square residuals (mV) of each third of the record."""
-    thirds = np.array_split(np.arange(len(signal)), 3)
+def adapt(arguments: argparse.Namespace, model: Forecaster, recording: Recording) -> None:
+    """Print the root-mean-square residuals (mV) of each third of the record, and round its ectopic beats."""
+    signal = recording.signal
+    parts = np.array_split(np.arange(len(signal)), 3)
+    if recording.annotation is not None:
+        beats = beats_of(recording)
+        around = int(AROUND * model.sampling_frequency)
+        parts.append((beats.peaks[beats.ectopic, None] + np.arange(-around, around + 1)).ravel())
 
     def told(residuals: Array) -> str:
-        return ", ".join(f"{np.sqrt(np.nanmean(residuals[part] ** 2)):.5f}" for part in thirds)
+        return ", ".join(f"{np.sqrt(np.nanmean(residuals[part] ** 2)):.5f}" for part in parts)
 
     print("without adaptation: " + told(StreamPredictor(model).push_chunk(signal).residuals))
     step = round(ADAPT_SECONDS * model.sampling_frequency)

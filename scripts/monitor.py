@@ -117,6 +117,7 @@ class Monitor(ThreadingHTTPServer):
         super().__init__((host, port), Handler)
         self.feed = feed
         self.places = threading.BoundedSemaphore(PAGES)
+        self.closing = threading.Event()
         names = {host, "127.0.0.1", "localhost"} if host in ("127.0.0.1", "localhost") else {host}
         self.hosts = {f"{name}:{self.server_port}" for name in names}
 
@@ -124,6 +125,11 @@ class Monitor(ThreadingHTTPServer):
     def address(self) -> str:
         """Where the page is."""
         return f"http://{self.server_address[0]!s}:{self.server_port}/"
+
+    def server_close(self) -> None:
+        """Let go of the port and of the pages."""
+        self.closing.set()
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A page that was closed is no error."""
@@ -195,8 +201,8 @@ class Handler(BaseHTTPRequestHandler):
         run, _, last = self.headers.get("Last-Event-ID", "").partition("-")
         number = int(last) if run == feed.run and last.isdecimal() else 0
         self.wfile.write(b"retry: 1000\n\n")
-        pause = threading.Event()
-        while True:
+        closing = self.server.closing
+        while not closing.is_set():
             entries = feed.after(number, SILENCE)
             event = {
                 "run": feed.run, "numbers": [entry.number for entry in entries],
@@ -209,8 +215,8 @@ class Handler(BaseHTTPRequestHandler):
             data = json.dumps(event, allow_nan=False, separators=(",", ":"))
             self.wfile.write(f"id: {feed.run}-{number}\ndata: {data}\n\n".encode())
             if event["ended"]:
-                pause.wait(SILENCE)  # the line stays up: the page shows the end, not an error
-            pause.wait(BEAT)
+                closing.wait(SILENCE)  # the line stays up: the page shows the end, not an error
+            closing.wait(BEAT)
 
 
 def main() -> int:
