@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 CHUNK = 1 << 18
 CLUSTERS = 16384  # at most, of one cell
 COARSE, LIGHT = 0.2, 5e-4  # when a cluster is fine enough, see `split`; LIGHT relative to the excess over 1
+FINE = 0.25  # of these for a group of the tree
 ROUNDS = 5  # models of a function in a cell
 DEPTH = 7  # cuts of a cell before its clusters are made anew
 STEP = 0.2  # from one target's excess over the level to the next one's
@@ -177,7 +178,14 @@ class _Problem:
             self.g += part @ turned
             weighted += (np.abs(part)[:, None] * turned).T @ turned
             self.size += float(np.abs(part) @ np.linalg.norm(rows, axis=1)) / unit
-        self.relative = (2 * n + 8 * d + 100) * UNIT64
+        from ecgcvx.certificates.tree import grow
+
+        self.tree, order = grow(self.X, rho)
+        signed = np.where(self.tree.first < self.tree.stop[0], self.tree.mass, -self.tree.mass)
+        self.X = np.concatenate([self.X[order], self.tree.centroid.astype(np.float32)])
+        self.rho = np.concatenate([rho[order], signed])
+        self.n = len(order)
+        self.relative = (2 * n + 8 * d + 100) * UNIT64 + 2.0 * UNIT32
         self.base = (2.0 * UNIT32 + self.relative) * self.size
         spectral = np.sqrt(max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0) * float(np.abs(rho).sum()))
         plain = 0.5 * (float(np.linalg.norm(self.g)) + spectral) + self.base
@@ -187,14 +195,14 @@ class _Problem:
 class _Room:
     """What one thread works in."""
 
-    def __init__(self, n: int, d: int) -> None:
+    def __init__(self, n: int, groups: int, d: int) -> None:
         from ecgcvx.certificates.cells import OPEN
 
         K = min(CLUSTERS, n + 2)
-        self.rows, self.heights = np.zeros(n, np.int64), np.zeros(n)
+        self.items, self.heights = np.zeros(n, np.int64), np.zeros(n + groups)
         self.clusters = (
             np.zeros(K, np.int64), np.zeros(K, np.int64), np.zeros(K, np.int8), np.zeros(K), np.zeros((K, d)),
-            np.zeros((K, d * (d + 1) // 2)), np.zeros(K), np.zeros(K),
+            np.zeros((K, d * (d + 1) // 2), np.float32), np.zeros(K), np.zeros(K),
         )  # fmt: skip
         self.out, self.out_cut = np.zeros((OPEN, 3, d)), np.zeros((OPEN, d), np.bool_)
         self.out_functions = np.zeros(OPEN, np.int64)
@@ -209,7 +217,7 @@ def _prove(
 
     rooms: SimpleQueue[_Room] = SimpleQueue()
     for _ in range(threads):
-        rooms.put(_Room(*problem.X.shape))
+        rooms.put(_Room(problem.n, len(problem.tree.mass), problem.X.shape[1]))
     excess = max(target - 1.0, 1e-6)
     d = problem.X.shape[1]
     place = np.zeros((3, d))
@@ -220,8 +228,8 @@ def _prove(
         try:
             for depth in range(DEPTH, 0, -1):  # fewer cuts where too many cells would be left open
                 left = explore(
-                    problem.X, problem.rho, problem.g, problem.base, problem.relative, target, PRECISION * excess,
-                    cell.place, cell.cut, cell.functions, COARSE, LIGHT * excess, ROUNDS, depth, room.rows,
+                    problem.X, problem.rho, problem.n, *problem.tree, FINE, problem.g, problem.base, problem.relative, target, PRECISION * excess,
+                    cell.place, cell.cut, cell.functions, COARSE, LIGHT * excess, ROUNDS, depth, room.items,
                     room.heights, *room.clusters, room.out, room.out_cut, room.out_functions, room.counts,
                 )  # fmt: skip
                 if left >= 0:

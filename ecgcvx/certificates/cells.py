@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ecgcvx.certificates.clusters import OUTWARD, kernel, reach_of, screen, split, summarise
+from ecgcvx.certificates.clusters import reach_of, screen, split, summarise
+from ecgcvx.certificates.kernels import OUTWARD, kernel
 from ecgcvx.certificates.lagrange import minimise, safe_value
 from ecgcvx.certificates.majorant import fit_majorant
 
@@ -80,7 +81,8 @@ def listing(
 
 @kernel
 def explore(
-    X: Any, rho: Any, g: Any, base: float, relative: float, target: float, precision: float, cell: Any, cell_boxed: Any,
+    X: Any, rho: Any, n: int, begin: Any, group_end: Any, child: Any, group_mass: Any, group_centroid: Any,
+    group_second: Any, variance: Any, extent: Any, radius: Any, fine: float, g: Any, base: float, relative: float, target: float, precision: float, cell: Any, cell_boxed: Any,
     cell_functions: int, coarse: float, light: float, rounds: int, depth: int, rows: Any, heights: Any, first: Any,
     stop: Any, sign: Any, mass: Any, centroid: Any, second: Any, trace: Any, spread: Any, out: Any, out_boxed: Any,
     out_functions: Any, counts: Any,
@@ -98,9 +100,15 @@ def explore(
     t, m = shrink(c, h, boxed, half, free, cut)
     if t < 0:
         return 0
-    up, down = screen(X, rho, c, half, free, t, rows, heights, fixed)
+    up, down = screen(
+        X, rho, n, c, half, free, t, fine * coarse, fine * light, begin, group_end, child, group_mass, group_centroid,
+        group_second, variance, extent, radius, rows, heights, fixed,
+    )  # fmt: skip
     K = split(X, rho, heights, rows, up, down, half, free, t, coarse, light, first, stop)
-    summarise(X, rho, heights, rows, first, stop, K, half, free, t, sign, mass, centroid, second, trace, spread)
+    summarise(
+        X, rho, n, heights, begin, group_end, group_mass, group_centroid, group_second, extent, radius, rows, first,
+        stop, K, c, half, free, t, sign, mass, centroid, second, trace, spread,
+    )  # fmt: skip
     counts[1] += K
     counts[2] += up + down
 

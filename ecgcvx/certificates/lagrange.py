@@ -12,12 +12,10 @@ It is jointly convex in all multipliers: a bundle of cuts and majorants whose mi
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from ecgcvx.certificates.clusters import kernel
+from ecgcvx.certificates.kernels import kernel, strict
 
-strict = numba.njit(fastmath=False, cache=True, nogil=True, error_model="numpy")
 UNIT = 2.0**-53
 NEVER = np.inf
 BARRIER = 3e-3  # first weight of the barrier, relative to the value to reach

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgcvx.certificates.clusters import OUTWARD, kernel
+from ecgcvx.certificates.kernels import OUTWARD, kernel
 
 
 @kernel
