@@ -18,7 +18,7 @@ max |v's(Xw)| / n over ||w|| = 1 is an eigenvalue problem without a gap of its o
     certify    certificates of a network, by kind
     polynomial certificates of networks with a polynomial activation
     kkt        stationarity of its neurons
-    bound      the branch and bound, and its parts clusters, majorant, lagrange, cells
+    bound      the branch and bound, and its parts tree, clusters, majorant, lagrange, cells
 """
 
 from ecgcvx.certificates.bound import PriceBound, bound_price

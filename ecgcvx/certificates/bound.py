@@ -1,5 +1,6 @@
 """A proved upper bound on the price max_{||w|| <= 1} |v'(Xw)_+| / n over all w, by branch and bound over directions.
 
+    tree       windows in groups, made once
     clusters   windows that a cell of directions cannot tell apart, summed
     majorant   a quadratic above the price over a cell
     lagrange   the largest value of that quadratic, from above, and the rounding of it all
@@ -29,10 +30,10 @@ from ecgcvx.errors import InputError
 Array = NDArray[np.float64]
 CHUNK = 1 << 18
 CLUSTERS = 16384  # at most, of one cell
-COARSE, LIGHT = 0.2, 5e-4  # when a cluster is fine enough, see `split`; LIGHT relative to the excess over 1
-FINE = 0.25  # of these for a group of the tree
+COARSE, LIGHT = 0.2, 3e-3  # when a cluster is fine enough, see `split`; LIGHT relative to the excess over 1
+FINE = 0.4  # of these for a group of the tree
 ROUNDS = 5  # models of a function in a cell
-DEPTH = 7  # cuts of a cell before its clusters are made anew
+DEPTH = 5  # cuts of a cell before its clusters are made anew
 STEP = 0.2  # from one target's excess over the level to the next one's
 GROWTH, HASTE, LEAST_STEP = 1.5, 1.15, 0.95  # seconds grow as excess^-GROWTH; share of time kept; least worth a try
 FIRST_EXCESS = 1.0
@@ -86,12 +87,14 @@ def bound_price(
     (None: all cores) change no result; only a time limit makes it depend on the machine. Without one, it does not
     return where the price is above that bound.
 
-    Memory: 4 n (d + 2) bytes for X in principal axes, and 16 n + CLUSTERS (4 d^2 + 12 d + 150 + 20 DEPTH) a thread.
+    Memory: 4 n (d + 2) bytes for X in principal axes (twice that while it is put in order), at most
+    NODES (6 d^2 + 24 d) for its tree, and 16 n + CLUSTERS (2 d^2 + 12 d + 150 + 20 DEPTH) a thread.
 
     Rounding: what is returned holds for X and v as they are. The rotation of the rows changes the price by at most
     4 d u S, S = sum |rho_i| ||x_i||, u = 2^-53, and rounding them to float32 by at most 2^-24 S, since
     |(a)_+ - (b)_+| <= |a - b|: `base`. Sums over rows are off by at most (2 n + 8 d + 100) u of the sum of their
-    absolute terms: `relative`. `safe_value` adds both outwards.
+    absolute terms, and second moments, kept in float32 by a group and again by a cluster, by 2^-23 of their trace:
+    `relative`. `safe_value` adds both outwards.
 
     Raises InputError for shapes that do not fit, numbers that are not finite, and options out of range.
     """
@@ -161,6 +164,8 @@ class _Problem:
     """Rows in principal axes, weights relative to the level, and what every cell needs of them."""
 
     def __init__(self, X: Matrix, rho: Array) -> None:
+        from ecgcvx.certificates.tree import grow
+
         n, d = X.shape
         gram = np.zeros((d, d))
         for _, rows in row_chunks(X, CHUNK):
@@ -178,8 +183,6 @@ class _Problem:
             self.g += part @ turned
             weighted += (np.abs(part)[:, None] * turned).T @ turned
             self.size += float(np.abs(part) @ np.linalg.norm(rows, axis=1)) / unit
-        from ecgcvx.certificates.tree import grow
-
         self.tree, order = grow(self.X, rho)
         signed = np.where(self.tree.first < self.tree.stop[0], self.tree.mass, -self.tree.mass)
         self.X = np.concatenate([self.X[order], self.tree.centroid.astype(np.float32)])
@@ -228,7 +231,8 @@ def _prove(
         try:
             for depth in range(DEPTH, 0, -1):  # fewer cuts where too many cells would be left open
                 left = explore(
-                    problem.X, problem.rho, problem.n, *problem.tree, FINE, problem.g, problem.base, problem.relative, target, PRECISION * excess,
+                    problem.X, problem.rho, problem.n, *problem.tree, FINE, problem.g,
+                    problem.base, problem.relative, target, PRECISION * excess,
                     cell.place, cell.cut, cell.functions, COARSE, LIGHT * excess, ROUNDS, depth, room.items,
                     room.heights, *room.clusters, room.out, room.out_cut, room.out_functions, room.counts,
                 )  # fmt: skip

@@ -82,15 +82,16 @@ def listing(
 @kernel
 def explore(
     X: Any, rho: Any, n: int, begin: Any, group_end: Any, child: Any, group_mass: Any, group_centroid: Any,
-    group_second: Any, variance: Any, extent: Any, radius: Any, fine: float, g: Any, base: float, relative: float, target: float, precision: float, cell: Any, cell_boxed: Any,
-    cell_functions: int, coarse: float, light: float, rounds: int, depth: int, rows: Any, heights: Any, first: Any,
-    stop: Any, sign: Any, mass: Any, centroid: Any, second: Any, trace: Any, spread: Any, out: Any, out_boxed: Any,
-    out_functions: Any, counts: Any,
+    group_second: Any, variance: Any, extent: Any, radius: Any, fine: float, g: Any, base: float,
+    relative: float, target: float, precision: float, cell: Any, cell_boxed: Any, cell_functions: int, coarse: float,
+    light: float, rounds: int, depth: int, rows: Any, heights: Any, first: Any, stop: Any, sign: Any, mass: Any,
+    centroid: Any, second: Any, trace: Any, spread: Any, out: Any, out_boxed: Any, out_functions: Any, counts: Any,
 ) -> int:  # fmt: skip
     """Prove that the price is at most `target` in a cell, cutting it up to `depth` times; return how many are left.
 
     cell (3, d): centre, half width, where the maximum is expected; cell_functions: bit o for each function o that is
-    still to be proved there. out (OPEN, 3, d) and what follows it: the cells that are left. counts: cells bounded,
+    still to be proved there. X, rho, n and the groups: see `screen`; fine: their COARSE and LIGHT, relative to those of
+    clusters. out (OPEN, 3, d) and what follows it: the cells that are left. counts: cells bounded,
     clusters made, rows listed. base, relative: of rounding, see `safe_value`.
     Returns FULL_TABLE when more than OPEN cells would be left.
     """

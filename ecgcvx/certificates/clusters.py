@@ -105,7 +105,7 @@ def screen(
 def _fine(
     k: int, z: float, near: float, light: float, centre: Any, half: Any, free: Any, t: float, mass: Any, variance: Any,
     second: Any,
-) -> bool:
+) -> bool:  # fmt: skip
     """Whether a group deviates from its centroid, of height z, by at most `near`, or by `light` with all its mass."""
     most, total = max(near, light / mass[k]) ** 2, 0.0
     for j in range(len(half)):

@@ -55,7 +55,7 @@ def grow(X: NDArray[np.float32], rho: Array) -> tuple[Tree, NDArray[np.int64]]:
 
 @kernel
 def _divide(X: Any, rho: Any, order: Any, first: Any, stop: Any, child: Any) -> int:
-    """Divide the two groups again and again at their mean along the axis of largest variance; return how many there are."""
+    """Divide groups at their mean along the axis of largest variance, from 0 and 1 on; return how many there are."""
     d, count, k = X.shape[1], 2, 0
     sums, squares = np.zeros(d), np.zeros(d)
     while k < count:
@@ -97,8 +97,8 @@ def _divide(X: Any, rho: Any, order: Any, first: Any, stop: Any, child: Any) -> 
 
 @kernel
 def _gather(
-    X: Any, rho: Any, order: Any, first: Any, stop: Any, child: Any, mass: Any, centroid: Any, second: Any, variance: Any,
-    extent: Any, radius: Any,
+    X: Any, rho: Any, order: Any, first: Any, stop: Any, child: Any, mass: Any, centroid: Any, second: Any,
+    variance: Any, extent: Any, radius: Any,
 ) -> None:  # fmt: skip
     """Fill what is known of each group, from its rows or from its two children."""
     count, d = centroid.shape
