@@ -271,10 +271,12 @@ def test_the_commands_take_a_stack(record_208, tmp_path, capsys):
     options = ["--network", "stack", "--horizon", "5", "--average", "2", "--confirm-starts", "20", "--output", folder]
     assert main(["fit", *record, *options]) == 0
     told = capsys.readouterr().out
+    assert "stage 2: 44 features" in told  # of which stack may depend on the BLAS
+    assert "stack 2, stage 1: 16 features" in told
     assert "the stack as a whole has none" in told
     kept = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert len(kept["stack"]["stages"]) == 2
-    for number, member in enumerate(kept["stack"]["stages"], 1):  # how many are worth it may depend on the BLAS
+    for number, member in enumerate(kept["stack"]["stages"], 1):
         for stage, inputs in zip(range(1, len(member) + 1), (16, 44), strict=False):
             assert f"stack {number}, stage {stage}: {inputs} features" in told
         assert f"stack {number}, stage {len(member) + 1}:" not in told
