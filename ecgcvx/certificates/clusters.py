@@ -18,7 +18,7 @@ import numpy as np
 from ecgcvx.certificates.kernels import OUTWARD, kernel
 
 TOP = 256  # of the stacks of groups and of splits
-SAMPLE = 64
+SAMPLE = 64  # items, of many, that say where a cluster is cut
 
 
 @kernel
@@ -29,6 +29,15 @@ def reach_of(x: Any, half: Any, free: Any, t: float) -> float:
         a += abs(x[j]) * half[j]
         s += x[j] * x[j] * free[j]
     return a + t * np.sqrt(s)
+
+
+@kernel
+def _width(extent: Any, radius: float, centre: Any, half: Any, free: Any, t: float) -> float:
+    """Return the most that x'w may differ from that of its group's centroid, for w in the cell."""
+    own = 0.0
+    for j in range(len(extent)):
+        own += extent[j] * abs(centre[j])
+    return min(own + reach_of(extent, half, free, t), radius)
 
 
 @kernel
@@ -53,13 +62,11 @@ def screen(
         k = stack[top]
         if begin[k] == end[k]:
             continue
-        m, z, own, rest, size = group_centroid[k], 0.0, 0.0, 0.0, 0.0
+        m, z, size = group_centroid[k], 0.0, 0.0
         for j in range(d):
             z += m[j] * centre[j]
-            own += extent[k, j] * (abs(centre[j]) + half[j])
-            rest += extent[k, j] * extent[k, j] * free[j]
             size += m[j] * m[j]
-        far, wide = reach_of(m, half, free, t), min(own + t * np.sqrt(rest), radius[k])
+        far, wide = reach_of(m, half, free, t), _width(extent[k], radius[k], centre, half, free, t)
         if abs(z) >= far + wide * (1.0 + OUTWARD) + OUTWARD * np.sqrt(size):
             weight = group_mass[k] if (z > 0) == (rho[n + k] > 0) else -group_mass[k]
             for j in range(d):
@@ -240,7 +247,7 @@ def summarise(
         wide, longest = 0.0, 0.0
         for at in range(first[k], stop[k]):
             i = items[at]
-            c, s, own, rest, size = abs(heights[i] - height), 0.0, 0.0, 0.0, 0.0
+            c, s, size = abs(heights[i] - height), 0.0, 0.0
             if i >= n:
                 group = i - n
                 for j in range(d):
@@ -249,9 +256,7 @@ def summarise(
                     size += y * y
                     c += abs(x) * half[j]
                     s += x * x * free[j]
-                    own += extent[group, j] * (abs(centre[j]) + half[j])
-                    rest += extent[group, j] * extent[group, j] * free[j]
-                far = min(own + t * np.sqrt(rest), radius[group])
+                far = _width(extent[group], radius[group], centre, half, free, t)
                 wide = max(wide, c + t * np.sqrt(s) + far)
                 longest = max(longest, np.sqrt(size) + far)
                 continue
