@@ -5,22 +5,89 @@ the price over ||w|| <= 1 is the largest of the functions (s1 g'w + s2 psi(w))/2
 Function number o has s2 = 1, 1, -1, -1 and s1 = -1, 1, -1, 1 for o = 0, 1, 2, 3.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ecgcvx.certificates.clusters import reach_of, screen, split, summarise
+from ecgcvx.certificates.clusters import AGAIN, Clusters, Region, far_side, reach_of, refine, too_coarse
 from ecgcvx.certificates.kernels import OUTWARD, kernel
 from ecgcvx.certificates.lagrange import minimise, safe_value
 from ecgcvx.certificates.majorant import fit_majorant
+from ecgcvx.certificates.tree import Windows
 
-OPEN = 512  # cells that a call may leave open
 HOPELESS = 1.25  # a bound above that multiple of the target is not worked on: the cell is cut
 LITTLE = 0.15  # of what is missing: a round that gains less was the last
 BOX, BALL = 0.6, 0.15  # expected second moment in a cell, relative to h_j^2 and to t^2, before anything is known
 THIN = 16.0  # ratio of the sides of a cell, in units of what they do, that is not exceeded for long
 SOFT = 1.0  # of every other model: theta in proportion to the expected y, not its sign
-FULL_TABLE = -1
+Array = NDArray[np.float64]
+
+
+class Problem(NamedTuple):
+    """What a cell needs of the data: windows, g = sum rho_i x_i, and base, relative: of rounding, see `safe_value`."""
+
+    windows: Windows
+    g: Array
+    base: float
+    relative: float
+
+
+class Goal(NamedTuple):
+    """The price to be proved, and how much is done for it.
+
+    aim : a lower one, to which a bound is taken where that costs little. precision : last weight of the barrier.
+    coarse, light : of clusters, see `split`. rounds : models of a function in a cell. every : cuts of a cell before its
+    clusters are refined where they fail. budget : cells bounded in one go.
+    """
+
+    target: float
+    aim: float
+    precision: float
+    coarse: float
+    light: float
+    rounds: int
+    every: int
+    budget: int
+
+
+class Leaves(NamedTuple):
+    """Cells of directions |w_j - c_j| <= h_j on the coordinates cut so far, and what is proved there.
+
+    place (k, 3, d): c, h and where the maximum is expected; cut (k, d): by coordinate; values (k, 4): above function o.
+    """
+
+    place: Array
+    cut: NDArray[np.bool_]
+    values: Array
+
+
+class Room(NamedTuple):
+    """What one thread works in. listed (L,): clusters, z and reach: see `listing`. counts (1,): cells bounded."""
+
+    clusters: Clusters
+    listed: NDArray[np.int32]
+    z: Array
+    reach: Array
+    out: Leaves
+    counts: NDArray[np.int64]
+
+
+class Models(NamedTuple):
+    """Of each function: models C + b'(w - c) + (w - c)'H(w - c)/2 above it, and what `minimise` found with them.
+
+    sizes : see `fit_majorant`. best : multipliers. used : models of them. mean, moment : where the relaxation has its
+    maximum, relative to c, and the second moment of w there.
+    """
+
+    C: Array
+    b: Array
+    H: Array
+    sizes: Array
+    best: Array
+    used: NDArray[np.int64]
+    mean: Array
+    moment: Array
 
 
 @kernel
@@ -55,161 +122,215 @@ def shrink(c: Any, h: Any, boxed: Any, half: Any, free: Any, cut: Any) -> tuple[
 
 @kernel
 def listing(
-    listed: Any, a: int, b: int, c: Any, half: Any, free: Any, t: float, sign: Any, mass: Any, centroid: Any,
-    spread: Any, fixed: Any, z: Any, reach: Any,
+    problem: Any, goal: Any, room: Any, a: int, b: int, region: Any, fixed: Any, again: bool, tops: Any
 ) -> int:  # fmt: skip
     """List again, from b on, the clusters of listed[a:b] whose sign is open, with z and reach; add the others to fixed.
 
-    Return the end of the list.
+    again: what is too coarse is refined. Return the end of the list, or -1 where there is no room for it.
     """
-    end = b
+    clusters, listed, z, reach, end = room.clusters, room.listed, room.z, room.reach, b
+    coarse, light = AGAIN * goal.coarse, AGAIN * goal.light
     for at in range(a, b):
         k = listed[at]
-        x, zk = centroid[k], 0.0
-        for j in range(len(c)):
-            zk += x[j] * c[j]
-        far = reach_of(x, half, free, t)
-        if abs(zk) >= far + spread[k]:
-            weight = sign[k] * mass[k] if zk > 0 else -sign[k] * mass[k]
-            for j in range(len(c)):
-                fixed[j] += weight * x[j]
-        else:
-            listed[end], z[end], reach[end] = k, zk, far
+        zk, far = _height(clusters, k, region)
+        if far_side(clusters, k, zk, far) <= 0:
+            _fix(clusters, k, zk, fixed)
+            continue
+        first, stop = k, k + 1
+        if again and too_coarse(
+            clusters.mass[k], clusters.centroid[k], clusters.second[k], zk, coarse * far, light, region
+        ):
+            first, stop = refine(problem.windows, clusters, k, tops, goal.coarse, goal.light, region, fixed)
+        if end + stop - first > len(listed):
+            return -1
+        for new in range(first, stop):
+            if new != k:
+                zk, far = _height(clusters, new, region)
+                if far_side(clusters, new, zk, far) <= 0:
+                    _fix(clusters, new, zk, fixed)
+                    continue
+            listed[end], z[end], reach[end] = new, zk, far
             end += 1
     return end
 
 
 @kernel
-def explore(
-    X: Any, rho: Any, n: int, begin: Any, group_end: Any, child: Any, group_mass: Any, group_centroid: Any,
-    group_second: Any, variance: Any, extent: Any, radius: Any, fine: float, g: Any, base: float,
-    relative: float, target: float, precision: float, cell: Any, cell_boxed: Any, cell_functions: int, coarse: float,
-    light: float, rounds: int, depth: int, rows: Any, heights: Any, first: Any, stop: Any, sign: Any, mass: Any,
-    centroid: Any, second: Any, trace: Any, spread: Any, out: Any, out_boxed: Any, out_functions: Any, counts: Any,
-) -> int:  # fmt: skip
-    """Prove that the price is at most `target` in a cell, cutting it up to `depth` times; return how many are left.
+def _height(clusters: Any, k: int, region: Any) -> tuple[float, float]:
+    x, z = clusters.centroid[k], 0.0
+    for j in range(len(x)):
+        z += x[j] * region.centre[j]
+    return z, reach_of(x, region)
 
-    cell (3, d): centre, half width, where the maximum is expected; cell_functions: bit o for each function o that is
-    still to be proved there. X, rho, n and the groups: see `screen`; fine: their COARSE and LIGHT, relative to those of
-    clusters. out (OPEN, 3, d) and what follows it: the cells that are left. counts: cells bounded,
-    clusters made, rows listed. base, relative: of rounding, see `safe_value`.
-    Returns FULL_TABLE when more than OPEN cells would be left.
+
+@kernel
+def _fix(clusters: Any, k: int, z: float, fixed: Any) -> None:
+    weight = clusters.sign[k] * clusters.mass[k] if z > 0 else -clusters.sign[k] * clusters.mass[k]
+    for j in range(len(fixed)):
+        fixed[j] += weight * clusters.centroid[k, j]
+
+
+@kernel
+def hull(given: Any, c: Any, h: Any, boxed: Any) -> None:
+    """Fill the box round the given cells, rounded outwards; only what is cut in all of them is cut in it."""
+    for j in range(len(c)):
+        c[j], h[j], boxed[j] = 0.0, 1.0, True
+        low, high = np.inf, -np.inf
+        for k in range(len(given.place)):
+            boxed[j] = boxed[j] and given.cut[k, j]
+            low = min(low, given.place[k, 0, j] - given.place[k, 1, j])
+            high = max(high, given.place[k, 0, j] + given.place[k, 1, j])
+        if boxed[j]:
+            c[j], h[j] = 0.5 * (low + high), 0.5 * (high - low) + OUTWARD
+
+
+@kernel
+def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
+    """Prove that the price is at most the target in the given cells, cutting them; return how many cells there are now.
+
+    They stand in room.out, in their order. When the budget is spent, those with a value above the target are left open.
     """
-    d, models = X.shape[1], rounds
-    c, h, boxed = cell[0].copy(), cell[1].copy(), cell_boxed.copy()
-    half, free, cut, fixed = np.zeros(d), np.zeros(d), np.zeros(d, np.int64), np.zeros(d)
+    d, count, out = len(problem.g), len(given.place), room.out
+    c, h, boxed, cut = np.zeros(d), np.zeros(d), np.zeros(d, np.bool_), np.zeros(d, np.int64)
+    half, free, fixed, tops = np.zeros(d), np.zeros(d), np.zeros(d), np.array([2, 2])
+    hull(given, c, h, boxed)
     t, m = shrink(c, h, boxed, half, free, cut)
     if t < 0:
         return 0
-    up, down = screen(
-        X, rho, n, c, half, free, t, fine * coarse, fine * light, begin, group_end, child, group_mass, group_centroid,
-        group_second, variance, extent, radius, rows, heights, fixed,
-    )  # fmt: skip
-    K = split(X, rho, heights, rows, up, down, half, free, t, coarse, light, first, stop)
-    summarise(
-        X, rho, n, heights, begin, group_end, group_mass, group_centroid, group_second, extent, radius, rows, first,
-        stop, K, c, half, free, t, sign, mass, centroid, second, trace, spread,
-    )  # fmt: skip
-    counts[1] += K
-    counts[2] += up + down
+    room.listed[0], room.listed[1] = 0, 1  # all windows
+    end = listing(problem, goal, room, 0, 2, Region(c, half, free, t), fixed, True, tops)
 
-    cells, cells_boxed = np.zeros((depth + 3, 3, d)), np.zeros((depth + 3, d), np.bool_)
-    sums, spans = np.zeros((depth + 3, d)), np.zeros((depth + 3, 4), np.int64)  # of the list, depth, functions
-    listed = np.zeros(K * (depth + 3) + 1, np.int32)
-    z, reach = np.zeros(len(listed)), np.zeros(len(listed))
-    for k in range(K):
-        listed[k] = k
-    cells[0, 0], cells[0, 1], cells[0, 2], cells_boxed[0], sums[0] = c, h, cell[2], boxed, fixed
-    spans[0, 1], spans[0, 3] = K, cell_functions
-    C, b, H, sizes = np.zeros((4, models)), np.zeros((4, models, d)), np.zeros((4, models, d, d)), np.zeros((4, models))
-    theta, best, used = np.zeros(d + 1 + models), np.zeros((4, d + 1 + models)), np.zeros(4, np.int64)
-    W, w, delta, bounds = np.zeros((4, d, d)), np.zeros(d), np.zeros((4, d)), np.zeros(4)
-    linear, curved = np.zeros(d), np.zeros(d * (d + 1) // 2)
-    top, left = 1, 0
+    slots = count + goal.budget + 2
+    stack = Leaves(np.zeros((slots, 3, d)), np.zeros((slots, d), np.bool_), np.zeros((slots, 4)))
+    sums, lists, used = np.zeros((slots, d)), np.zeros((slots, 2), np.int64), np.zeros((slots, 2), np.int64)
+    since = np.zeros(slots, np.int64)  # cuts since clusters were looked at
+    for k in range(count):
+        q = count - 1 - k
+        stack.place[q], stack.cut[q], stack.values[q] = given.place[k], given.cut[k], given.values[k]
+        sums[q], lists[q, 0], lists[q, 1], used[q], since[q] = fixed, 2, end, tops, 0 if count == 1 else goal.every
+    models, guess, values = _models(goal.rounds, d), np.zeros(d), np.zeros(4)
+    top, left = count, 0
     while top > 0:
         top -= 1
-        c[:], h[:], boxed[:], fixed[:] = cells[top, 0], cells[top, 1], cells_boxed[top], sums[top]
-        a, end, level, functions = spans[top, 0], spans[top, 1], spans[top, 2], spans[top, 3]
+        c[:], h[:], guess[:] = stack.place[top, 0], stack.place[top, 1], stack.place[top, 2]
+        boxed[:], values[:], tops[:], age = stack.cut[top], stack.values[top], used[top], since[top]
         t, m = shrink(c, h, boxed, half, free, cut)
         if t < 0:
             continue
-        if level == depth:
-            if left == len(out):
-                return FULL_TABLE
-            out[left, 0], out[left, 1], out[left, 2], out_boxed[left] = c, h, cells[top, 2], boxed
-            out_functions[left] = functions
+        end, worst, age = work_on(
+            problem, goal, room, lists[top], sums[top], tops, age, Region(c, half, free, t), h, boxed, cut, m, fixed,
+            guess, models, values,
+        )  # fmt: skip
+        if end < 0 or values.max() <= goal.target:
+            out.place[left, 0], out.place[left, 1], out.place[left, 2] = c, h, guess
+            out.cut[left], out.values[left] = boxed, values
             left += 1
             continue
-        counts[0] += 1
-        last = listing(listed, a, end, c, half, free, t, sign, mass, centroid, spread, fixed, z, reach)
-        worst = -1
-        for o in range(4):
-            bounds[o] = -np.inf
-            if (functions >> o) & 1 == 0:
-                continue
-            s1, s2 = (1.0 if o % 2 == 1 else -1.0), (1.0 if o < 2 else -1.0)
-            for r in range(models):
-                if r == 0 and o % 2 == 1 and (functions >> (o - 1)) & 1:  # only the sign of g differs
-                    C[o, 0], sizes[o, 0] = C[o - 1, 0], sizes[o - 1, 0]
-                    for i in range(d):
-                        b[o, 0, i] = b[o - 1, 0, i] + g[i]
-                        C[o, 0] += c[i] * g[i]
-                    H[o, 0] = H[o - 1, 0]
-                else:
-                    if r == 0:
-                        _expect(c, h, boxed, t, cells[top, 2], w, W[o])
-                    else:
-                        for j in range(d):
-                            w[j] = c[j] + delta[o, j]
-                    C0, sizes[o, r] = fit_majorant(
-                        1 if s2 > 0 else -1, listed, end, last, z, reach, sign, mass, centroid, second, trace, spread,
-                        w, W[o], SOFT if r % 2 == 1 else 0.0, linear, curved,
-                    )  # fmt: skip
-                    C[o, r] = _around(c, s1, s2, g, fixed, C0, linear, curved, b[o, r], H[o, r])
-                warm = r > 0
-                if warm:
-                    for q in range(m + 1):
-                        theta[q] = 1.02 * best[o, q]
-                    for q in range(r):
-                        theta[m + 1 + q] = 0.9 * best[o, m + 1 + q]
-                    theta[m + 1 + r] = 0.1
-                used[o] = r + 1
-                goal = target * (1.0 - 1e-9) - 2.5 * (base + relative * sizes[o, : r + 1].max())
-                value = minimise(
-                    cut, m, r + 1, c, h, t, C[o], b[o], H[o], goal, precision,
-                    warm, theta, best[o], delta[o], W[o],
-                )  # fmt: skip
-                value = safe_value(best[o], cut, m, r + 1, c, h, C[o], b[o], H[o], sizes[o], base, relative)
-                gain = bounds[o] - value if r > 0 else np.inf
-                bounds[o] = value
-                if value <= target or value > HOPELESS * target or gain < LITTLE * (value - target):
-                    break
-            if bounds[o] > target and (worst < 0 or bounds[o] > bounds[worst]):
-                worst = o
-            if bounds[o] > HOPELESS * target:
-                for later in range(o + 1, 4):
-                    if (functions >> later) & 1:
-                        bounds[later] = np.inf
-                break
-        if worst < 0:
-            continue
-        functions = 0
-        for o in range(4):
-            if bounds[o] > target:
-                functions |= 1 << o
-        j = _coordinate(
-            best[worst], m, used[worst], cut, h, boxed, t, H[worst], delta[worst], listed, end, last, mass, centroid
-        )
+        begin = lists[top, 1]
+        j = _coordinate(models, worst, cut, m, h, boxed, t, room.listed, begin, end, room.clusters)
         boxed[j] = True
         h[j] *= 0.5
         for side in range(2):
-            cells[top, 0], cells[top, 1], cells_boxed[top], sums[top] = c, h, boxed, fixed
-            cells[top, 0, j] = c[j] + (h[j] if side == 0 else -h[j])
-            for i in range(d):
-                cells[top, 2, i] = c[i] + delta[worst, i]
-            spans[top, 0], spans[top, 1], spans[top, 2], spans[top, 3] = end, last, level + 1, functions
+            stack.place[top, 0], stack.place[top, 1], stack.place[top, 2] = c, h, guess
+            stack.place[top, 0, j] = c[j] + (h[j] if side == 0 else -h[j])
+            stack.cut[top], stack.values[top], sums[top] = boxed, values, fixed
+            lists[top, 0], lists[top, 1], used[top], since[top] = begin, end, tops, age + 1
             top += 1
     return left
+
+
+@kernel
+def work_on(
+    problem: Any, goal: Any, room: Any, known: Any, sums: Any, tops: Any, age: int, region: Any, h: Any, boxed: Any,
+    cut: Any, m: int, fixed: Any, guess: Any, models: Any, values: Any,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Bound a cell with the clusters listed[known], and where that fails with clusters refined for it.
+
+    Return the end of its list, the function with the largest bound, and how old its clusters are. The end is -1 where
+    the budget is spent, or there is no room: then nothing was done. guess becomes where that function has its maximum.
+    """
+    worst = 0
+    if room.counts[0] >= goal.budget:
+        return -1, worst, age
+    fixed[:] = sums
+    end = listing(problem, goal, room, known[0], known[1], region, fixed, False, tops)
+    while end >= 0:
+        room.counts[0] += 1
+        worst = bound_cell(problem, goal, room, known[1], end, region, h, boxed, cut, m, fixed, guess, models, values)
+        for i in range(len(guess)):
+            guess[i] = region.centre[i] + models.mean[worst, i]
+        hopeless = values.max() > HOPELESS * goal.target and age < 2 * goal.every
+        if values.max() <= goal.target or age < goal.every or hopeless:
+            break
+        fixed[:], age = sums, 0
+        end = listing(problem, goal, room, known[0], known[1], region, fixed, True, tops)
+    return end, worst, age
+
+
+@kernel
+def _models(rounds: int, d: int) -> Any:
+    return Models(
+        np.zeros((4, rounds)), np.zeros((4, rounds, d)), np.zeros((4, rounds, d, d)), np.zeros((4, rounds)),
+        np.zeros((4, d + 1 + rounds)), np.zeros(4, np.int64), np.zeros((4, d)), np.zeros((4, d, d)),
+    )  # fmt: skip
+
+
+@kernel
+def bound_cell(
+    problem: Any, goal: Any, room: Any, a: int, b: int, region: Any, h: Any, boxed: Any, cut: Any, m: int, fixed: Any,
+    guess: Any, models: Any, values: Any,
+) -> int:  # fmt: skip
+    """Lower the values of the functions that are above the target; return the one with the largest bound.
+
+    A function gets models, each fitted where the last ones have their maximum, while that brings it nearer. The others
+    are left alone once one of them is hopeless: the cell will be cut.
+    """
+    target, c, t, worst, seen, most = goal.target, region.centre, region.t, 0, 0, -np.inf
+    d = len(c)
+    theta, linear, curved, w = np.zeros(d + 1 + goal.rounds), np.zeros(d), np.zeros(d * (d + 1) // 2), np.zeros(d)
+    C, B, H, sizes, best, mean = models.C, models.b, models.H, models.sizes, models.best, models.mean
+    for o in range(4):
+        if values[o] <= target or most > HOPELESS * target:
+            continue
+        s1, s2, bound = (1.0 if o % 2 == 1 else -1.0), (1.0 if o < 2 else -1.0), np.inf
+        for r in range(goal.rounds):
+            if r == 0 and o % 2 == 1 and (seen >> (o - 1)) & 1:  # only the sign of g differs
+                C[o, 0], sizes[o, 0] = C[o - 1, 0], sizes[o - 1, 0]
+                H[o, 0] = H[o - 1, 0]
+                for i in range(d):
+                    B[o, 0, i] = B[o - 1, 0, i] + problem.g[i]
+                    C[o, 0] += c[i] * problem.g[i]
+            else:
+                if r == 0:
+                    _expect(c, h, boxed, t, guess, w, models.moment[o])
+                else:
+                    for j in range(d):
+                        w[j] = c[j] + mean[o, j]
+                C0, sizes[o, r] = fit_majorant(
+                    1 if s2 > 0 else -1, room.listed, a, b, room.z, room.reach, room.clusters, w, models.moment[o],
+                    SOFT if r % 2 == 1 else 0.0, linear, curved,
+                )  # fmt: skip
+                C[o, r] = _around(c, s1, s2, problem.g, fixed, C0, linear, curved, B[o, r], H[o, r])
+            if r > 0:
+                for q in range(m + 1):
+                    theta[q] = 1.02 * best[o, q]
+                for q in range(r):
+                    theta[m + 1 + q] = 0.9 * best[o, m + 1 + q]
+                theta[m + 1 + r] = 0.1
+            models.used[o] = r + 1
+            slack = 2.5 * (problem.base + problem.relative * sizes[o, : r + 1].max())
+            minimise(
+                cut, m, r + 1, c, h, t, C[o], B[o], H[o], goal.aim * (1.0 - 1e-9) - slack, goal.precision, r > 0, theta,
+                best[o], mean[o], models.moment[o],
+            )  # fmt: skip
+            value = safe_value(best[o], cut, m, r + 1, c, h, C[o], B[o], H[o], sizes[o], problem.base, problem.relative)
+            gain, bound = bound - value, min(bound, value)
+            if value <= target or value > HOPELESS * target or gain < LITTLE * (value - target):
+                break
+        seen |= 1 << o
+        values[o] = min(values[o], bound)
+        if bound > most:
+            worst, most = o, bound
+    return worst
 
 
 @kernel
@@ -249,26 +370,26 @@ def _around(
 
 @kernel
 def _coordinate(
-    theta: Any, m: int, models: int, cut: Any, h: Any, boxed: Any, t: float, H: Any, delta: Any, listed: Any, a: int,
-    b: int, mass: Any, centroid: Any,
-) -> int:  # fmt: skip
+    models: Any, o: int, cut: Any, m: int, h: Any, boxed: Any, t: float, listed: Any, a: int, b: int, clusters: Any
+) -> int:
     """The coordinate to cut: where the box costs most, nu_j h_j^2, together with the curvature H_jj h_j^2.
 
     These are blind to a coordinate whose curvatures cancel; so none is cut that moves the open clusters THIN times less
     than another one does, and that one is cut instead.
     """
+    theta, H, delta = models.best[o], models.H[o], models.mean[o]
     chosen, most, widest, broadest = 0, -np.inf, 0, -1.0
     moves = np.zeros(len(h))
     for at in range(a, b):
         k = listed[at]
         for j in range(len(h)):
-            moves[j] += mass[k] * abs(centroid[k, j])
+            moves[j] += clusters.mass[k] * abs(clusters.centroid[k, j])
     for j in range(len(h)):
         moves[j] *= h[j] if boxed[j] else t
         if moves[j] > broadest:
             widest, broadest = j, moves[j]
         own, pull = 0.0, 0.0
-        for k in range(models):
+        for k in range(models.used[o]):
             share = theta[m + 1 + k]
             own += share * H[k, j, j]
             for i in range(len(h)):

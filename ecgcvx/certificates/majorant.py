@@ -16,25 +16,28 @@ from typing import Any
 
 import numpy as np
 
+from ecgcvx.certificates.clusters import far_side
 from ecgcvx.certificates.kernels import OUTWARD, kernel
 
 
 @kernel
 def fit_majorant(
-    up: int, listed: Any, a: int, b: int, z: Any, reach: Any, sign: Any, mass: Any, centroid: Any, second: Any,
-    trace: Any, spread: Any, w: Any, W: Any, soft: float, linear: Any, curved: Any,
+    up: int, listed: Any, a: int, b: int, z: Any, reach: Any, clusters: Any, w: Any, W: Any, soft: float, linear: Any,
+    curved: Any,
 ) -> tuple[float, float]:  # fmt: skip
     """Fill l and the lower triangle of H of C + l'w + w'Hw/2 >= sum of the clusters listed[a:b]; return C and size.
 
     Clusters whose sign is `up` push up, the others down. z, reach belong to listed[a:b]. size sums the largest values
     that the single terms take on ||w|| <= 1: rounding is at most a share of it.
     """
+    sign, mass, centroid, second = clusters.sign, clusters.mass, clusters.centroid, clusters.second
+    trace = clusters.trace
     d = len(w)
     C, size = 0.0, 0.0
-    packed = np.empty(len(curved))
+    packed, own = np.empty(len(curved)), np.empty(d)
     q = 0
     for i in range(d):
-        linear[i] = 0.0
+        linear[i], own[i] = 0.0, W[i, i] - w[i] * w[i]
         for j in range(i + 1):
             packed[q] = W[i, j] if i == j else W[i, j] + W[j, i]
             curved[q] = 0.0
@@ -51,7 +54,7 @@ def fit_majorant(
             for q in range(len(packed)):
                 q2 += second[k, q] * packed[q]
             q2 = max(q2 / R, 1e-20 * trace[k] / R)
-            L = reach[at] + spread[k] - abs(z[at])
+            L = far_side(clusters, k, z[at], reach[at])
             tau = np.sqrt(q2)
             if tau < L:
                 f = 1.0 / tau
@@ -69,12 +72,9 @@ def fit_majorant(
             for q in range(len(packed)):
                 curved[q] += f * second[k, q]
             continue
-        v = 0.0
-        for i in range(d):
-            t = 0.0
-            for j in range(d):
-                t += W[i, j] * x[j]
-            v += t * x[i]
+        v = y * y
+        for j in range(d):
+            v += own[j] * x[j] * x[j]
         far = reach[at] * (1.0 + OUTWARD) + OUTWARD * np.sqrt(trace[k] / R)
         if abs(z[at]) < far and v - z[at] * y > abs(y) * far:
             f = -2.0 * R / far

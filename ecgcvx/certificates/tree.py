@@ -36,6 +36,14 @@ class Tree(NamedTuple):
     radius: Array
 
 
+class Windows(NamedTuple):
+    """Rows in the order of a tree, followed by the centroids of its groups; rho: their weights, and signed masses."""
+
+    X: NDArray[np.float32]
+    rho: Array
+    tree: Tree
+
+
 def grow(X: NDArray[np.float32], rho: Array) -> tuple[Tree, NDArray[np.int64]]:
     """Return the tree of the rows X (n, d) with rho != 0, and their order in it."""
     order = np.concatenate([np.flatnonzero(rho > 0), np.flatnonzero(rho < 0)])

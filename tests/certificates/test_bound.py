@@ -79,7 +79,7 @@ def windows_like(n=3000, d=8):
 def test_threads_change_nothing_and_a_nearer_factor_takes_more_cells():
     X, v = windows_like()
     level = search_price(X, v, 50, 0)[0] / len(v)
-    found = [bound_price(X, v, level, factor=f, threads=t) for f in (1.5, 1.2) for t in (1, 3)]
+    found = [bound_price(X, v, level, factor=f, threads=t) for f in (1.5, 1.02) for t in (1, 3)]
     assert {(b.price, b.cells) for b in found[:2]} == {(found[0].price, found[0].cells)}
     assert {(b.price, b.cells) for b in found[2:]} == {(found[2].price, found[2].cells)}
     assert found[2].price < found[0].price
