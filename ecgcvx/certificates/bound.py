@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 CHUNK = 1 << 18
 STEP = 0.2  # from one target's excess over the level to the next one's
-GROWTH = 2.0  # seconds are thought to grow as excess^-GROWTH
-SPARE = 0.97  # of the time left, that is planned for
+GROWTH = 3.0  # seconds are thought to grow as excess^-GROWTH
+SPARE = 0.95  # of the time left, that is planned for
+LEAST_SAMPLE = 6  # tasks that say something about the others
 LEAST = 1e-6  # excess that is worth a target of its own
 UNIT32, UNIT64 = 2.0**-24, 2.0**-53
 OUTWARD = 1 + 1e-12
@@ -75,7 +76,7 @@ def bound_price(
     limit makes it depend on the machine. Without one, it does not return where the price is above that bound.
 
     Memory: 4 n (d + 2) bytes for X in principal axes (twice that while it is put in order), at most
-    NODES (2 d^2 + 30 d) for its tree, 24 n + CAPACITY (2 d^2 + 10 d + 60) + 20 LISTS a thread, and 50 d + 64 for each
+    NODES (2 d^2 + 22 d) for its tree, 24 n + CAPACITY (2 d^2 + 10 d + 60) + 20 LISTS a thread, and 50 d + 64 for each
     cell that there is at the end of a target.
 
     Rounding: what is returned holds for X and v as they are. The rotation of the rows changes the price by at most
@@ -124,7 +125,7 @@ def _compile(d: int) -> None:
 
     problem, plain = _problem(np.eye(d), np.ones(d))
     with Frontier(problem, 4 * plain, 1) as frontier:
-        frontier.lower(2 * plain, float("inf"), lambda target, done: target)
+        frontier.lower(2 * plain, float("inf"), lambda target, done, tasks: target)
 
 
 class _Pace:
@@ -134,17 +135,19 @@ class _Pace:
     """
 
     def __init__(self, factor: float, known: float, started: float, deadline: float) -> None:
-        self.known, self.deadline, self.begun = known, deadline, time.perf_counter()
+        self.known, self.deadline, self.begun, self.before = known, deadline, time.perf_counter(), 0
         share = max(STEP, (self.begun - started) / max(SPARE * (deadline - self.begun), 1e-3))
         excess = min(share, 0.95) * (known - 1.0)
         self.target = max(factor, 1.0 + excess) if excess > LEAST else factor
 
-    def think_over(self, target: float, done: float) -> float:
-        now = time.perf_counter()
-        rest, left = (now - self.begun) * (1.0 - done) / done, max(self.deadline - now, 1e-3)
-        if rest <= left:
+    def think_over(self, target: float, done: int, tasks: int) -> float:
+        """Return a higher target where the rest takes longer than is left, as far as the tasks done are a sample."""
+        now, seen = time.perf_counter(), done - self.before
+        rest, left = (now - self.begun) * (tasks - done) / seen, max(SPARE * (self.deadline - now), 1e-3)
+        if seen < LEAST_SAMPLE or rest * (1.0 - seen**-0.5) <= left:
             return target
-        return min(1.0 + (rest / (SPARE * left)) ** (1.0 / GROWTH) * (target - 1.0), self.known)
+        self.begun, self.before = now, done  # what follows is of another target
+        return min(1.0 + (rest / left) ** (1.0 / GROWTH) * (target - 1.0), self.known)
 
 
 def _problem(X: Matrix, rho: Array) -> tuple["Problem", float]:

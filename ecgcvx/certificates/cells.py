@@ -20,6 +20,7 @@ HOPELESS = 1.25  # a bound above that multiple of the target is not worked on: t
 LITTLE = 0.15  # of what is missing: a round that gains less was the last
 BOX, BALL = 0.6, 0.15  # expected second moment in a cell, relative to h_j^2 and to t^2, before anything is known
 THIN = 16.0  # ratio of the sides of a cell, in units of what they do, that is not exceeded for long
+SHARPEN = 0.7  # of `light`, where a cell fails although its clusters were made for it
 SOFT = 1.0  # of every other model: theta in proportion to the expected y, not its sign
 Array = NDArray[np.float64]
 
@@ -54,12 +55,14 @@ class Goal(NamedTuple):
 class Leaves(NamedTuple):
     """Cells of directions |w_j - c_j| <= h_j on the coordinates cut so far, and what is proved there.
 
-    place (k, 3, d): c, h and where the maximum is expected; cut (k, d): by coordinate; values (k, 4): above function o.
+    place (k, 3, d): c, h and where the maximum is expected; cut (k, d): by coordinate; values (k, 4): above function o;
+    light (k,): which share of the goal's it should have.
     """
 
     place: Array
     cut: NDArray[np.bool_]
     values: Array
+    light: Array
 
 
 class Room(NamedTuple):
@@ -122,14 +125,15 @@ def shrink(c: Any, h: Any, boxed: Any, half: Any, free: Any, cut: Any) -> tuple[
 
 @kernel
 def listing(
-    problem: Any, goal: Any, room: Any, a: int, b: int, region: Any, fixed: Any, again: bool, tops: Any
+    problem: Any, goal: Any, room: Any, a: int, b: int, region: Any, fixed: Any, refined: float, tops: Any
 ) -> int:  # fmt: skip
     """List again, from b on, the clusters of listed[a:b] whose sign is open, with z and reach; add the others to fixed.
 
-    again: what is too coarse is refined. Return the end of the list, or -1 where there is no room for it.
+    refined: the share of the goal's `light` that is asked for where a cluster is too coarse; 0: nothing is refined.
+    Return the end of the list, or -1 where there is no room for it.
     """
     clusters, listed, z, reach, end = room.clusters, room.listed, room.z, room.reach, b
-    coarse, light = AGAIN * goal.coarse, AGAIN * goal.light
+    coarse, light = AGAIN * goal.coarse, AGAIN * goal.light * refined
     for at in range(a, b):
         k = listed[at]
         zk, far = _height(clusters, k, region)
@@ -137,10 +141,10 @@ def listing(
             _fix(clusters, k, zk, fixed)
             continue
         first, stop = k, k + 1
-        if again and too_coarse(
+        if refined > 0 and too_coarse(
             clusters.mass[k], clusters.centroid[k], clusters.second[k], zk, coarse * far, light, region
         ):
-            first, stop = refine(problem.windows, clusters, k, tops, goal.coarse, goal.light, region, fixed)
+            first, stop = refine(problem.windows, clusters, k, tops, goal.coarse, goal.light * refined, region, fixed)
         if end + stop - first > len(listed):
             return -1
         for new in range(first, stop):
@@ -197,15 +201,16 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
     if t < 0:
         return 0
     room.listed[0], room.listed[1] = 0, 1  # all windows
-    end = listing(problem, goal, room, 0, 2, Region(c, half, free, t), fixed, True, tops)
+    end = listing(problem, goal, room, 0, 2, Region(c, half, free, t), fixed, given.light.min(), tops)
 
     slots = count + goal.budget + 2
-    stack = Leaves(np.zeros((slots, 3, d)), np.zeros((slots, d), np.bool_), np.zeros((slots, 4)))
+    stack = Leaves(np.zeros((slots, 3, d)), np.zeros((slots, d), np.bool_), np.zeros((slots, 4)), np.zeros(slots))
     sums, lists, used = np.zeros((slots, d)), np.zeros((slots, 2), np.int64), np.zeros((slots, 2), np.int64)
     since = np.zeros(slots, np.int64)  # cuts since clusters were looked at
     for k in range(count):
         q = count - 1 - k
         stack.place[q], stack.cut[q], stack.values[q] = given.place[k], given.cut[k], given.values[k]
+        stack.light[q] = given.light[k]
         sums[q], lists[q, 0], lists[q, 1], used[q], since[q] = fixed, 2, end, tops, 0 if count == 1 else goal.every
     models, guess, values = _models(goal.rounds, d), np.zeros(d), np.zeros(4)
     top, left = count, 0
@@ -216,23 +221,26 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
         t, m = shrink(c, h, boxed, half, free, cut)
         if t < 0:
             continue
+        light = stack.light[top]
         end, worst, age = work_on(
-            problem, goal, room, lists[top], sums[top], tops, age, Region(c, half, free, t), h, boxed, cut, m, fixed,
-            guess, models, values,
+            problem, goal, room, lists[top], sums[top], tops, age, light, Region(c, half, free, t), h, boxed, cut, m,
+            fixed, guess, models, values,
         )  # fmt: skip
         if end < 0 or values.max() <= goal.target:
             out.place[left, 0], out.place[left, 1], out.place[left, 2] = c, h, guess
-            out.cut[left], out.values[left] = boxed, values
+            out.cut[left], out.values[left], out.light[left] = boxed, values, light
             left += 1
             continue
         begin = lists[top, 1]
+        if age == 0 and values.max() <= HOPELESS * goal.target:
+            light *= SHARPEN
         j = _coordinate(models, worst, cut, m, h, boxed, t, room.listed, begin, end, room.clusters)
         boxed[j] = True
         h[j] *= 0.5
         for side in range(2):
             stack.place[top, 0], stack.place[top, 1], stack.place[top, 2] = c, h, guess
             stack.place[top, 0, j] = c[j] + (h[j] if side == 0 else -h[j])
-            stack.cut[top], stack.values[top], sums[top] = boxed, values, fixed
+            stack.cut[top], stack.values[top], stack.light[top], sums[top] = boxed, values, light, fixed
             lists[top, 0], lists[top, 1], used[top], since[top] = begin, end, tops, age + 1
             top += 1
     return left
@@ -240,8 +248,8 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
 
 @kernel
 def work_on(
-    problem: Any, goal: Any, room: Any, known: Any, sums: Any, tops: Any, age: int, region: Any, h: Any, boxed: Any,
-    cut: Any, m: int, fixed: Any, guess: Any, models: Any, values: Any,
+    problem: Any, goal: Any, room: Any, known: Any, sums: Any, tops: Any, age: int, light: float, region: Any, h: Any,
+    boxed: Any, cut: Any, m: int, fixed: Any, guess: Any, models: Any, values: Any,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Bound a cell with the clusters listed[known], and where that fails with clusters refined for it.
 
@@ -252,7 +260,7 @@ def work_on(
     if room.counts[0] >= goal.budget:
         return -1, worst, age
     fixed[:] = sums
-    end = listing(problem, goal, room, known[0], known[1], region, fixed, False, tops)
+    end = listing(problem, goal, room, known[0], known[1], region, fixed, 0.0, tops)
     while end >= 0:
         room.counts[0] += 1
         worst = bound_cell(problem, goal, room, known[1], end, region, h, boxed, cut, m, fixed, guess, models, values)
@@ -262,7 +270,7 @@ def work_on(
         if values.max() <= goal.target or age < goal.every or hopeless:
             break
         fixed[:], age = sums, 0
-        end = listing(problem, goal, room, known[0], known[1], region, fixed, True, tops)
+        end = listing(problem, goal, room, known[0], known[1], region, fixed, light, tops)
     return end, worst, age
 
 

@@ -24,9 +24,9 @@ from ecgcvx.certificates.tree import Windows
 TOP = 256  # of the stacks of groups and of splits
 SAMPLE = 64  # items, of many, that say where a cluster is cut
 CAPACITY = 32768  # clusters, at most, of a cell and of all that it descends from
-COARSE, LIGHT = 0.2, 3e-3  # when a cluster is fine enough, see `too_coarse`; LIGHT relative to the excess over 1
+COARSE, LIGHT = 0.14, 1e-2  # when a cluster is fine enough, see `too_coarse`; LIGHT relative to the excess over 1
 FINE = 0.4  # of these for a group of the tree
-AGAIN = 1.3  # of these for a cluster that was made for a larger cell
+AGAIN = 1.15  # of these for a cluster that was made for a larger cell
 Array = NDArray[np.float64]
 
 
@@ -82,8 +82,9 @@ def reach_of(x: Any, region: Any) -> float:
     """Return sum_{cut} |x_j| h_j + t ||x_F||."""
     a, s = 0.0, 0.0
     for j in range(len(x)):
-        a += abs(x[j]) * region.half[j]
-        s += x[j] * x[j] * region.free[j]
+        y = np.float64(x[j])
+        a += abs(y) * region.half[j]
+        s += y * y * region.free[j]
     return a + region.t * np.sqrt(s)
 
 
@@ -185,15 +186,16 @@ def screen(
         while top > 0:
             top -= 1
             group = stack[top]
-            mass, m, z, size = tree.mass[group], tree.centroid[group], 0.0, 0.0
+            mass, m, z, size = tree.mass[group], windows.X[n + group], 0.0, 0.0
             for j in range(d):
-                z += m[j] * region.centre[j]
-                size += m[j] * m[j]
+                x = np.float64(m[j])
+                z += x * region.centre[j]
+                size += x * x
             far, wide = reach_of(m, region), _width(tree.extent[group], tree.radius[group], region)
             if abs(z) >= far + wide * (1.0 + OUTWARD) + OUTWARD * np.sqrt(size):
                 weight = mass if (z > 0) == (rho[n + group] > 0) else -mass
                 for j in range(d):
-                    fixed[j] += weight * m[j]
+                    fixed[j] += weight * tree.centroid[group, j]
             elif _deviation(tree.variance[group], region) <= max(coarse * far, light / mass) ** 2:
                 heights[n + group], items[end] = z, n + group
                 end += 1
@@ -341,26 +343,16 @@ def summarise(windows: Any, clusters: Any, k: int, region: Any) -> None:
         i = items[at]
         c, s, size, far = abs(heights[i] - height), 0.0, 0.0, 0.0
         own, own_free = 0.0, 0.0
+        for j in range(d):
+            y = np.float64(X[i, j])
+            x = y - centroid[k, j]
+            size += y * y
+            c += abs(x) * half[j]
+            s += x * x * free[j]
+            own += abs(y) * half[j]
+            own_free += y * y * free[j]
         if i >= n:
-            group = i - n
-            for j in range(d):
-                y = tree.centroid[group, j]
-                x = y - centroid[k, j]
-                size += y * y
-                c += abs(x) * half[j]
-                s += x * x * free[j]
-                own += abs(y) * half[j]
-                own_free += y * y * free[j]
-            far = _width(tree.extent[group], tree.radius[group], region)
-        else:
-            for j in range(d):
-                y = np.float64(X[i, j])
-                x = y - centroid[k, j]
-                size += y * y
-                c += abs(x) * half[j]
-                s += x * x * free[j]
-                own += abs(y) * half[j]
-                own_free += y * y * free[j]
+            far = _width(tree.extent[i - n], tree.radius[i - n], region)
         wide = max(wide, c + t * np.sqrt(s) + far)
         own += t * np.sqrt(own_free) + far
         highest, lowest = max(highest, own + heights[i]), max(lowest, own - heights[i])

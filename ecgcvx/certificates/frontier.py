@@ -20,11 +20,10 @@ from ecgcvx.certificates.clusters import COARSE, LIGHT, make_room
 AIM = 0.3  # how much of the excess over 1 of a target
 ROUNDS = 5  # models of a function in a cell
 EVERY = 5  # cuts of a cell before its clusters are looked at again
-BUDGET = 128  # cells bounded by one task
+BUDGET = 256  # cells bounded by one task
 LISTS = 1 << 18  # clusters, at most, in the lists of a cell and of all that it descends from
-RUN = 4  # neighbouring cells, taken up again, that share their clusters
+RUN = 16  # neighbouring cells, taken up again, that share their clusters
 PRECISION = 3e-3  # last weight of the barrier, relative to the excess
-EVIDENCE, LEAST = 0.04, 8  # share and number of tasks that must be done before a target is thought over
 PATIENCE = 3600.0  # seconds that are waited at a time
 
 
@@ -73,7 +72,7 @@ class _Task:
 
 
 def _take(leaves: Leaves, where: slice | np.ndarray) -> Leaves:
-    return Leaves(leaves.place[where], leaves.cut[where], leaves.values[where])
+    return Leaves(leaves.place[where], leaves.cut[where], leaves.values[where], leaves.light[where])
 
 
 class Frontier:
@@ -86,7 +85,7 @@ class Frontier:
         d = problem.windows.X.shape[1]
         place = np.zeros((1, 3, d))
         place[0, :2, 0], place[0, 1, 1:] = 0.5, 1.0
-        self.leaves = Leaves(place, np.arange(d)[None] == 0, np.full((1, 4), value))
+        self.leaves = Leaves(place, np.arange(d)[None] == 0, np.full((1, 4), value), np.ones(1))
         self.problem, self.threads, self.value, self.cells = problem, threads, value, 0
         self.rooms: SimpleQueue[Room] = SimpleQueue()
         for _ in range(threads):
@@ -99,8 +98,11 @@ class Frontier:
     def __exit__(self, *_: object) -> None:
         self.pool.shutdown(cancel_futures=True)
 
-    def lower(self, target: float, deadline: float, think_over: Callable[[float, float], float]) -> None:
-        """Prove the target in every cell, or what think_over(target, share done) makes of it, as far as time allows."""
+    def lower(self, target: float, deadline: float, think_over: Callable[[float, int, int], float]) -> None:
+        """Prove the target in every cell, as far as time allows.
+
+        think_over (target, tasks done, tasks) gives the target to go on with, not a lower one.
+        """
         above = self.leaves.values.max(axis=1) > target
         starts = np.flatnonzero(above)[::RUN]
         tasks, others = list[_Task](), list[Leaves]()
@@ -114,12 +116,12 @@ class Frontier:
             parts = [_take(self.leaves, slice(0, starts[0] if len(starts) else None))]
             for task, other in zip(tasks, others, strict=True):
                 parts += [*task.leaves(), other]
-            place, cut, values = zip(*parts, strict=True)
-            self.leaves = Leaves(np.concatenate(place), np.concatenate(cut), np.concatenate(values))
+            place, cut, values, light = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+            self.leaves = Leaves(place, cut, values, light)
             self.value = float(self.leaves.values.max())
 
     def _work(
-        self, tasks: list[_Task], target: float, deadline: float, think_over: Callable[[float, float], float]
+        self, tasks: list[_Task], target: float, deadline: float, think_over: Callable[[float, int, int], float]
     ) -> None:
         # In any order, so that what is done says how long the rest will take; a task's children before other tasks.
         waiting = [tasks[k] for k in np.random.default_rng(0).permutation(len(tasks))]
@@ -142,8 +144,8 @@ class Frontier:
                 self.cells += cells
                 finished = task.finish(found, aim, waiting)
                 done += finished
-                if finished and done >= EVIDENCE * len(tasks) and done >= LEAST:
-                    target = think_over(target, done / len(tasks))
+                if finished:
+                    target = think_over(target, done, len(tasks))
 
     def _explore(self, goal: Goal, given: Leaves) -> tuple[Leaves, int]:
         room = self.rooms.get()
@@ -165,5 +167,6 @@ def _room(problem: Problem) -> Room:
     d, out = len(problem.g), 2 * BUDGET + RUN + 2
     return Room(
         make_room(problem.windows), np.zeros(LISTS, np.int32), np.zeros(LISTS), np.zeros(LISTS),
-        Leaves(np.zeros((out, 3, d)), np.zeros((out, d), np.bool_), np.zeros((out, 4))), np.zeros(1, np.int64),
+        Leaves(np.zeros((out, 3, d)), np.zeros((out, d), np.bool_), np.zeros((out, 4)), np.zeros(out)),
+        np.zeros(1, np.int64),
     )  # fmt: skip

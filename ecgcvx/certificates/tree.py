@@ -14,15 +14,15 @@ from ecgcvx.certificates.kernels import OUTWARD, kernel
 Array = NDArray[np.float64]
 NODES = 1 << 16  # at most, of a tree
 LEAF = 16  # rows that are not divided further
+FLOAT32_UP = 1.0 + 2.0**-22  # what is multiplied by it is not below itself when rounded to float32
 
 
 class Tree(NamedTuple):
     """Groups k = 0, 1, ... of rows first[k]:stop[k], largest first; those of rho > 0 descend from 0, the others from 1.
 
     child : the first of two that it is divided into, else -1. mass R = sum |rho_i|, centroid sum |rho_i| x_i / R,
-    second: M = sum |rho_i| x_i x_i', its lower triangle. variance : of
-    each coordinate. extent : the most that |x_ij - centroid_j| may be; radius : the
-    most of ||x_i - centroid||; both rounded outwards.
+    second: M = sum |rho_i| x_i x_i', its lower triangle. variance : of each coordinate. extent : the most that
+    |x_ij - m_j| may be, m the centroid in float32; radius : the most of ||x_i - m||; both rounded outwards.
     """
 
     first: NDArray[np.int64]
@@ -31,8 +31,8 @@ class Tree(NamedTuple):
     mass: Array
     centroid: Array
     second: NDArray[np.float32]
-    variance: Array
-    extent: Array
+    variance: NDArray[np.float32]
+    extent: NDArray[np.float32]
     radius: Array
 
 
@@ -55,7 +55,8 @@ def grow(X: NDArray[np.float32], rho: Array) -> tuple[Tree, NDArray[np.int64]]:
     count = _divide(X, rho, order, first, stop, child)
     tree = Tree(
         first[:count], stop[:count], child[:count], np.zeros(count), np.zeros((count, d)),
-        np.zeros((count, d * (d + 1) // 2), np.float32), np.zeros((count, d)), np.zeros((count, d)), np.zeros(count),
+        np.zeros((count, d * (d + 1) // 2), np.float32), np.zeros((count, d), np.float32),
+        np.zeros((count, d), np.float32), np.zeros(count),
     )  # fmt: skip
     _gather(X, rho, order, *tree)
     return tree, order
@@ -111,6 +112,7 @@ def _gather(
     """Fill what is known of each group, from its rows or from its two children."""
     count, d = centroid.shape
     moment, low, high = np.zeros((count, second.shape[1])), np.zeros((count, d)), np.zeros((count, d))
+    middle = np.zeros(d)
     for k in range(count - 1, -1, -1):
         if first[k] == stop[k]:
             continue
@@ -142,13 +144,15 @@ def _gather(
         for j in range(d):
             variance[k, j] = max(moment[k, q + j] / mass[k] - centroid[k, j] ** 2, 0.0)
             q += j + 1
-            extent[k, j] = max(high[k, j] - centroid[k, j], centroid[k, j] - low[k, j])
-            extent[k, j] += OUTWARD * (abs(low[k, j]) + abs(high[k, j]))
-            longest += extent[k, j] ** 2
+            middle[j] = np.float32(centroid[k, j])
+            wide = max(high[k, j] - middle[j], middle[j] - low[k, j])
+            wide += OUTWARD * (abs(low[k, j]) + abs(high[k, j]))
+            extent[k, j] = wide * FLOAT32_UP
+            longest += np.float64(extent[k, j]) ** 2
         for at in range(first[k], stop[k]):
             s = 0.0
             for j in range(d):
-                s += (X[order[at], j] - centroid[k, j]) ** 2
+                s += (X[order[at], j] - middle[j]) ** 2
             far = max(far, s)
         radius[k] = np.sqrt(min(far, longest)) + OUTWARD * np.sqrt(longest)
         for q in range(second.shape[1]):
