@@ -106,7 +106,7 @@ def bound_price(
                     callback(best, pace.target)
                 frontier.lower(pace.target, deadline, pace.think_over)
                 best = _bound_of(frontier, level, started)
-                if time.perf_counter() >= deadline:
+                if best.factor > factor and time.perf_counter() >= deadline:
                     status = "time limit"
         except KeyboardInterrupt:
             status = "interrupted"

@@ -43,18 +43,14 @@ class _Task:
         """Take what was found; a cell above the target waits as a task. Return whether its origin is done with."""
         is_open = found.values.max(axis=1) > target
         ends = np.union1d(np.flatnonzero(is_open), [0, *(np.flatnonzero(is_open) + 1), len(is_open)])
-        origin = self.origin or self
-        origin.pending -= 1
+        origin, parts = self.origin or self, list["Leaves | _Task"]()
         for a, b in pairwise(ends.astype(int)):
             cells = _take(found, slice(a, b))
-            if is_open[a]:
-                child = _Task(cells, origin)
-                origin.pending += 1
-                waiting.append(child)
-                self.parts.append(child)
-            else:
-                self.parts.append(cells)
-        self.parts = self.parts or [found]
+            parts.append(_Task(cells, origin) if is_open[a] else cells)
+        self.parts = parts or [found]  # at once: an interrupt must not lose a cell
+        children = [part for part in parts if isinstance(part, _Task)]
+        waiting += children
+        origin.pending += len(children) - 1
         return origin.pending == 0
 
     def leaves(self) -> list[Leaves]:

@@ -1,5 +1,6 @@
 """The branch and bound against enumeration, long searches, brute force and exact arithmetic."""
 
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -84,6 +85,61 @@ def test_threads_change_nothing_and_a_nearer_factor_takes_more_cells():
     assert {(b.price, b.cells) for b in found[2:]} == {(found[2].price, found[2].cells)}
     assert found[2].price < found[0].price
     assert found[2].cells > found[0].cells
+
+
+@pytest.mark.parametrize("d", [2, 9, 33])
+def test_factors_are_met_in_any_dimension_each_with_no_fewer_cells_than_the_one_before(d):
+    """Small rows in most columns: what is searched is near the truth, and what is proved never below it."""
+    rng = np.random.default_rng(d)
+    X, v = rng.standard_normal((200, d)) * 0.4 ** np.arange(d), rng.standard_normal(200)
+    level = search_price(X, v, 500, 0)[0] / len(v)
+    found = [bound_price(X, v, level, factor=f, time_limit=60.0) for f in (2.0, 1.3, 1.05)]
+    assert [b.status for b in found] == ["reached"] * 3
+    assert all(1 - 1e-9 <= b.factor <= f for b, f in zip(found, (2.0, 1.3, 1.05), strict=True))
+    assert found[0].factor >= found[1].factor >= found[2].factor
+    assert found[0].cells <= found[1].cells <= found[2].cells
+
+
+def test_what_a_frontier_says_holds_in_the_middle_of_its_work():
+    """Its cells cover the half ball, the value of each is above the price there, and the largest is its bound."""
+    from ecgcvx.certificates.bound import _problem
+    from ecgcvx.certificates.frontier import Frontier
+
+    X, v = windows_like(400, 5)
+    level = search_price(X, v, 50, 0)[0]
+    problem, plain = _problem(X, v / level)
+    rows, rho = problem.windows.X[:400].astype(float), problem.windows.rho[:400]
+    w = np.random.default_rng(0).standard_normal((3000, 5))
+    w *= np.random.default_rng(1).random((3000, 1)) ** 0.2 / np.linalg.norm(w, axis=1, keepdims=True)
+    w[:, 0] = np.abs(w[:, 0])
+    linear, even = w @ problem.g, np.abs(w @ rows.T) @ rho
+    prices = 0.5 * np.stack([even - linear, even + linear, -even - linear, -even + linear], axis=1)
+    with Frontier(problem, plain, 2) as frontier:
+        for target in (0.5 * plain, 1.5, 0.9):  # the price is 1
+            frontier.lower(
+                target, time.perf_counter() + (20.0 if target > 1 else 0.2), lambda target, done, tasks: target
+            )
+            c, h = frontier.leaves.place[:, 0], frontier.leaves.place[:, 1]
+            within = (np.abs(w[:, None] - c) <= h) | ~frontier.leaves.cut
+            covered = within.all(axis=2)
+            assert covered.any(axis=1).all()
+            values = np.where(covered[:, :, None], frontier.leaves.values, np.inf).min(axis=1)
+            assert (values >= prices - 1e-12).all()
+            assert frontier.value == frontier.leaves.values.max() >= prices.max()
+            assert (frontier.value <= target) == (target > 1)
+
+
+def test_a_target_that_takes_too_long_is_raised():
+    from ecgcvx.certificates.bound import _Pace
+
+    now = time.perf_counter()
+    pace = _Pace(1.001, 1.5, now - 1.0, now + 10.0)
+    assert pace.target == pytest.approx(1.1)
+    pace.begun = now - 5.0  # a tenth in 5 s: ten times what is left
+    raised = pace.think_over(pace.target, 10, 100)
+    assert 1.1 < raised < 1.5
+    assert pace.think_over(raised, 12, 100) == raised  # too few since then
+    assert _Pace(1.3, 1.5, now, np.inf).target == 1.3
 
 
 def test_a_time_limit_and_an_interrupt_return_what_was_proved():
