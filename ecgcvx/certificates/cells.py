@@ -38,8 +38,8 @@ class Goal(NamedTuple):
     """The price to be proved, and how much is done for it.
 
     aim : a lower one, to which a bound is taken where that costs little. precision : last weight of the barrier.
-    coarse, light : of clusters, see `split`. rounds : models of a function in a cell. every : cuts of a cell before its
-    clusters are refined where they fail. budget : cells bounded in one go.
+    coarse, light : of clusters, see `too_coarse`. rounds : models of a function in a cell. every : cuts of a cell
+    before its clusters are refined where they fail. budget : cells bounded in one go.
     """
 
     target: float

@@ -73,7 +73,9 @@ def make_room(windows: Windows) -> Clusters:
     clusters.items[:2], clusters.sign[:2] = (n, n + 1), (1, -1)
     clusters.mass[:2], clusters.centroid[:2], clusters.second[:2] = tree.mass[:2], tree.centroid[:2], tree.second[:2]
     diagonal = np.arange(1, d + 1).cumsum() - 1
-    clusters.trace[:2], clusters.spread[:2] = tree.second[:2, diagonal].sum(axis=1), tree.radius[:2]
+    clusters.trace[:2] = tree.second[:2, diagonal].sum(axis=1)
+    off = np.linalg.norm(tree.centroid[:2] - windows.X[n : n + 2], axis=1)  # radii are round the float32 centroid
+    clusters.spread[:2] = (tree.radius[:2] + off) * (1.0 + OUTWARD)
     return clusters
 
 
@@ -90,9 +92,9 @@ def reach_of(x: Any, region: Any) -> float:
 
 @kernel
 def far_side(clusters: Any, k: int, z: float, reach: float) -> float:
-    """Return how far x_i'w may be on the side of 0 where z is not, for rows of cluster k; not above 0: their sign is
+    """Return how far x_i'w may be on the side of 0 where z is not, for rows of cluster k: sign fixed if not above 0.
 
-    fixed. z, reach: of the centroid in the cell.
+    z, reach: of the centroid in the cell.
     """
     return min(reach + clusters.spread[k] - abs(z), clusters.lowest[k] if z >= 0 else clusters.highest[k])
 
@@ -108,9 +110,9 @@ def _width(extent: Any, radius: float, region: Any) -> float:
 
 @kernel
 def too_coarse(mass: float, mean: Any, second: Any, z: float, near: float, light: float, region: Any) -> bool:
-    """Whether rows with this centroid, of height z, and second moments deviate from it by more than `near`,
+    """Whether rows with this centroid and second moments deviate by more than `near`, and times their mass `light`.
 
-    and by more than `light` with all their mass: the root of the summed variances of x'c and of each x_j h_j.
+    Deviation: the root of the summed variances of x'c, z at the centroid, and of each x_j h_j.
     """
     most, total, q = max(near, light / mass) ** 2, 0.0, -1
     for j in range(len(mean)):
@@ -308,13 +310,12 @@ def summarise(windows: Any, clusters: Any, k: int, region: Any) -> None:
     centroid, half, free, t = clusters.centroid, region.half, region.free, region.t
     d, n = X.shape[1], len(X) - len(tree.mass)
     moment, e = np.zeros(d * (d + 1) // 2), np.zeros(d)
-    total, height = 0.0, 0.0
+    total, height = 0.0, 0.0  # of the centroid itself: groups have theirs in float32
     for at in range(clusters.first[k], clusters.stop[k]):
         i, q = items[at], 0
         if i >= n:
             group = i - n
             total += tree.mass[group]
-            height += tree.mass[group] * heights[i]
             for j in range(d):
                 e[j] += tree.mass[group] * tree.centroid[group, j]
             for p in range(len(moment)):
@@ -322,18 +323,17 @@ def summarise(windows: Any, clusters: Any, k: int, region: Any) -> None:
             continue
         r = abs(rho[i])
         total += r
-        height += r * heights[i]
         for a in range(d):
             weighted = r * X[i, a]
             e[a] += weighted
             for b in range(a + 1):
                 moment[q + b] += weighted * X[i, b]
             q += a + 1
-    height /= total
     clusters.mass[k], clusters.trace[k] = total, 0.0
     q = 0
     for a in range(d):
         centroid[k, a] = e[a] / total
+        height += centroid[k, a] * region.centre[a]
         q += a + 1
         clusters.trace[k] += moment[q - 1]
     for p in range(len(moment)):
