@@ -1,5 +1,6 @@
 """A proved upper bound on the price max_{||w|| <= 1} |v'(Xw)_+| / n over all w, by branch and bound over directions.
 
+    axes       coordinates by which cells are cut
     tree       windows in groups, made once
     clusters   windows that a cell of directions cannot tell apart, summed
     majorant   a quadratic above the price over a cell
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Matrix, row_chunks
+from ecgcvx.certificates.axes import weighted_axes
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 
@@ -75,12 +77,12 @@ def bound_price(
     holds at any moment. Falling factors are tried in turn. Threads (None: all cores) change no result; only a time
     limit makes it depend on the machine. Without one, it does not return where the price is above that bound.
 
-    Memory: 4 n (d + 2) bytes for X in principal axes (twice that while it is put in order), at most
+    Memory: 4 n (d + 2) bytes for X in axes of its own (twice that while it is put in order), at most
     NODES (2 d^2 + 22 d) for its tree, 24 n + CAPACITY (2 d^2 + 10 d + 60) + 20 LISTS a thread, and 50 d + 64 for each
     cell that there is at the end of a target.
 
-    Rounding: what is returned holds for X and v as they are. The rotation of the rows changes the price by at most
-    4 d u S, S = sum |rho_i| ||x_i||, u = 2^-53, and rounding them to float32 by at most 2^-24 S, since
+    Rounding: what is returned holds for X and v as they are. The rotation A of the rows changes the price by at most
+    (4 d u + ||A'A - I||) S, S = sum |rho_i| ||x_i||, u = 2^-53, and rounding them to float32 by at most 2^-24 S, since
     |(a)_+ - (b)_+| <= |a - b|: `base`. Sums over rows are off by at most (2 n + 8 d + 100) u of the sum of their
     absolute terms, and second moments, kept in float32 by a group and again by a cluster, by 2^-23 of their trace:
     `relative`. `safe_value` adds both outwards.
@@ -151,17 +153,16 @@ class _Pace:
 
 
 def _problem(X: Matrix, rho: Array) -> tuple["Problem", float]:
-    """Rows in principal axes in the order of their tree, weights relative to the level, and a bound at no cost."""
+    """Rows in axes of their own in the order of their tree, weights relative to the level, and a bound at no cost."""
     from ecgcvx.certificates.cells import Problem
     from ecgcvx.certificates.tree import Windows, grow
 
     n, d = X.shape
-    gram = np.zeros((d, d))
-    for _, rows in row_chunks(X, CHUNK):
-        gram += rows.T @ rows
-    axes = np.ascontiguousarray(np.linalg.eigh(gram)[1][:, ::-1])
+    axes = weighted_axes(X, rho, CHUNK)
+    skew = float(np.linalg.norm(axes.T @ axes - np.eye(d)))
     # Rows of mean square 1 to 4, by a power of two that rounds nothing: float32 has little room for exponents.
-    unit = 2.0 ** np.floor(0.5 * np.log2(np.trace(gram) / n)) if gram.any() else 1.0
+    square = sum(float(np.vdot(rows, rows)) for _, rows in row_chunks(X, CHUNK)) / n
+    unit = 2.0 ** np.floor(0.5 * np.log2(square)) if square > 0 else 1.0
     axes, rho = axes / unit, rho * unit
     turned32, g, weighted, size = np.empty((n, d), np.float32), np.zeros(d), np.zeros((d, d)), 0.0
     for a, rows in row_chunks(X, CHUNK):
@@ -177,7 +178,7 @@ def _problem(X: Matrix, rho: Array) -> tuple["Problem", float]:
         np.concatenate([turned32[order], tree.centroid.astype(np.float32)]), np.concatenate([rho[order], signed]), tree
     )
     relative = (2 * n + 8 * d + 100) * UNIT64 + 2.0 * UNIT32
-    base = (2.0 * UNIT32 + relative) * size
+    base = (2.0 * UNIT32 + relative + skew) * size
     spectral = np.sqrt(max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0) * float(np.abs(rho).sum()))
     plain = 0.5 * (float(np.linalg.norm(g)) + spectral) + base
     return Problem(windows, g, base, relative), float(min(plain * (1.0 + 1e-9), size + base))
