@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from ecgcvx.certificates.clusters import AGAIN, Clusters, Region, far_side, reach_of, refine, too_coarse
 from ecgcvx.certificates.kernels import OUTWARD, kernel
-from ecgcvx.certificates.lagrange import minimise, safe_value
+from ecgcvx.certificates.lagrange import NEVER, minimise, safe_value
 from ecgcvx.certificates.majorant import fit_majorant
 from ecgcvx.certificates.tree import Windows
 
 HOPELESS = 1.25  # a bound above that multiple of the target is not worked on: the cell is cut
 LITTLE = 0.15  # of what is missing: a round that gains less was the last
-BOX, BALL = 0.6, 0.15  # expected second moment in a cell, relative to h_j^2 and to t^2, before anything is known
 THIN = 16.0  # ratio of the sides of a cell, in units of what they do, that is not exceeded for long
 SHARPEN = 0.7  # of `light`, where a cell fails although its clusters were made for it
-SOFT = 1.0  # of every other model: theta in proportion to the expected y, not its sign
+KEEP = 0.5  # of what was expected, when a model says where the maximum is
 Array = NDArray[np.float64]
 
 
@@ -55,8 +54,8 @@ class Goal(NamedTuple):
 class Leaves(NamedTuple):
     """Cells of directions |w_j - c_j| <= h_j on the coordinates cut so far, and what is proved there.
 
-    place (k, 3, d): c, h and where the maximum is expected; cut (k, d): by coordinate; values (k, 4): above function o;
-    light (k,): which share of the goal's it should have.
+    place (k, 4, d): c, h, and mean and variance of where the maximum is expected; cut (k, d): by coordinate; values
+    (k, 4): above function o; light (k,): which share of the goal's it should have.
     """
 
     place: Array
@@ -80,7 +79,7 @@ class Models(NamedTuple):
     """Of each function: models C + b'(w - c) + (w - c)'H(w - c)/2 above it, and what `minimise` found with them.
 
     sizes : see `fit_majorant`. best : multipliers. used : models of them. mean, moment : where the relaxation has its
-    maximum, relative to c, and the second moment of w there.
+    maximum, relative to c, and the second moment of w there. w, W : mean and second moment that the next is fitted to.
     """
 
     C: Array
@@ -91,6 +90,8 @@ class Models(NamedTuple):
     used: NDArray[np.int64]
     mean: Array
     moment: Array
+    w: Array
+    W: Array
 
 
 @kernel
@@ -204,7 +205,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
     end = listing(problem, goal, room, 0, 2, Region(c, half, free, t), fixed, given.light.min(), tops)
 
     slots = count + goal.budget + 2
-    stack = Leaves(np.zeros((slots, 3, d)), np.zeros((slots, d), np.bool_), np.zeros((slots, 4)), np.zeros(slots))
+    stack = Leaves(np.zeros((slots, 4, d)), np.zeros((slots, d), np.bool_), np.zeros((slots, 4)), np.zeros(slots))
     sums, lists, used = np.zeros((slots, d)), np.zeros((slots, 2), np.int64), np.zeros((slots, 2), np.int64)
     since = np.zeros(slots, np.int64)  # cuts since clusters were looked at
     for k in range(count):
@@ -212,11 +213,11 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
         stack.place[q], stack.cut[q], stack.values[q] = given.place[k], given.cut[k], given.values[k]
         stack.light[q] = given.light[k]
         sums[q], lists[q, 0], lists[q, 1], used[q], since[q] = fixed, 2, end, tops, 0 if count == 1 else goal.every
-    models, guess, values = _models(goal.rounds, d), np.zeros(d), np.zeros(4)
+    models, guess, values = _models(goal.rounds, d), np.zeros((2, d)), np.zeros(4)
     top, left = count, 0
     while top > 0:
         top -= 1
-        c[:], h[:], guess[:] = stack.place[top, 0], stack.place[top, 1], stack.place[top, 2]
+        c[:], h[:], guess[:] = stack.place[top, 0], stack.place[top, 1], stack.place[top, 2:]
         boxed[:], values[:], tops[:], age = stack.cut[top], stack.values[top], used[top], since[top]
         t, m = shrink(c, h, boxed, half, free, cut)
         if t < 0:
@@ -227,7 +228,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
             fixed, guess, models, values,
         )  # fmt: skip
         if end < 0 or values.max() <= goal.target:
-            out.place[left, 0], out.place[left, 1], out.place[left, 2] = c, h, guess
+            out.place[left, 0], out.place[left, 1], out.place[left, 2:] = c, h, guess
             out.cut[left], out.values[left], out.light[left] = boxed, values, light
             left += 1
             continue
@@ -238,7 +239,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
         boxed[j] = True
         h[j] *= 0.5
         for side in range(2):
-            stack.place[top, 0], stack.place[top, 1], stack.place[top, 2] = c, h, guess
+            stack.place[top, 0], stack.place[top, 1], stack.place[top, 2:] = c, h, guess
             stack.place[top, 0, j] = c[j] + (h[j] if side == 0 else -h[j])
             stack.cut[top], stack.values[top], stack.light[top], sums[top] = boxed, values, light, fixed
             lists[top, 0], lists[top, 1], used[top], since[top] = begin, end, tops, age + 1
@@ -254,7 +255,7 @@ def work_on(
     """Bound a cell with the clusters listed[known], and where that fails with clusters refined for it.
 
     Return the end of its list, the function with the largest bound, and how old its clusters are. The end is -1 where
-    the budget is spent, or there is no room: then nothing was done. guess becomes where that function has its maximum.
+    the budget is spent, or there is no room: then nothing was done. guess, as in `place`, becomes that function's.
     """
     worst = 0
     if room.counts[0] >= goal.budget:
@@ -264,8 +265,9 @@ def work_on(
     while end >= 0:
         room.counts[0] += 1
         worst = bound_cell(problem, goal, room, known[1], end, region, h, boxed, cut, m, fixed, guess, models, values)
-        for i in range(len(guess)):
-            guess[i] = region.centre[i] + models.mean[worst, i]
+        for i in range(len(h)):
+            guess[0, i] = models.w[worst, i]
+            guess[1, i] = max(models.W[worst, i, i] - models.w[worst, i] ** 2, 0.0)
         hopeless = values.max() > HOPELESS * goal.target and age < 2 * goal.every
         if values.max() <= goal.target or age < goal.every or hopeless:
             break
@@ -279,6 +281,7 @@ def _models(rounds: int, d: int) -> Any:
     return Models(
         np.zeros((4, rounds)), np.zeros((4, rounds, d)), np.zeros((4, rounds, d, d)), np.zeros((4, rounds)),
         np.zeros((4, d + 1 + rounds)), np.zeros(4, np.int64), np.zeros((4, d)), np.zeros((4, d, d)),
+        np.zeros((4, d)), np.zeros((4, d, d)),
     )  # fmt: skip
 
 
@@ -289,17 +292,19 @@ def bound_cell(
 ) -> int:  # fmt: skip
     """Lower the values of the functions that are above the target; return the one with the largest bound.
 
-    A function gets models, each fitted where the last ones have their maximum, while that brings it nearer. The others
-    are left alone once one of them is hopeless: the cell will be cut.
+    A function gets models, while that brings it nearer, each fitted to an average of what is expected and of where the
+    last ones have their maximum; without averaging they would swing between its ends, and twice as many do less. The
+    others are left alone once one of them is hopeless: the cell will be cut.
     """
     target, c, t, worst, seen, most = goal.target, region.centre, region.t, 0, 0, -np.inf
     d = len(c)
-    theta, linear, curved, w = np.zeros(d + 1 + goal.rounds), np.zeros(d), np.zeros(d * (d + 1) // 2), np.zeros(d)
+    theta, linear, curved = np.zeros(d + 1 + goal.rounds), np.zeros(d), np.zeros(d * (d + 1) // 2)
     C, B, H, sizes, best, mean = models.C, models.b, models.H, models.sizes, models.best, models.mean
     for o in range(4):
         if values[o] <= target or most > HOPELESS * target:
             continue
         s1, s2, bound = (1.0 if o % 2 == 1 else -1.0), (1.0 if o < 2 else -1.0), np.inf
+        _expect(c, h, boxed, t, guess, models.w[o], models.W[o])
         for r in range(goal.rounds):
             if r == 0 and o % 2 == 1 and (seen >> (o - 1)) & 1:  # only the sign of g differs
                 C[o, 0], sizes[o, 0] = C[o - 1, 0], sizes[o - 1, 0]
@@ -308,14 +313,9 @@ def bound_cell(
                     B[o, 0, i] = B[o - 1, 0, i] + problem.g[i]
                     C[o, 0] += c[i] * problem.g[i]
             else:
-                if r == 0:
-                    _expect(c, h, boxed, t, guess, w, models.moment[o])
-                else:
-                    for j in range(d):
-                        w[j] = c[j] + mean[o, j]
                 C0, sizes[o, r] = fit_majorant(
-                    1 if s2 > 0 else -1, room.listed, a, b, room.z, room.reach, room.clusters, w, models.moment[o],
-                    SOFT if r % 2 == 1 else 0.0, linear, curved,
+                    1 if s2 > 0 else -1, room.listed, a, b, room.z, room.reach, room.clusters, models.w[o], models.W[o],
+                    linear, curved,
                 )  # fmt: skip
                 C[o, r] = _around(c, s1, s2, problem.g, fixed, C0, linear, curved, B[o, r], H[o, r])
             if r > 0:
@@ -331,6 +331,11 @@ def bound_cell(
                 best[o], mean[o], models.moment[o],
             )  # fmt: skip
             value = safe_value(best[o], cut, m, r + 1, c, h, C[o], B[o], H[o], sizes[o], problem.base, problem.relative)
+            if value < NEVER:
+                for i in range(d):
+                    models.w[o, i] += (1.0 - KEEP) * (c[i] + mean[o, i] - models.w[o, i])
+                    for j in range(d):
+                        models.W[o, i, j] += (1.0 - KEEP) * (models.moment[o, i, j] - models.W[o, i, j])
             gain, bound = bound - value, min(bound, value)
             if value <= target or value > HOPELESS * target or gain < LITTLE * (value - target):
                 break
@@ -343,15 +348,13 @@ def bound_cell(
 
 @kernel
 def _expect(c: Any, h: Any, boxed: Any, t: float, guess: Any, w: Any, W: Any) -> None:
-    """Fill mean and second moment of where the maximum is expected: around c, wider towards the parent's maximiser."""
-    for i in range(len(c)):
-        w[i] = c[i]
-        for j in range(len(c)):
-            W[i, j] = c[i] * c[j]
+    """Fill mean and second moment of where the maximum is expected: the parent's, as far as they fit into the cell."""
     for j in range(len(c)):
-        side = h[j] if boxed[j] else t
-        off = min(abs(guess[j] - c[j]), side)
-        W[j, j] += 0.5 * (BOX if boxed[j] else BALL) * side * side + 0.5 * off * off
+        w[j] = min(max(guess[0, j], c[j] - h[j]), c[j] + h[j]) if boxed[j] else guess[0, j]
+    for i in range(len(c)):
+        for j in range(len(c)):
+            W[i, j] = w[i] * w[j]
+        W[i, i] += min(guess[1, i], h[i] * h[i] if boxed[i] else t * t)
 
 
 @kernel

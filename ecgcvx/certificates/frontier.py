@@ -23,6 +23,7 @@ EVERY = 5  # cuts of a cell before its clusters are looked at again
 BUDGET = 256  # cells bounded by one task
 LISTS = 1 << 18  # clusters, at most, in the lists of a cell and of all that it descends from
 RUN = 16  # neighbouring cells, taken up again, that share their clusters
+VARIANCE = 0.15  # of each coordinate of where the maximum is expected, before anything is known
 PRECISION = 3e-3  # last weight of the barrier, relative to the excess
 PATIENCE = 3600.0  # seconds that are waited at a time
 
@@ -79,8 +80,8 @@ class Frontier:
 
     def __init__(self, problem: Problem, value: float, threads: int) -> None:
         d = problem.windows.X.shape[1]
-        place = np.zeros((1, 3, d))
-        place[0, :2, 0], place[0, 1, 1:] = 0.5, 1.0
+        place = np.zeros((1, 4, d))
+        place[0, :3, 0], place[0, 1, 1:], place[0, 3] = 0.5, 1.0, VARIANCE
         self.leaves = Leaves(place, np.arange(d)[None] == 0, np.full((1, 4), value), np.ones(1))
         self.problem, self.threads, self.value, self.cells = problem, threads, value, 0
         self.rooms: SimpleQueue[Room] = SimpleQueue()
@@ -163,6 +164,6 @@ def _room(problem: Problem) -> Room:
     d, out = len(problem.g), 2 * BUDGET + RUN + 2
     return Room(
         make_room(problem.windows), np.zeros(LISTS, np.int32), np.zeros(LISTS), np.zeros(LISTS),
-        Leaves(np.zeros((out, 3, d)), np.zeros((out, d), np.bool_), np.zeros((out, 4)), np.zeros(out)),
+        Leaves(np.zeros((out, 4, d)), np.zeros((out, d), np.bool_), np.zeros((out, 4)), np.zeros(out)),
         np.zeros(1, np.int64),
     )  # fmt: skip

@@ -6,7 +6,7 @@ For a cluster with mass R, centroid m and second moment M (all of weights |rho_i
   for any p >= L, where no s y_i is below -L in the cell; p = tau <= L, k = 1/(2 tau) gives the (y^2/tau + tau)/2 that
   needs no L. Of a variable y with mean y1 and second moment q the best choice is tau = sqrt q, or where that exceeds
   L, p = (q + y1 L)/(y1 + L).
-- a sum that pushes down is at least R |m'w| >= R theta m'w for any |theta| <= 1: theta constant, or
+- a sum that pushes down is at least R |m'w| >= R theta m'w for any |theta| <= 1: theta = sgn m'w at the mean, or
   theta = m'(w - c) / reach(m), which has a curvature of its own and so cancels some of the others'.
 
 Every choice is valid; the expected mean w and second moment W only decide how tight it is.
@@ -22,8 +22,7 @@ from ecgcvx.certificates.kernels import OUTWARD, kernel
 
 @kernel
 def fit_majorant(
-    up: int, listed: Any, a: int, b: int, z: Any, reach: Any, clusters: Any, w: Any, W: Any, soft: float, linear: Any,
-    curved: Any,
+    up: int, listed: Any, a: int, b: int, z: Any, reach: Any, clusters: Any, w: Any, W: Any, linear: Any, curved: Any
 ) -> tuple[float, float]:  # fmt: skip
     """Fill l and the lower triangle of H of C + l'w + w'Hw/2 >= sum of the clusters listed[a:b]; return C and size.
 
@@ -87,8 +86,7 @@ def fit_majorant(
                 q += i + 1
             size += (abs(z[at]) * length + trace[k]) / far
         else:
-            deviation = soft * np.sqrt(max(v - y * y, 0.0))
-            slope = -R * max(-1.0, min(1.0, y / max(deviation, 1e-9 * far + 1e-300)))
+            slope = -R if y >= 0 else R
             size += length
         for j in range(d):
             linear[j] += slope * x[j]
