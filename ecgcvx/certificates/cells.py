@@ -16,11 +16,11 @@ from ecgcvx.certificates.lagrange import NEVER, minimise, safe_value
 from ecgcvx.certificates.majorant import fit_majorant
 from ecgcvx.certificates.tree import Windows
 
-HOPELESS = 1.25  # a bound above that multiple of the target is not worked on: the cell is cut
-LITTLE = 0.15  # of what is missing: a round that gains less was the last
+HOPELESS = 1.15  # a bound above that multiple of the target is not worked on: the cell is cut
+LITTLE = 0.4  # of what is missing: a round that gains less was the last
 THIN = 16.0  # ratio of the sides of a cell, in units of what they do, that is not exceeded for long
 SHARPEN = 0.7  # of `light`, where a cell fails although its clusters were made for it
-KEEP = 0.5  # of what was expected, when a model says where the maximum is
+KEEP = 0.6  # of what was expected, when a model says where the maximum is
 Array = NDArray[np.float64]
 
 
