@@ -78,7 +78,7 @@ def bound_price(
     limit makes it depend on the machine. Without one, it does not return where the price is above that bound.
 
     Memory: 4 n (d + 2) bytes for X in axes of its own (twice that while it is put in order), at most
-    NODES (2 d^2 + 22 d) for its tree, 24 n + CAPACITY (2 d^2 + 10 d + 60) + 20 LISTS a thread, and 66 d + 64 for each
+    NODES (2 d^2 + 22 d) for its tree, 32 n + CAPACITY (2 d^2 + 10 d + 60) + 20 LISTS a thread, and 66 d + 64 for each
     cell that there is at the end of a target.
 
     Rounding: what is returned holds for X and v as they are. The rotation A of the rows changes the price by at most

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.certificates.clusters import AGAIN, Clusters, Region, far_side, reach_of, refine, too_coarse
-from ecgcvx.certificates.kernels import OUTWARD, kernel
+from ecgcvx.certificates.kernels import OUTWARD, inlined, kernel
 from ecgcvx.certificates.lagrange import NEVER, minimise, safe_value
 from ecgcvx.certificates.majorant import fit_majorant
 from ecgcvx.certificates.tree import Windows
@@ -159,7 +159,7 @@ def listing(
     return end
 
 
-@kernel
+@inlined
 def _height(clusters: Any, k: int, region: Any) -> tuple[float, float]:
     x, z = clusters.centroid[k], 0.0
     for j in range(len(x)):
@@ -167,7 +167,7 @@ def _height(clusters: Any, k: int, region: Any) -> tuple[float, float]:
     return z, reach_of(x, region)
 
 
-@kernel
+@inlined
 def _fix(clusters: Any, k: int, z: float, fixed: Any) -> None:
     weight = clusters.sign[k] * clusters.mass[k] if z > 0 else -clusters.sign[k] * clusters.mass[k]
     for j in range(len(fixed)):

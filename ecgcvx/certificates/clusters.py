@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.certificates.kernels import OUTWARD, kernel
+from ecgcvx.certificates.kernels import OUTWARD, inlined, kernel
 from ecgcvx.certificates.tree import Windows
 
 TOP = 256  # of the stacks of groups and of splits
@@ -44,7 +44,7 @@ class Clusters(NamedTuple):
 
     second: M = sum |rho_i| x_i x_i', its lower triangle, trace: tr M, and spread: the most that x_i'w may differ from
     that of the centroid for w in the cell; highest, lowest: the most of x_i'w and of -x_i'w there. All three are
-    rounded outwards. heights: x'c of items, where they were looked at last.
+    rounded outwards. heights: x'c of items, where they are looked at.
     """
 
     items: NDArray[np.int64]
@@ -66,7 +66,7 @@ def make_room(windows: Windows) -> Clusters:
     tree, d = windows.tree, windows.X.shape[1]
     n, K = len(windows.rho) - len(tree.mass), min(CAPACITY, 4 * len(windows.rho))
     clusters = Clusters(
-        np.zeros(2 * n + 2, np.int64), np.zeros(len(windows.rho)), np.arange(K), np.arange(1, K + 1),
+        np.zeros(2 * n + 2, np.int64), np.zeros(2 * n + 2), np.arange(K), np.arange(1, K + 1),
         np.zeros(K, np.int8), np.zeros(K), np.zeros((K, d)), np.zeros((K, d * (d + 1) // 2), np.float32), np.zeros(K),
         np.zeros(K), np.full(K, np.inf), np.full(K, np.inf),
     )  # fmt: skip
@@ -79,7 +79,7 @@ def make_room(windows: Windows) -> Clusters:
     return clusters
 
 
-@kernel
+@inlined
 def reach_of(x: Any, region: Any) -> float:
     """Return sum_{cut} |x_j| h_j + t ||x_F||."""
     a, s = 0.0, 0.0
@@ -90,7 +90,7 @@ def reach_of(x: Any, region: Any) -> float:
     return a + region.t * np.sqrt(s)
 
 
-@kernel
+@inlined
 def far_side(clusters: Any, k: int, z: float, reach: float) -> float:
     """Return how far x_i'w may be on the side of 0 where z is not, for rows of cluster k: sign fixed if not above 0.
 
@@ -99,7 +99,7 @@ def far_side(clusters: Any, k: int, z: float, reach: float) -> float:
     return min(reach + clusters.spread[k] - abs(z), clusters.lowest[k] if z >= 0 else clusters.highest[k])
 
 
-@kernel
+@inlined
 def _width(extent: Any, radius: float, region: Any) -> float:
     """Return the most that x'w may differ from that of its group's centroid, for w in the cell."""
     own = 0.0
@@ -108,7 +108,7 @@ def _width(extent: Any, radius: float, region: Any) -> float:
     return min(own + reach_of(extent, region), radius)
 
 
-@kernel
+@inlined
 def too_coarse(mass: float, mean: Any, second: Any, z: float, near: float, light: float, region: Any) -> bool:
     """Whether rows with this centroid and second moments deviate by more than `near`, and times their mass `light`.
 
@@ -131,7 +131,7 @@ def too_coarse(mass: float, mean: Any, second: Any, z: float, near: float, light
     return total + max(along / mass - z * z, 0.0) > most
 
 
-@kernel
+@inlined
 def _deviation(variance: Any, region: Any) -> float:
     """Return the variance of x'c and all x_j h_j, were the coordinates not correlated."""
     total = 0.0
@@ -160,7 +160,7 @@ def refine(
     return count, tops[0]
 
 
-@kernel
+@inlined
 def _rows(windows: Any, clusters: Any, k: int) -> int:
     n, rows = len(windows.X) - len(windows.tree.mass), 0
     for at in range(clusters.first[k], clusters.stop[k]):
@@ -199,7 +199,7 @@ def screen(
                 for j in range(d):
                     fixed[j] += weight * tree.centroid[group, j]
             elif _deviation(tree.variance[group], region) <= max(coarse * far, light / mass) ** 2:
-                heights[n + group], items[end] = z, n + group
+                heights[end], items[end] = z, n + group
                 end += 1
             elif tree.child[group] >= 0 and top + 2 <= TOP:
                 stack[top], stack[top + 1] = tree.child[group], tree.child[group] + 1
@@ -209,7 +209,7 @@ def screen(
     return end
 
 
-@kernel
+@inlined
 def _screen_rows(
     windows: Any, a: int, b: int, items: Any, end: int, heights: Any, region: Any, fixed: Any
 ) -> int:  # fmt: skip
@@ -229,7 +229,7 @@ def _screen_rows(
             for j in range(X.shape[1]):
                 fixed[j] += weight * X[i, j]
         else:
-            heights[i], items[end] = z, i
+            heights[end], items[end] = z, i
             end += 1
     return end
 
@@ -263,7 +263,7 @@ def split(
         square[:] = 0.0
         for at in range(a, b, stride):
             i = items[at]
-            r, z = abs(rho[i]), heights[i]
+            r, z = abs(rho[i]), heights[at]
             mass += r
             height += r * z
             tall += r * z * z
@@ -287,11 +287,11 @@ def split(
             m, k = a, b - 1
             while m <= k:
                 i = items[m]
-                if (heights[i] if axis == d else np.float64(X[i, axis])) < cut:
+                if (heights[m] if axis == d else np.float64(X[i, axis])) < cut:
                     m += 1
                 else:
-                    items[m] = items[k]
-                    items[k] = i
+                    items[m], items[k] = items[k], i
+                    heights[m], heights[k] = heights[k], heights[m]
                     k -= 1
             if a < m < b:
                 stack[top, 0], stack[top, 1] = a, m
@@ -341,7 +341,7 @@ def summarise(windows: Any, clusters: Any, k: int, region: Any) -> None:
     wide, longest, highest, lowest = 0.0, 0.0, -np.inf, -np.inf
     for at in range(clusters.first[k], clusters.stop[k]):
         i = items[at]
-        c, s, size, far = abs(heights[i] - height), 0.0, 0.0, 0.0
+        c, s, size, far = abs(heights[at] - height), 0.0, 0.0, 0.0
         own, own_free = 0.0, 0.0
         for j in range(d):
             y = np.float64(X[i, j])
@@ -355,7 +355,7 @@ def summarise(windows: Any, clusters: Any, k: int, region: Any) -> None:
             far = _width(tree.extent[i - n], tree.radius[i - n], region)
         wide = max(wide, c + t * np.sqrt(s) + far)
         own += t * np.sqrt(own_free) + far
-        highest, lowest = max(highest, own + heights[i]), max(lowest, own - heights[i])
+        highest, lowest = max(highest, own + heights[at]), max(lowest, own - heights[at])
         longest = max(longest, np.sqrt(size) + far)
     longest = max(longest, np.sqrt(clusters.trace[k] / total) + wide)
     slack = OUTWARD * (wide + longest)
