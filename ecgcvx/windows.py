@@ -8,10 +8,11 @@ y_i = z[s_i + length - 1 + horizon], where s_i is the first sample of window i. 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ecgcvx.errors import InputError
 
@@ -37,7 +38,8 @@ class Scaler:
 class WindowMatrix:
     """The n x (length + 1) design matrix [windows, 1] of a signal, of which only the rows asked for are ever formed.
 
-    It has `shape` and slicing `X[a:b]`, all that the programs ask of a design matrix, so a plain array serves as well.
+    It has `shape` and slicing `X[a:b]`, all that the programs ask of a design matrix, so a plain array serves as well;
+    `np.asarray(X)` forms all rows.
     """
 
     def __init__(self, signal: Array, runs: tuple[tuple[int, int], ...], length: int) -> None:
@@ -51,13 +53,19 @@ class WindowMatrix:
 
     def __getitem__(self, rows: slice) -> Array:
         """Rows a:b as a new C-ordered float64 array, at most one copy of that chunk."""
-        a, b, step = rows.indices(self.shape[0])
-        if step != 1:
-            raise InputError(f"rows {rows}: a window matrix is sliced in steps of 1")
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise InputError(f"rows {rows}: a window matrix is sliced as X[a:b]; np.asarray(X) forms all rows")
+        a, b, _ = rows.indices(self.shape[0])
         out = np.ones((max(b - a, 0), self.shape[1]))
         for piece, at in self.pieces(a, b):
             out[at : at + len(piece), :-1] = piece
         return out
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """All rows, for NumPy; a ValueError where no copy is allowed, as its protocol asks."""
+        if copy is False:
+            raise ValueError("a window matrix is formed anew: copy=False is impossible")
+        return self[:].astype(dtype or np.float64, copy=False)
 
     def pieces(self, a: int, b: int) -> Iterator[tuple[Array, int]]:
         """Yield (view, offset) pairs: rows a:b as views of the signal, cut where a gap parts two runs of windows."""

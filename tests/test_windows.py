@@ -62,6 +62,19 @@ def test_any_slice_of_the_matrix_is_the_same_rows(signal, a, b):
     np.testing.assert_array_equal(X[a:b], X[:][a:b])
 
 
+def test_a_matrix_is_an_array_for_numpy_and_anything_but_a_slice_is_refused_by_name():
+    windows = split_windows(np.sin(np.arange(120.0)), 15, 1).train
+    X = windows.X
+    by_hand = np.c_[np.lib.stride_tricks.sliding_window_view(windows.signal, 15)[: len(windows)], np.ones(len(windows))]
+    np.testing.assert_array_equal(np.asarray(X), by_hand)
+    np.testing.assert_array_equal(np.asarray(X, np.float32), by_hand.astype(np.float32))
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(X, copy=False)
+    for rows in (3, slice(0, 8, 2), [0, 1]):
+        with pytest.raises(InputError, match=r"rows .*: a window matrix is sliced as X\[a:b\]"):
+            X[rows]
+
+
 def test_windows_are_views_of_the_signal():
     split = split_windows(np.sin(np.arange(400.0)), 15, 1)
     pieces = list(split.train.X.pieces(0, len(split.train)))
