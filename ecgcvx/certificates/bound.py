@@ -4,7 +4,8 @@
     tree       windows in groups, made once
     clusters   windows that a cell of directions cannot tell apart, summed
     majorant   a quadratic above the price over a cell
-    lagrange   the largest value of that quadratic, from above, and the rounding of it all
+    lagrange   the largest value of that quadratic, from above
+    rounding   what is believed of it, and the rounding of it all
     cells      a cell is proved or cut in two
     frontier   cells that cover half of the ball, over threads
     bound      a ladder of falling targets
@@ -29,8 +30,8 @@ from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
-    from ecgcvx.certificates.cells import Problem
     from ecgcvx.certificates.frontier import Frontier
+    from ecgcvx.certificates.state import Problem
 
 Array = NDArray[np.float64]
 CHUNK = 1 << 18
@@ -122,7 +123,7 @@ def _bound_of(frontier: "Frontier", level: float, started: float) -> PriceBound:
 
 @cache
 def _compile(d: int) -> None:
-    """Have the kernels compiled (once an installation, some 20 s) before any clock runs."""
+    """Have the kernels compiled (once an installation, some 40 s) before any clock runs."""
     from ecgcvx.certificates.frontier import Frontier
 
     problem, plain = _problem(np.eye(d), np.ones(d))
@@ -154,7 +155,7 @@ class _Pace:
 
 def _problem(X: Matrix, rho: Array) -> tuple["Problem", float]:
     """Rows in axes of their own in the order of their tree, weights relative to the level, and a bound at no cost."""
-    from ecgcvx.certificates.cells import Problem
+    from ecgcvx.certificates.state import Problem
     from ecgcvx.certificates.tree import Windows, grow
 
     n, d = X.shape

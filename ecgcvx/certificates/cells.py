@@ -5,93 +5,23 @@ the price over ||w|| <= 1 is the largest of the functions (s1 g'w + s2 psi(w))/2
 Function number o has s2 = 1, 1, -1, -1 and s1 = -1, 1, -1, 1 for o = 0, 1, 2, 3.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.certificates.clusters import AGAIN, Clusters, Region, far_side, reach_of, refine, too_coarse
+from ecgcvx.certificates.clusters import AGAIN, Region, far_side, reach_of, refine, too_coarse
 from ecgcvx.certificates.kernels import OUTWARD, inlined, kernel
-from ecgcvx.certificates.lagrange import NEVER, minimise, safe_value
+from ecgcvx.certificates.lagrange import minimise
 from ecgcvx.certificates.majorant import fit_majorant
-from ecgcvx.certificates.tree import Windows
+from ecgcvx.certificates.rounding import NEVER, safe_value
+from ecgcvx.certificates.state import Leaves, Models
 
 HOPELESS = 1.15  # a bound above that multiple of the target is not worked on: the cell is cut
 LITTLE = 0.4  # of what is missing: a round that gains less was the last
 THIN = 16.0  # ratio of the sides of a cell, in units of what they do, that is not exceeded for long
 SHARPEN = 0.7  # of `light`, where a cell fails although its clusters were made for it
+FLAT = 0.2  # of what a coordinate costs, counts even where nothing varies along it
 KEEP = 0.6  # of what was expected, when a model says where the maximum is
-Array = NDArray[np.float64]
-
-
-class Problem(NamedTuple):
-    """What a cell needs of the data: windows, g = sum rho_i x_i, and base, relative: of rounding, see `safe_value`."""
-
-    windows: Windows
-    g: Array
-    base: float
-    relative: float
-
-
-class Goal(NamedTuple):
-    """The price to be proved, and how much is done for it.
-
-    aim : a lower one, to which a bound is taken where that costs little. precision : last weight of the barrier.
-    coarse, light : of clusters, see `too_coarse`. rounds : models of a function in a cell. every : cuts of a cell
-    before its clusters are refined where they fail. budget : cells bounded in one go.
-    """
-
-    target: float
-    aim: float
-    precision: float
-    coarse: float
-    light: float
-    rounds: int
-    every: int
-    budget: int
-
-
-class Leaves(NamedTuple):
-    """Cells of directions |w_j - c_j| <= h_j on the coordinates cut so far, and what is proved there.
-
-    place (k, 4, d): c, h, and mean and variance of where the maximum is expected; cut (k, d): by coordinate; values
-    (k, 4): above function o; light (k,): which share of the goal's it should have.
-    """
-
-    place: Array
-    cut: NDArray[np.bool_]
-    values: Array
-    light: Array
-
-
-class Room(NamedTuple):
-    """What one thread works in. listed (L,): clusters, z and reach: see `listing`. counts (1,): cells bounded."""
-
-    clusters: Clusters
-    listed: NDArray[np.int32]
-    z: Array
-    reach: Array
-    out: Leaves
-    counts: NDArray[np.int64]
-
-
-class Models(NamedTuple):
-    """Of each function: models C + b'(w - c) + (w - c)'H(w - c)/2 above it, and what `minimise` found with them.
-
-    sizes : see `fit_majorant`. best : multipliers. used : models of them. mean, moment : where the relaxation has its
-    maximum, relative to c, and the second moment of w there. w, W : mean and second moment that the next is fitted to.
-    """
-
-    C: Array
-    b: Array
-    H: Array
-    sizes: Array
-    best: Array
-    used: NDArray[np.int64]
-    mean: Array
-    moment: Array
-    w: Array
-    W: Array
 
 
 @kernel
@@ -385,6 +315,7 @@ def _coordinate(
 ) -> int:
     """The coordinate to cut: where the box costs most, nu_j h_j^2, together with the curvature H_jj h_j^2.
 
+    Both count by how much of the box the variance of the expected maximiser fills: a cut takes that variance away.
     These are blind to a coordinate whose curvatures cancel; so none is cut that moves the open clusters THIN times less
     than another one does, and that one is cut instead.
     """
@@ -410,7 +341,8 @@ def _coordinate(
         for q in range(m):
             if cut[q] == j:
                 cost = theta[q] * h[j] * h[j]
-        cost += own * side * side
+        variance = max(models.W[o, j, j] - models.w[o, j] ** 2, 0.0)
+        cost = (cost + own * side * side) * (FLAT + min(variance / (side * side), 1.0))
         if cost > most:
             chosen, most = j, cost
     return chosen if THIN * moves[chosen] >= broadest else widest

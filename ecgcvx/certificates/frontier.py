@@ -14,8 +14,9 @@ from typing import Self
 
 import numpy as np
 
-from ecgcvx.certificates.cells import Goal, Leaves, Problem, Room, explore
+from ecgcvx.certificates.cells import explore
 from ecgcvx.certificates.clusters import COARSE, LIGHT, make_room
+from ecgcvx.certificates.state import Goal, Leaves, Problem, Room
 
 AIM = 0.3  # how much of the excess over 1 of a target
 ROUNDS = 5  # models of a function in a cell

@@ -184,7 +184,7 @@ def quadratic(seed, d=4):
 
 
 def safe(problem, theta=None, sizes=0.0, relative=0.0):
-    from ecgcvx.certificates.lagrange import safe_value
+    from ecgcvx.certificates.rounding import safe_value
 
     cut, c, h, C, b, H, best, _ = problem
     theta = best if theta is None else theta
