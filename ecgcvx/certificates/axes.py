@@ -20,7 +20,7 @@ def weighted_axes(X: Matrix, rho: Array, chunk: int) -> Array:
     """Return an orthogonal matrix (d, d) of axes for the rows of X (n, d) with weights rho (n,), most telling first."""
     n, d = X.shape
     stride = 1 + (n - 1) // SAMPLE
-    rows = np.concatenate([part[-a % stride :: stride] for a, part in row_chunks(X, chunk)]).astype(np.float64)
+    rows = np.concatenate([part[-a % stride :: stride] for a, part in row_chunks(X, chunk)])
     weights, basis = np.abs(rho[::stride]), np.eye(d)
     for j in range(d):
         left = rows @ basis[:, j:]

@@ -165,7 +165,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
         begin = lists[top, 1]
         if age == 0 and values.max() <= HOPELESS * goal.target:
             light *= SHARPEN
-        j = _coordinate(models, worst, cut, m, h, boxed, t, room.listed, begin, end, room.clusters)
+        j = _coordinate(models, worst, guess[1], cut, m, h, boxed, t, room.listed, begin, end, room.clusters)
         boxed[j] = True
         h[j] *= 0.5
         for side in range(2):
@@ -311,11 +311,12 @@ def _around(
 
 @kernel
 def _coordinate(
-    models: Any, o: int, cut: Any, m: int, h: Any, boxed: Any, t: float, listed: Any, a: int, b: int, clusters: Any
-) -> int:
+    models: Any, o: int, variance: Any, cut: Any, m: int, h: Any, boxed: Any, t: float, listed: Any, a: int, b: int,
+    clusters: Any,
+) -> int:  # fmt: skip
     """The coordinate to cut: where the box costs most, nu_j h_j^2, together with the curvature H_jj h_j^2.
 
-    Both count by how much of the box the variance of the expected maximiser fills: a cut takes that variance away.
+    Both count by how much of the box the `variance` of the expected maximiser fills: a cut takes that variance away.
     These are blind to a coordinate whose curvatures cancel; so none is cut that moves the open clusters THIN times less
     than another one does, and that one is cut instead.
     """
@@ -341,8 +342,7 @@ def _coordinate(
         for q in range(m):
             if cut[q] == j:
                 cost = theta[q] * h[j] * h[j]
-        variance = max(models.W[o, j, j] - models.w[o, j] ** 2, 0.0)
-        cost = (cost + own * side * side) * (FLAT + min(variance / (side * side), 1.0))
+        cost = (cost + own * side * side) * (FLAT + min(variance[j] / (side * side), 1.0))
         if cost > most:
             chosen, most = j, cost
     return chosen if THIN * moves[chosen] >= broadest else widest

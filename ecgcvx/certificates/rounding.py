@@ -1,6 +1,7 @@
 """What is believed of multipliers: the bound of `lagrange`, in arithmetic that may not be reordered, rounded outwards.
 
 A proof rests on this function and on what a majorant is; how the multipliers were found does not matter.
+Its Cholesky is its own: that of `minimise` may be reordered.
 """
 
 from typing import Any
