@@ -3,11 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 class Polynomial(NamedTuple):

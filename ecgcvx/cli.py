@@ -16,7 +16,8 @@ from ecgcvx.parser import build_parser
 
 if TYPE_CHECKING:
     from ecgcvx.records import Recording
-    from ecgcvx.training import FitOptions, Step
+    from ecgcvx.training import FitOptions
+    from ecgcvx.types import Progress
 
 WIDE = 122  # columns of the table of a comparison
 
@@ -55,9 +56,9 @@ def _fit(options: argparse.Namespace) -> None:
     make_folder(folder)
     kept = chosen.solver == "active-set" and chosen.network != "stack"
     checkpoint = folder / "checkpoint.safetensors" if kept else None
-    with _progress() as step:
-        result = fit(recording, chosen, step, checkpoint=checkpoint, resume=options.resume)
-        step("writing the results", None)
+    with _progress() as progress:
+        result = fit(recording, chosen, progress, checkpoint=checkpoint, resume=options.resume)
+        progress("writing the results", None)
         found = write_output(result, recording, chosen, folder)
     if options.json:
         print(json.dumps(found, allow_nan=False))
@@ -119,9 +120,9 @@ def _path(options: argparse.Namespace) -> None:
     chosen = _fit_options(options, None)
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
-    with _progress() as step:
-        path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, step)
-        step("writing the results", None)
+    with _progress() as progress:
+        path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, progress)
+        progress("writing the results", None)
         write_path(path, recording, folder)
     if options.json:
         print(json.dumps(path_json(path, recording, chosen, folder), allow_nan=False))
@@ -167,9 +168,9 @@ def _compare(options: argparse.Namespace) -> None:
         chosen = replace(chosen, contenders=tuple(dict.fromkeys(options.optimisers)))
     recording = _read(options, options.lead)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
-    with _progress() as step:
-        found = compare(recording, chosen, step)
-        step("writing the results", None)
+    with _progress() as progress:
+        found = compare(recording, chosen, progress)
+        progress("writing the results", None)
         told = write_comparison(found, recording, folder)
     if options.json:
         print(json.dumps(told, allow_nan=False))
@@ -224,11 +225,11 @@ def _certify(options: argparse.Namespace) -> None:
             f"{options.model}: the gap of this network was proved when it was fitted; see its metrics.json"
         )
     told, lines = [], [f"{recording.name}, lead {recording.lead}: {len(train):,} training windows"]
-    with _progress() as step:
+    with _progress() as progress:
         for one in problems:
-            step(f"{one.name}search from {options.starts} starts", None)
+            progress(f"{one.name}search from {options.starts} starts", None)
             searched = certify_searched(one.network, one.X, one.y, one.beta, options.starts, 0)
-            proof = prove(one.network, one.X, one.y, one.beta, options.seconds, step)
+            proof = prove(one.network, one.X, one.y, one.beta, options.seconds, progress)
             told.append(proof_json(proof, searched))
             lines += [
                 f"{one.name}beta = {one.beta:.3g}, {one.network.neurons} neurons", proof_words(proof),
@@ -252,10 +253,10 @@ def _interpret(options: argparse.Namespace) -> None:
     forecaster, training = load(options.model), read_training(options.model)
     recording = _read(options, forecaster.lead if options.lead is None else options.lead)
     refitting = None if options.no_stability else Refitting(rows=options.refit_windows)
-    with _progress() as step:
+    with _progress() as progress:
         found = interpret(
             forecaster, recording, top=options.top, part=options.part, train_fraction=options.train_fraction,
-            importance=options.importance, refitting=refitting, step=step,
+            importance=options.importance, refitting=refitting, progress=progress,
         )  # fmt: skip
     if options.csv is not None:
         atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
@@ -273,20 +274,21 @@ def _interpret(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _progress() -> "Iterator[Step]":
+def _progress() -> "Iterator[Progress]":
     """A line on the terminal that says what is being done; nothing when standard error is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
 
-        def step(what: str, share: float | None) -> None:
+        def progress(what: str, share: float | None) -> None:
             bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
 
-        yield step
+        yield progress
 
 
 def _read(options: argparse.Namespace, lead: str | None) -> "Recording":

@@ -8,13 +8,12 @@ Source: Bartan & Pilanci 2021, section 4; Sturm & Zhang 2003, proposition 3.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
 from ecgcvx.programs.polynomial import PolynomialProgram
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 RANK = 1e-12  # of the largest eigenvalue: smaller ones are rounding
 UNBALANCED = 1e-6  # of z4, beyond which a matrix was not made by a solver of ours
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.files import atomic_write
+from ecgcvx.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ecgcvx.fitting import SparseLine
     from ecgcvx.path import RegularisationPath
 
-Array = NDArray[np.float64]
 SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # ECG paper: 25 mm/s and 10 mm/mV
 MM = 1 / 25.4  # inches
 SIGNAL, FORECAST, GRID = "#1a1a1a", "#4a8df0", "#e8a0a0"

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import row_chunks
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
@@ -16,10 +14,12 @@ from ecgcvx.baselines.problem import Problem
 from ecgcvx.certificates import Certificate
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
+from ecgcvx.rows import row_chunks
 from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check, check_network
@@ -28,19 +28,17 @@ from ecgcvx.training import (
     POLYNOMIALS,
     STACK,
     FitOptions,
-    Step,
     Trained,
     polynomial_program,
-    root_mean_square,
     sampled_program,
     sparsify_trained,
     train_all_patterns,
     train_polynomial,
     train_sampled,
 )
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, split_windows
 
-Array = NDArray[np.float64]
 BACKPROP_NEURONS = 64
 BACKPROP_EPOCHS = 60
 BESIDE_STACK = 1e-6  # its beta beside a stack, whose betas are those of other programs
@@ -98,12 +96,17 @@ class Fit:
 
 
 def fit(
-    recording: Recording, options: FitOptions, step: Step, *, checkpoint: Path | None = None, resume: bool = False
+    recording: Recording,
+    options: FitOptions,
+    progress: Progress,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
 ) -> Fit:
     """Train the convex network and its baselines on the first part of a recording and score them on the rest.
 
-    Without a beta, the path of `regularisation_path` chooses it, and the training starts from its point. step is called
-    with what is being done. checkpoint, resume: see `ActiveSetSolver`; they serve the training over all patterns.
+    Without a beta, the path of `regularisation_path` chooses it, and the training starts from its point. progress is
+    called with what is being done. checkpoint, resume: see `ActiveSetSolver`; for the training over all patterns.
 
     Raises InputError when the recording or an option does not allow it.
     """
@@ -111,37 +114,39 @@ def fit(
     if options.network == STACK:
         if resume:
             raise InputError("resume: a stack keeps no checkpoint; leave it out")
-        return _fit_stack(recording, split, options, step)
+        return _fit_stack(recording, split, options, progress)
     started = time.perf_counter()
     path, warm, beta = None, None, options.beta
     if beta is None:
         path, chosen = regularisation_path(
-            recording, options, PATH_BETAS, PATH_RATIO, step, first=PATH_FIRST, patience=PATH_PATIENCE
+            recording, options, PATH_BETAS, PATH_RATIO, progress, first=PATH_FIRST, patience=PATH_PATIENCE
         )
         warm, beta = chosen.warm, path.chosen.beta
     if options.network in POLYNOMIALS:
-        trained = train_polynomial(polynomial_program(split.train, options, beta, step), options, step)
+        trained = train_polynomial(polynomial_program(split.train, options, beta, progress), options, progress)
     elif options.patterns is None:
         trained = train_all_patterns(
-            split.train, beta, options.over_all_patterns(), step,
+            split.train, beta, options.over_all_patterns(), progress,
             warm=warm if isinstance(warm, Atoms) and len(warm) else None,
             time_limit=options.time_limit, checkpoint=checkpoint, resume=resume,
         )  # fmt: skip
     else:
-        trained = train_sampled(sampled_program(split.train, options, beta, step), options, step)
+        trained = train_sampled(sampled_program(split.train, options, beta, progress), options, progress)
     sparse: tuple[SparseLine, ...] = ()
     if options.max_neurons is not None or options.tolerance is not None:
-        trained, sparsified = sparsify_trained(trained, split.train, beta, options, step)
+        trained, sparsified = sparsify_trained(trained, split.train, beta, options, progress)
         sparse = _sparse_lines(sparsified, split)
     seconds = time.perf_counter() - started
     network = trained.network
     assert isinstance(network, Network)
     checks: tuple[Check, ...] = ()
     if options.check and isinstance(trained.warm, Atoms) and len(trained.warm):
-        step(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
+        progress(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
         checks = check_network(split.train.X, split.train.y, beta, trained.warm, trained.primal)
     proof = (
-        prove(network, split.train.X, split.train.y, beta, options.prove, step) if options.prove is not None else None
+        prove(network, split.train.X, split.train.y, beta, options.prove, progress)
+        if options.prove is not None
+        else None
     )
     convex = _score(
         "convex", network.neurons, network.predict, split, seconds,
@@ -149,7 +154,8 @@ def fit(
     )  # fmt: skip
     known = replace(options, beta=beta)
     scores = (
-        _linear(split, "persistence", step), _linear(split, "linear_ar", step), _backprop(split, known, step), convex,
+        _linear(split, "persistence", progress), _linear(split, "linear_ar", progress),
+        _backprop(split, known, progress), convex,
     )  # fmt: skip
     forecaster = Forecaster(
         network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, beta
@@ -157,11 +163,11 @@ def fit(
     return Fit(forecaster, scores, split, trained, path, sparse, checks, proof)
 
 
-def _fit_stack(recording: Recording, split: Split, options: FitOptions, step: Step) -> Fit:
+def _fit_stack(recording: Recording, split: Split, options: FitOptions, progress: Progress) -> Fit:
     chosen = StackOptions(stages=options.stages, members=options.average, joint=options.joint, seed=options.seed)
     if options.confirm_starts is not None:
         chosen = replace(chosen, confirm_starts=options.confirm_starts)
-    found = train_stack(split.train, chosen, step)
+    found = train_stack(split.train, chosen, progress)
     stack, last = found.stack, found.stages[0][-1]
     members = f"{len(stack.members)} stacks of up to {stack.depth}" if len(stack.members) > 1 else f"{stack.depth}"
     trained = Trained(
@@ -170,8 +176,8 @@ def _fit_stack(recording: Recording, split: Split, options: FitOptions, step: St
     )  # fmt: skip
     score = _score("convex", stack.neurons, stack.predict, split, found.seconds, (None, last.gap, STAGE_GAP, None))
     beside = replace(options, network="relu", stages=2, average=1, joint=0, beta=BESIDE_STACK)
-    adam = replace(_backprop(split, beside, step), objective=None)  # of another objective
-    scores = (_linear(split, "persistence", step), _linear(split, "linear_ar", step), adam, score)
+    adam = replace(_backprop(split, beside, progress), objective=None)  # of another objective
+    scores = (_linear(split, "persistence", progress), _linear(split, "linear_ar", progress), adam, score)
     forecaster = Forecaster(
         stack, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon, last.beta
     )
@@ -188,8 +194,8 @@ def _sparse_lines(found: Sparsified, split: Split) -> tuple[SparseLine, ...]:
     return tuple(lines)
 
 
-def _linear(split: Split, name: str, step: Step) -> Score:
-    step(name.replace("_", " "), None)
+def _linear(split: Split, name: str, progress: Progress) -> Score:
+    progress(name.replace("_", " "), None)
     started = time.perf_counter()
     X = split.train.X
     w = persistence_weights(X.shape[1]) if name == "persistence" else least_squares(X, split.train.y)
@@ -199,7 +205,7 @@ def _linear(split: Split, name: str, step: Step) -> Score:
     )
 
 
-def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
+def _backprop(split: Split, options: FitOptions, progress: Progress) -> Score:
     started = time.perf_counter()
     X, y = split.train.X, split.train.y
     beta = options.beta
@@ -208,7 +214,7 @@ def _backprop(split: Split, options: FitOptions, step: Step) -> Score:
     random = np.random.default_rng(options.seed)
     trained = train_minibatch(
         problem.single(), problem.layers.initial(random), random, epochs=BACKPROP_EPOCHS,
-        callback=lambda epoch, loss: step(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
+        callback=lambda epoch, loss: progress(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
     )  # fmt: skip
     W1, W2 = problem.layers.split(trained.parameters)
     network = Network(W1, W2)

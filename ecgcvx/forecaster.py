@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx import __version__
 from ecgcvx.activations import Polynomial
@@ -15,9 +14,9 @@ from ecgcvx.files import atomic_write
 from ecgcvx.networks import Network
 from ecgcvx.records import Recording
 from ecgcvx.stacks.network import Stack, Stage
+from ecgcvx.types import Array
 from ecgcvx.windows import Scaler, Windows, all_windows, split_windows
 
-Array = NDArray[np.float64]
 FORMAT = 1
 FORMAT_POLYNOMIAL = 2  # with an activation, which a reader of format 1 alone would take for a ReLU
 FORMAT_STACK = 3  # of stages, each with a projection and a linear part

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from ecgcvx.arrangements.patterns import CHUNK_ELEMENTS, Matrix, pack_signs, row_chunks
+from ecgcvx.arrangements.patterns import CHUNK_ELEMENTS, pack_signs
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.networks import Network
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 FACE = 1e-9  # |x'w| <= FACE ||x|| ||w|| counts as zero: below it the two sides of a ReLU differ less than our 1e-9
 ROWS_A_ROUND = 32

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.activations import Polynomial
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import Layers, layers, predict_rows, product
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK_ROWS = 1 << 13
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
 from ecgcvx import __version__
@@ -25,8 +24,7 @@ from ecgcvx.report import training_of, write_report
 from ecgcvx.solvers.check import Check
 from ecgcvx.stacks.training import TrainedStack
 from ecgcvx.training import FitOptions
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.records import Recording
 from ecgcvx.search import search_price
 from ecgcvx.solvers.active_set.atoms import Atoms
@@ -22,18 +22,16 @@ from ecgcvx.training import (
     POLYNOMIALS,
     STACK,
     FitOptions,
-    Step,
     Trained,
     polynomial_program,
-    root_mean_square,
     sampled_program,
     train_all_patterns,
     train_polynomial,
     train_sampled,
 )
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows, split_windows
 
-Array = NDArray[np.float64]
 PATH_GAP, PATH_ROUNDS = 0.05, 2  # of a point over all patterns: enough to rank betas
 LARGEST_STARTS = 32
 
@@ -82,7 +80,7 @@ def regularisation_path(
     options: FitOptions,
     count: int,
     ratio: float,
-    step: Step,
+    progress: Progress,
     first: float = 1.0,
     patience: int = 0,
 ) -> tuple[RegularisationPath, Trained]:
@@ -99,7 +97,7 @@ def regularisation_path(
     inner = split_windows(recording.signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
     test = replace(outer.test, signal=inner.scaler.standardise(recording.signal))
     parts = (inner.train, inner.test, test)
-    largest, solve = _along(inner.train, options, step)
+    largest, solve = _along(inner.train, options, progress)
     betas = path_betas(first * largest, count, ratio / first)
     points: list[PathPoint] = []
     trained: list[Trained] = []
@@ -116,7 +114,7 @@ def regularisation_path(
         )
         trained.append(found)
         started = now
-        step(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / count)
+        progress(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / count)
         best = int(np.argmin([point.validation_rmse_mv for point in points]))
         if patience and len(points) - 1 - best >= patience:
             break
@@ -125,27 +123,27 @@ def regularisation_path(
 
 
 def _along(
-    windows: Windows, options: FitOptions, step: Step
+    windows: Windows, options: FitOptions, progress: Progress
 ) -> tuple[float, Callable[[float, Trained | None], Trained]]:
     """The largest beta of the windows, and what trains at a beta from the point before it."""
     if options.network in POLYNOMIALS:
-        lifted = polynomial_program(windows, options, 1.0, step)
-        return lifted.largest_beta(), lambda beta, _: train_polynomial(lifted.at(beta), options, step)
+        lifted = polynomial_program(windows, options, 1.0, progress)
+        return lifted.largest_beta(), lambda beta, _: train_polynomial(lifted.at(beta), options, progress)
     if options.patterns is None:
-        step("the largest beta", None)
+        progress("the largest beta", None)
         largest = search_price(windows.X, windows.y, LARGEST_STARTS, options.seed)[0] / len(windows)
         solver = replace(options.active_set(), gap=PATH_GAP, rounds=PATH_ROUNDS, confirm_starts=0)
 
         def over_all(beta: float, before: Trained | None) -> Trained:
             warm = before.warm if before is not None and isinstance(before.warm, Atoms) and len(before.warm) else None
-            return train_all_patterns(windows, beta, solver, step, warm=warm)
+            return train_all_patterns(windows, beta, solver, progress, warm=warm)
 
         return largest, over_all
-    program = sampled_program(windows, options, 1.0, step)
+    program = sampled_program(windows, options, 1.0, progress)
 
     def over_sample(beta: float, before: Trained | None) -> Trained:
         warm = before.warm if before is not None and not isinstance(before.warm, Atoms) else None
-        return train_sampled(program.at(beta), options, step, warm=warm)
+        return train_sampled(program.at(beta), options, progress, warm=warm)
 
     return program.largest_beta(), over_sample
 

@@ -1,20 +1,15 @@
 """A proved bound for a network on windows, and how it is told: JSON, words. Nothing of the training is used."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.certificates import Certificate, certify_bounded
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network
+from ecgcvx.rows import Matrix
 from ecgcvx.stacks.features import features
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +45,11 @@ def problems_of(forecaster: Forecaster, windows: Windows) -> list[Problem]:
     return problems
 
 
-def prove(
-    network: Network, X: Matrix, y: Array, beta: float, seconds: float, step: Callable[[str, float | None], None]
-) -> Certificate:
+def prove(network: Network, X: Matrix, y: Array, beta: float, seconds: float, progress: Progress) -> Certificate:
     """The proved bound of a network on its training windows X (n, d), y (n,), after some seconds or Ctrl-C."""
 
     def tell(best: Certificate, factor: float) -> None:
-        step(f"proof: gap {best.gap:.2%} proved so far; trying price <= {factor:.4f} beta", None)
+        progress(f"proof: gap {best.gap:.2%} proved so far; trying price <= {factor:.4f} beta", None)
 
     return certify_bounded(network, X, y, beta, time_limit=seconds, callback=tell)
 

@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
+
 Bools = NDArray[np.bool_]
 TILE = 8  # columns that a product takes at a time
 ROWS = 128  # of a tile: with 16 columns 16 kB, in the first cache

@@ -8,10 +8,10 @@ over the rows. First-order ascent finds far fewer maxima for the same passes.
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK = 1 << 18
 BATCH = 256  # starts that share a pass
 PASSES = 60

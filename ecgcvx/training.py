@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.activations import QUADRATIC, RELU_LIKE
 from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
@@ -29,12 +28,11 @@ from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
-from ecgcvx.solvers.solution import Progress, Solution, Solver
+from ecgcvx.solvers.solution import Iteration, Solution, Solver
 from ecgcvx.stacks.network import Stack
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
-Step = Callable[[str, float | None], None]  # what is being done, and the share of it that is done (None: unknown)
 NETWORKS = {"gated": gated_relu_program, "relu": relu_program}
 SOLVERS: dict[str, Callable[[], Solver]] = {
     "fista": FistaSolver,
@@ -184,7 +182,7 @@ class Trained:
     violation: float
     iterations: int
     seconds: float
-    history: tuple[Round, ...] | tuple[Progress, ...]
+    history: tuple[Round, ...] | tuple[Iteration, ...]
     warm: Atoms | Array
     solution: ActiveSetSolution | None = None  # of a training over all patterns
 
@@ -198,7 +196,7 @@ def train_all_patterns(
     windows: Windows,
     beta: float,
     solver: ActiveSetSolver | ColumnGeneration,
-    step: Step,
+    progress: Progress,
     *,
     warm: Atoms | None = None,
     time_limit: float = float("inf"),
@@ -212,7 +210,7 @@ def train_all_patterns(
 
     def tell(line: Round) -> None:
         share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == len(windows) else 0.0
-        step(
+        progress(
             f"all patterns of {line.rows:,} windows: {line.neurons} neurons, P = {line.primal:.6e}, gap {line.gap:.1e}",
             max(0.0, share),
         )
@@ -235,7 +233,7 @@ def train_all_patterns(
 
 
 def sparsify_trained(
-    trained: Trained, windows: Windows, beta: float, options: FitOptions, step: Step
+    trained: Trained, windows: Windows, beta: float, options: FitOptions, progress: Progress
 ) -> tuple[Trained, Sparsified]:
     """Return the training with the smallest network that the options allow, and the curve to it; see `sparsify`.
 
@@ -245,7 +243,7 @@ def sparsify_trained(
     found = sparsify(
         windows.X, windows.y, beta, trained.solution, tolerance=options.tolerance or 0.0,
         max_neurons=options.max_neurons,
-        callback=lambda point: step(f"sparsifying: {point.neurons} neurons, P = {point.primal:.6e}", None),
+        callback=lambda point: progress(f"sparsifying: {point.neurons} neurons, P = {point.primal:.6e}", None),
     )  # fmt: skip
     atoms, primal = found.chosen.atoms, found.chosen.primal
     network = network_of_neurons(atoms.points, atoms.tags[:, 0])
@@ -266,24 +264,26 @@ def _detail(solution: ActiveSetSolution, solver: ActiveSetSolver | ColumnGenerat
     )
 
 
-def sampled_program(windows: Windows, options: FitOptions, beta: float, step: Step) -> ConvexProgram:
+def sampled_program(windows: Windows, options: FitOptions, beta: float, progress: Progress) -> ConvexProgram:
     """The program over sampled patterns, with its Gram matrix."""
     assert options.patterns is not None
-    step(f"{options.patterns} patterns of {len(windows):,} windows", None)
+    progress(f"{options.patterns} patterns of {len(windows):,} windows", None)
     patterns = fit_patterns(windows, options.patterns, options.network, options.seed)
     program = NETWORKS[options.network](PatternFeatures(windows.X, patterns), windows.y, beta)
-    step(f"Gram matrix of {len(patterns)} blocks", None)
+    progress(f"Gram matrix of {len(patterns)} blocks", None)
     _ = program.quadratic  # computed here once, so that every beta shares it
     return program
 
 
-def train_sampled(program: ConvexProgram, options: FitOptions, step: Step, *, warm: Array | None = None) -> Trained:
+def train_sampled(
+    program: ConvexProgram, options: FitOptions, progress: Progress, *, warm: Array | None = None
+) -> Trained:
     """Train over the given patterns of a program with the solver that the options name."""
     name = f"{options.network} network, {options.solver}"
-    step(f"{name}: solving", None)
+    progress(f"{name}: solving", None)
     solution: Solution = SOLVERS[options.solver]().solve(
         program, warm_start=warm, time_limit=options.time_limit,
-        callback=lambda line: step(f"{name}: round {line.iteration + 1}, P = {line.primal:.6e}", None),
+        callback=lambda line: progress(f"{name}: round {line.iteration + 1}, P = {line.primal:.6e}", None),
     )  # fmt: skip
     network = merge(network_of(program, solution.u), program.features.X)
     return Trained(
@@ -292,17 +292,17 @@ def train_sampled(program: ConvexProgram, options: FitOptions, step: Step, *, wa
     )  # fmt: skip
 
 
-def polynomial_program(windows: Windows, options: FitOptions, beta: float, step: Step) -> PolynomialProgram:
+def polynomial_program(windows: Windows, options: FitOptions, beta: float, progress: Progress) -> PolynomialProgram:
     """The program of a network with a polynomial activation, with its Gram matrix."""
     program = PolynomialProgram(windows.X, windows.y, beta, POLYNOMIALS[options.network])
-    step(f"moments of {len(windows):,} windows", None)
+    progress(f"moments of {len(windows):,} windows", None)
     _ = program.quadratic  # computed here once, so that every beta shares it
     return program
 
 
-def train_polynomial(program: PolynomialProgram, options: FitOptions, step: Step) -> Trained:
+def train_polynomial(program: PolynomialProgram, options: FitOptions, progress: Progress) -> Trained:
     """Train a network with a polynomial activation with the solver that the options name."""
-    step(f"{options.network} network, {options.solver}: solving", None)
+    progress(f"{options.network} network, {options.solver}: solving", None)
     solution: Solution = POLYNOMIAL_SOLVERS[options.solver]().solve(program, time_limit=options.time_limit)
     return Trained(
         polynomial_network_of(program, solution.u), solution.primal, solution.dual, "all neurons, by eigenvalues",
@@ -325,8 +325,3 @@ def fit_patterns(windows: Windows, count: int, network: str, seed: int) -> Patte
     sampled = sample_patterns(windows.X, count, seed)
     patterns = patterns_of_gates(windows.X, np.concatenate([linear, sampled.gates]))
     return patterns.subset(np.arange(count))
-
-
-def root_mean_square(r: Array) -> float:
-    """Return sqrt(mean(r^2))."""
-    return float(np.sqrt(np.mean(r * r)))

@@ -15,8 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
 from ecgcvx.errors import InputError
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.streaming import StreamPredictor
+from ecgcvx.types import Array
 from ecgcvx.windows import Scaler, all_windows
 
-Array = NDArray[np.float64]
 NORMAL, ECTOPIC = "NLRej", "AaJSVFE"  # WFDB's symbols
 AROUND = 0.15  # s on either side of an R peak
 BEFORE, AFTER = 0.25, 0.3  # s of an ectopic beat, which training on normal ones leaves out

@@ -34,8 +34,8 @@ import numpy as np
 from contenders import machine, run_peer, table
 from ecgcvx.errors import EcgcvxError
 from ecgcvx.figures import save_figure
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.records import Recording, read_recording
-from ecgcvx.training import root_mean_square
 from ecgcvx.windows import Split, split_windows
 from forecast_models import MODELS, Model, Settings, chosen_settings
 from forecast_results import (

@@ -25,7 +25,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
@@ -38,9 +37,9 @@ from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solver
+from ecgcvx.types import Array
 from ecgcvx.windows import Windows, split_windows
 
-Array = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"adelie": 1e-9, "scnn": 1e-6}  # scripts/peers/gated_NAME.py, requirements gated_NAME.txt, own tolerance
 SOLVERS = {"CVXPY": CvxpySolver, "OSQP": OsqpSolver, "FISTA": FistaSolver, "ADMM": AdmmSolver}

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anomaly import AROUND, beats_of
 from contenders import machine
@@ -26,8 +25,8 @@ from ecgcvx.forecaster import Forecaster, load
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.streaming.adaptation import SizeStatistics
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 SAMPLES = 100_000  # of a latency
 CHANNELS, CHUNK_SECONDS = 10_000, 0.1
 REPEATS = 5

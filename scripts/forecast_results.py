@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
-from ecgcvx.training import root_mean_square
+from ecgcvx.metrics import root_mean_square
+from ecgcvx.types import Array
 from forecast_models import LINEAR, Settings
 from training_curves import said
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 AVERAGED = 3  # forecasts
 
 

@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.networks import Network
 from ecgcvx.records import read_recording
-from ecgcvx.training import root_mean_square
+from ecgcvx.types import Array
 from ecgcvx.windows import Split, Windows, split_windows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 LEVELS = (1e-2, 1e-3)  # above the best objective that anyone found
 FLOOR = 3e-6  # of the figure
 OURS = "ecgcvx"

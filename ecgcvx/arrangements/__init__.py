@@ -3,8 +3,9 @@
 from ecgcvx.arrangements.convolutional import patch_masks, patch_matrix
 from ecgcvx.arrangements.counting import matrix_rank, pattern_bound, principal_axes
 from ecgcvx.arrangements.enumeration import enumerate_patterns
-from ecgcvx.arrangements.patterns import Matrix, Patterns, patterns_of_gates
+from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
 from ecgcvx.arrangements.sampling import sample_patterns
+from ecgcvx.rows import Matrix
 
 __all__ = [
     "Matrix",

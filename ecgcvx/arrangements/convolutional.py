@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, Patterns, check_matrix
+from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix
 
 
 def patch_matrix(X: Matrix, width: int, stride: int = 1, circular: bool = False) -> NDArray[np.float64]:

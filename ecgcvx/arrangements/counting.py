@@ -5,8 +5,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
 
 
 def pattern_bound(n: int, rank: int) -> int:

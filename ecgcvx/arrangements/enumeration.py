@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.arrangements.counting import pattern_bound, principal_axes
-from ecgcvx.arrangements.patterns import Matrix, Patterns, check_matrix, distinct_patterns, pack_signs, row_chunks
+from ecgcvx.arrangements.patterns import Patterns, distinct_patterns, pack_signs
 from ecgcvx.errors import InputError
-
-Array = NDArray[np.float64]
-Progress = Callable[[int, int], None]
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
+from ecgcvx.types import Array
 
 PARALLEL = 1e-9  # radians: hyperplanes that are closer count as one; products of unit vectors err by some 1e-16
 BALANCING = 10  # rounds; columns in units from 1e-4 to 1e4: worst condition number 2e6 after one, 2e3 after ten
@@ -27,7 +26,9 @@ MEMORY = 4 << 30  # bytes that packed patterns and gates may take
 HASH_SEED = 1965  # of the hash of sign vectors
 
 
-def enumerate_patterns(X: Matrix, limit: int = 2_000_000, progress: Progress | None = None) -> Patterns:
+def enumerate_patterns(
+    X: Matrix, limit: int = 2_000_000, progress: Callable[[int, int], None] | None = None
+) -> Patterns:
     """All non-zero patterns 1[X w >= 0] of w with x_i'w != 0 for every non-zero row, each with a gate inside its cell.
 
     A positive multiple of a row shares its bit, a negative one has the opposite bit, and a zero row has bit 1 in every

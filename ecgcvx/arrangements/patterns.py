@@ -1,25 +1,15 @@
 """Activation patterns D_i = diag(1[X g_i >= 0]), stored as one bit a sample."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
 
 GATE_BLOCK = 1 << 14
 CHUNK_ELEMENTS = 1 << 20  # gates x rows of one product X g: 8 MB; threaded BLAS on a busy machine crawls below 2 MB
-
-
-class Matrix(Protocol):
-    """Rows on demand: an (n, d) array, or a lazy window matrix whose slices `X[a:b]` are (b - a, d) float64 arrays."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, rows: slice, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,27 +124,3 @@ def distinct_patterns(packed: NDArray[np.uint8], n: int, gates: NDArray[np.float
         first.setdefault(packed[index].tobytes(), int(index))
     kept = np.fromiter(first.values(), dtype=np.intp, count=len(first))
     return Patterns(packed[kept], n, gates[kept])
-
-
-def row_chunks(X: Matrix, size: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield (start, rows) over X in chunks of about `size` rows that start at multiples of 8.
-
-    Raises InputError for a number that is not finite.
-    """
-    n = X.shape[0]
-    step = min(max(size // 8 * 8, 64), 1 << 16)
-    for start in range(0, n, step):
-        rows = np.asarray(X[start : min(start + step, n)], dtype=np.float64)
-        if not np.isfinite(rows).all():
-            bad = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            raise InputError(f"X holds a number that is not finite in row {bad}; drop windows that touch a gap")
-        yield start, rows
-
-
-def check_matrix(X: Matrix) -> tuple[int, int]:
-    """The shape (n, d) of X; InputError if X is not a matrix with at least one row and one column."""
-    shape = tuple(X.shape)
-    if len(shape) != 2 or min(shape) < 1:
-        raise InputError(f"X has shape {shape}; give a matrix with at least one row and one column")
-    n, d = shape
-    return n, d

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.arrangements.counting import matrix_rank, pattern_bound, principal_axes
-from ecgcvx.arrangements.patterns import Matrix, Patterns, check_matrix, distinct_patterns, pack_signs
+from ecgcvx.arrangements.patterns import Patterns, distinct_patterns, pack_signs
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix
 
 Draw = Callable[[int], NDArray[np.float64]]
 

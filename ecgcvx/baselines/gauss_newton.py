@@ -24,8 +24,8 @@ from ecgcvx.baselines.linearisation import Linearisation
 from ecgcvx.baselines.minibatch import BackpropResult, Status
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.errors import InputError
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 FIRST_DAMPING = 0.1
 LEAST_DAMPING, MOST_DAMPING = 1e-9, 1e9
 GOOD, POOR = 0.75, 0.25  # ratios of decrease to promise that lower and raise the damping

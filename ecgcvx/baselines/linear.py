@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.baselines.rows import Rows, checked_chunks
+from ecgcvx.baselines.rows import checked_chunks
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.rows import Matrix
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ZERO = 1e-6  # of the largest group's norm: an interior-point method leaves dust where a coefficient is zero
 
 
@@ -41,7 +42,7 @@ class Triangle:
         return self.R[:, -1]
 
 
-def triangle(X: Rows, y: NDArray[np.float64]) -> Triangle:
+def triangle(X: Matrix, y: NDArray[np.float64]) -> Triangle:
     """Reduce X (n, d) and y (n,) to their triangle, reading X chunk by chunk.
 
     Unlike the normal equations it does not square the condition number, which for neighbouring samples of an ECG is
@@ -64,7 +65,7 @@ def triangle(X: Rows, y: NDArray[np.float64]) -> Triangle:
     return Triangle(R, X.shape[0])
 
 
-def least_squares(X: Rows, y: NDArray[np.float64]) -> Array:
+def least_squares(X: Matrix, y: NDArray[np.float64]) -> Array:
     """Return the w (d,) of least norm among the minimisers of ||Xw - y||_2, reading X (n, d) chunk by chunk.
 
     Raises

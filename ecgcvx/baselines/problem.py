@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.baselines.backprop import Layers, Workspace, backward, forward
-from ecgcvx.baselines.rows import Rows, checked_chunks
+from ecgcvx.baselines.rows import checked_chunks
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix
 
 Array = NDArray[Any]
 PIECE = 512  # rows of a pass at once: a layer of 64 neurons stays in the second-level cache
@@ -33,7 +34,7 @@ class Problem:
     """
 
     layers: Layers
-    X: Rows
+    X: Matrix
     y: Array
     beta: float
 

@@ -1,26 +1,18 @@
-"""Rows of a data matrix that need not exist as a whole, checked when they are read."""
+"""Rows with their targets, in chunks, checked when they are read."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix
 
 CHUNK_ROWS = 8192
 
 
-class Rows(Protocol):
-    """A matrix of which rows can be sliced out: an ndarray, or windows that are materialised chunk by chunk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, rows: slice, /) -> Any: ...
-
-
-def checked_chunks(X: Rows, y: NDArray[Any]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def checked_chunks(X: Matrix, y: NDArray[Any]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return an iterator of (X[a:b], y[a:b]) in order, as float64, each checked to be finite when it is reached.
 
     Raises
@@ -28,15 +20,13 @@ def checked_chunks(X: Rows, y: NDArray[Any]) -> Iterator[tuple[NDArray[np.float6
     InputError
         When X is not (n, d) with n, d >= 1, y does not have n entries, or either has a NaN or infinite entry.
     """
-    if len(X.shape) != 2 or min(X.shape) < 1:
-        raise InputError(f"X has shape {tuple(X.shape)}; pass (n, d) with at least one row and one column")
-    n = X.shape[0]
+    n, _ = check_matrix(X)
     if np.shape(y)[:1] != (n,):
         raise InputError(f"y has shape {np.shape(y)}; pass one target for each of the {n} rows of X: ({n},)")
     return _finite_chunks(X, y)
 
 
-def _finite_chunks(X: Rows, y: NDArray[Any]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _finite_chunks(X: Matrix, y: NDArray[Any]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     n = X.shape[0]
     for start in range(0, n, CHUNK_ROWS):
         stop = min(start + CHUNK_ROWS, n)

@@ -8,11 +8,10 @@ needs 1.6 times the cells with them.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 SAMPLE = 1 << 16  # rows that are looked at
 
 

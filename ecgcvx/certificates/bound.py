@@ -22,18 +22,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.certificates.axes import weighted_axes
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
 if TYPE_CHECKING:
     from ecgcvx.certificates.frontier import Frontier
     from ecgcvx.certificates.state import Problem
 
-Array = NDArray[np.float64]
 CHUNK = 1 << 18
 STEP = 0.2  # from one target's excess over the level to the next one's
 GROWTH = 3.0  # seconds are thought to grow as excess^-GROWTH

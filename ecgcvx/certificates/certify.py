@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar, nnls
 from scipy.special import expit, xlogy
 
 from ecgcvx.arrangements.enumeration import enumerate_patterns
-from ecgcvx.arrangements.patterns import Matrix, Patterns, row_chunks
+from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
+from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.search import search_price
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Kind = Literal["given patterns", "proved (enumerated)", "proved (bounded)", "searched", "all neurons, by eigenvalues"]
 LossName = Literal["squared", "logistic"]
 CHUNK = 1 << 18  # elements of one product

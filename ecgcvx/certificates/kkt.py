@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from ecgcvx.arrangements.patterns import Matrix, Patterns, row_chunks
+from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.certify import CHUNK, LossName, refuse_polynomial, residual_of, row_lengths
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ON_FACE = 1e-9  # |x'w| / (||x|| ||w||) below which a neuron lies on the hyperplane of x
 
 

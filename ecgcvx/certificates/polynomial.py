@@ -1,14 +1,13 @@
 """Certificates of networks with a polynomial activation: their largest price is an eigenvalue problem."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.certificates.certify import CHUNK, Certificate, LossName, certificate_of, residual_of
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 HALVINGS = 100
 
 

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.certificates.clusters import Clusters
 from ecgcvx.certificates.tree import Windows
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 class Problem(NamedTuple):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.certificates.kernels import OUTWARD, kernel
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 NODES = 1 << 16  # at most, of a tree
 LEAF = 16  # rows that are not divided further
 FLOAT32_UP = 1.0 + 2.0**-22  # what is multiplied by it is not below itself when rounded to float32

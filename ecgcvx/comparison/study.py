@@ -5,9 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import row_chunks
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import (
     Triangle,
@@ -23,13 +21,15 @@ from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
 from ecgcvx.comparison.race import TUNING, Course, Run, Task, complete
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.records import Recording
+from ecgcvx.rows import row_chunks
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.state import Round
-from ecgcvx.training import Step, Trained, root_mean_square, train_all_patterns
+from ecgcvx.training import Trained, train_all_patterns
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, Windows, split_windows
 
-Array = NDArray[np.float64]
 CONVEX_LIMIT = 60.0  # seconds after which the reference is taken as it is
 CONFIRM_STARTS = 1000
 WARM_WINDOWS, WARM_LIMIT = 600, 5.0  # of the training that has everything compiled
@@ -122,18 +122,18 @@ class Comparison:
     complete: bool = False
 
 
-def compare(recording: Recording, options: CompareOptions, step: Step) -> Comparison:
-    """Compare on the training part of a recording; step is told what is being done.
+def compare(recording: Recording, options: CompareOptions, progress: Progress) -> Comparison:
+    """Compare on the training part of a recording; progress is told what is being done.
 
     KeyboardInterrupt ends the comparison early with what is done. Raises InputError when the recording does not allow
     it.
     """
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
-    found = Comparison(options, split, _reference(split, options, step))
+    found = Comparison(options, split, _reference(split, options, progress))
     if found.reference.trained.status == "interrupted":
         return found
     try:
-        step("linear family", None)
+        progress("linear family", None)
         found.linear = linear_family(recording, split)
     except KeyboardInterrupt:
         return found
@@ -143,7 +143,7 @@ def compare(recording: Recording, options: CompareOptions, step: Step) -> Compar
     assert isinstance(test.X, np.ndarray)
     course = Course(problem, test.X, test.y, split.scaler.scale, options.seconds)
     tasks = _tuning_tasks(options)
-    found.tuning = complete(course, tasks, options.processes, _counter("tuning", len(tasks), step))
+    found.tuning = complete(course, tasks, options.processes, _counter("tuning", len(tasks), progress))
     if len(found.tuning) < len(tasks):
         return found
     found.chosen = {name: _best(name, found.tuning) for name in options.contenders}
@@ -152,7 +152,7 @@ def compare(recording: Recording, options: CompareOptions, step: Step) -> Compar
         for number in range(options.runs)
         for name in options.contenders
     ]
-    found.runs = complete(course, tasks, options.processes, _counter("race", len(tasks), step))
+    found.runs = complete(course, tasks, options.processes, _counter("race", len(tasks), progress))
     found.complete = len(found.runs) == len(tasks)
     return found
 
@@ -172,23 +172,23 @@ def _best(name: str, tuning: list[Run]) -> Task:
     return min(own, key=lambda run: run.objective).task if own else Task(name, 0)
 
 
-def _counter(phase: str, count: int, step: Step) -> Callable[[Run], None]:
+def _counter(phase: str, count: int, progress: Progress) -> Callable[[Run], None]:
     done = 0
 
     def seen(run: Run) -> None:
         nonlocal done
         done += 1
         label = CONTENDERS[run.task.contender].label
-        step(f"{phase}: run {done} of {count}, {label}: P = {run.objective:.4e}", done / count)
+        progress(f"{phase}: run {done} of {count}, {label}: P = {run.objective:.4e}", done / count)
 
-    step(f"{phase}: {count} runs", 0.0)
+    progress(f"{phase}: {count} runs", 0.0)
     return seen
 
 
-def _reference(split: Split, options: CompareOptions, step: Step) -> Reference:
+def _reference(split: Split, options: CompareOptions, progress: Progress) -> Reference:
     """Train the convex network on one thread, with what is compiled at its first use compiled beforehand."""
     solver = ActiveSetSolver(gap=options.gap, seed=options.seed, threads=1, confirm_starts=CONFIRM_STARTS)
-    step("compiling", None)
+    progress("compiling", None)
     first = split.train.runs[0]
     few = replace(split.train, runs=((first[0], min(first[1], first[0] + WARM_WINDOWS)),))
     small = replace(solver, rounds=1, confirm_starts=1)
@@ -199,7 +199,7 @@ def _reference(split: Split, options: CompareOptions, step: Step) -> Reference:
 
     def told(what: str, share: float | None) -> None:
         moments.append(time.process_time() - started)
-        step(f"convex: {what}", share)
+        progress(f"convex: {what}", share)
 
     trained = train_all_patterns(split.train, options.beta, solver, told, time_limit=CONVEX_LIMIT)
     seconds = time.process_time() - started

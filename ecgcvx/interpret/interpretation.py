@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ecgcvx.beats import find_beats, label_windows
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.beats import beat_averages, find_beats, label
+from ecgcvx.interpret.beats import beat_averages
 from ecgcvx.interpret.moments import joint_windows, masks_of, moments
 from ecgcvx.interpret.results import (
     IMPORTANCES,
@@ -18,12 +19,13 @@ from ecgcvx.interpret.results import (
     StageShare,
 )
 from ecgcvx.interpret.sequence import transitions
-from ecgcvx.interpret.stability import Refitting, Step, recurrence
+from ecgcvx.interpret.stability import Refitting, recurrence
 from ecgcvx.interpret.summaries import Shown, mean_maps, mean_tangent, summaries
 from ecgcvx.interpret.table import numbers, table_of
 from ecgcvx.interpret.units import group, on_window, quadratic_form, units_of
 from ecgcvx.records import Recording
 from ecgcvx.stacks.network import Stack
+from ecgcvx.types import Progress
 from ecgcvx.windows import Windows, all_windows, split_windows
 
 TOP = 12
@@ -39,7 +41,7 @@ def interpret(
     train_fraction: float = 0.8,
     importance: Importance = "explained_variance_drop",
     refitting: Refitting | None = DEFAULT_REFITTING,
-    step: Step = lambda what, share: None,
+    progress: Progress = lambda what, share: None,
 ) -> Interpretation:
     """Return what the network does on a recording, pattern by pattern.
 
@@ -49,7 +51,7 @@ def interpret(
     top : patterns K to describe in full. part : the windows to use; by default 'test' on the recording that the network
     was trained on (with train_fraction as in its fit), 'all' on any other. importance : column to rank by. refitting :
     how to train again, on the training part or, for 'all', on these windows, to see which patterns recur; None not to.
-    step : called with what is being done.
+    progress : called with what is being done.
 
     Of a stack the patterns are those of its lowest stage, the only one whose neurons act on the window; whether they
     recur is not tried.
@@ -63,13 +65,13 @@ def interpret(
     if importance not in IMPORTANCES:
         raise InputError(f"importance = {importance!r}: choose one of {', '.join(IMPORTANCES)}")
     part, windows = windows_of(forecaster, recording, part, train_fraction)
-    step(f"{network.neurons} neurons on {len(windows):,} windows", None)
+    progress(f"{network.neurons} neurons on {len(windows):,} windows", None)
     stages = _stages(whole, windows)
     f = whole.network.predict(windows.X)
     form = None if network.polynomial is None else quadratic_form(forecaster)
     units, silent, opposite = group(units_of(network), windows.X)
     beats = find_beats(recording)
-    labels = None if beats is None else label(beats, windows, recording.sampling_frequency)
+    labels = None if beats is None else label_windows(beats, windows, recording.sampling_frequency)
     found = moments(units, windows, f, labels)
     columns = numbers(forecaster, units, found, windows, f, labels)
     order = np.argsort(-columns[importance], kind="stable")
@@ -79,8 +81,8 @@ def interpret(
     recurrences: tuple[PatternStability | None, ...] = (None,) * len(index)
     if refitting is not None and len(index) and form is None and not stages:
         train = windows if part == "all" else windows_of(forecaster, recording, "train", train_fraction)[1]
-        stability, recurrences = recurrence(chosen.gates, train, windows, forecaster.beta, refitting, step)
-    step(f"{len(index)} patterns in full", None)
+        stability, recurrences = recurrence(chosen.gates, train, windows, forecaster.beta, refitting, progress)
+    progress(f"{len(index)} patterns in full", None)
     joint = joint_windows(chosen, units, windows)
     on, contributions = masks_of(chosen, windows)
     maps = (

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from ecgcvx.arrangements.patterns import row_chunks
-from ecgcvx.interpret.beats import BeatLabels
-from ecgcvx.interpret.results import SEGMENTS
+from ecgcvx.beats import SEGMENTS, BeatLabels
 from ecgcvx.interpret.units import CHUNK_ELEMENTS, Units
+from ecgcvx.rows import row_chunks
+from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgcvx.beats import Beats
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
 from ecgcvx.records import Recording
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Part = Literal["train", "test", "all"]
 Kind = Literal["relu", "gated", "polynomial", "stack"]
 Importance = Literal["explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage"]
 Verdict = Literal["stable", "not stable", "not testable"]
 IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage")
-SEGMENTS = ("p", "qrs", "t", "baseline")
 
 COLUMNS = {
     "neurons": "indices (from 0) of the neurons that share the pattern, separated by spaces, the heaviest first",
@@ -44,31 +44,6 @@ COLUMNS = {
     "stability": "'stable', 'not stable' or 'not testable' (see `PatternStability`); empty where that was not tried",
 }
 """Columns of the table of an interpretation, which has one row a pattern, most important first, numbered from 1."""
-
-
-@dataclass(frozen=True, eq=False)
-class Beats:
-    """R peaks (b,) in samples of the recording, with a type for each.
-
-    source : 'annotations', whose symbols are WFDB's ('N', 'V', 'A', ...), or 'detector' (XQRS of wfdb, all '?').
-
-    A beat reaches from RR/3 before its R peak, RR the interval before it, to 2/3 RR of the interval after it; intervals
-    count as 2 s at most. Its segments are stretches of time around the R peak, not a delineation of waves: P from -240
-    to -60 ms, QRS to +80 ms, T to 450 sqrt(RR / 1 s) ms, all within the beat; what is left is baseline.
-    """
-
-    samples: NDArray[np.int64]
-    symbols: tuple[str, ...]
-    source: Literal["annotations", "detector"]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of beats of every type, most frequent first."""
-        values, counts = np.unique(self.symbols, return_counts=True)
-        return {str(values[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
+
 Masks = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ a few hundred random ones reaches .9 on an ECG. What both reach for random gates
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,9 @@ from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
 from ecgcvx.solvers.active_set.relu import ReluAtoms
 from ecgcvx.solvers.active_set.sparsify import sparsify
 from ecgcvx.solvers.active_set.workers import workers
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
-Step = Callable[[str, float | None], None]
 PATH = (300.0, 30.0, 3.0, 1.0)  # of beta, from which each training comes down
 ROUNDS = 3  # at each of them: small beta is not solved to its gap, which would take minutes
 COMMON = 8000  # windows on which patterns are compared
@@ -68,7 +67,7 @@ class Refitting:
 
 
 def recurrence(
-    gates: Array, windows: Windows, common: Windows, beta: float, refitting: Refitting, step: Step
+    gates: Array, windows: Windows, common: Windows, beta: float, refitting: Refitting, progress: Progress
 ) -> tuple[Stability, tuple[PatternStability, ...]]:
     """Train again on windows, and return how well each refit holds the patterns of gates (K, d) on common windows.
 
@@ -76,7 +75,7 @@ def recurrence(
     """
     started = time.perf_counter()
     refits, networks = [], []
-    for refit, network in _refits(windows, beta, refitting, step):
+    for refit, network in _refits(windows, beta, refitting, progress):
         refits.append(refit)
         networks.append(network)
     every = rows_of(common, _thinned(len(common), COMMON))
@@ -102,7 +101,7 @@ def rows_of(windows: Windows, index: NDArray[np.intp]) -> Array:
     return np.concatenate([taps, np.ones((len(index), 1))], axis=1)
 
 
-def _refits(windows: Windows, beta: float, refitting: Refitting, step: Step) -> Iterator[tuple[Refit, Array]]:
+def _refits(windows: Windows, beta: float, refitting: Refitting, progress: Progress) -> Iterator[tuple[Refit, Array]]:
     """Every refit with the directions (m, d) of its neurons."""
     random = np.random.default_rng([refitting.seed, 0])
     total, done = refitting.seeds + refitting.folds + len(refitting.factors) + 2, 0
@@ -112,7 +111,7 @@ def _refits(windows: Windows, beta: float, refitting: Refitting, step: Step) -> 
 
     def tell(what: str) -> None:
         nonlocal done
-        step(f"refit {done + 1} of {total}: {what}", done / total)
+        progress(f"refit {done + 1} of {total}: {what}", done / total)
         done += 1
 
     index = drawn(0, len(windows))

@@ -13,9 +13,9 @@ from ecgcvx.interpret.results import PatternStability, PatternSummary
 from ecgcvx.interpret.sequence import strongest_windows
 from ecgcvx.interpret.table import Columns
 from ecgcvx.interpret.units import Units, gate_in_mv, in_mv
+from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
 EXAMPLES = 3
 NUMBERS = ("explained_variance_drop", "variance_share", "norm", "coverage", "beat_coverage", "dwell_ms")
 

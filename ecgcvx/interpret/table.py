@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgcvx.beats import BeatLabels
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.beats import BeatLabels, beat_columns
+from ecgcvx.interpret.beats import beat_columns
 from ecgcvx.interpret.moments import Moments
 from ecgcvx.interpret.results import COLUMNS, PatternStability
 from ecgcvx.interpret.units import Units
+from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
 Columns = dict[str, Array]
 EMPTY = ("beat_coverage", "on_p", "on_qrs", "on_t", "on_baseline", "peak_ms")  # without beats
 

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.activations import Polynomial
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
 from ecgcvx.networks import Network
+from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.stacks.network import Stack
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 18  # rows x units of one product: 2 MB
 
 

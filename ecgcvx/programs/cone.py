@@ -11,8 +11,8 @@ from scipy.optimize import nnls
 
 from ecgcvx.errors import SolverError
 from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ROWS_A_ROUND = 32
 ROUNDS = 200
 TOLERANCE = 1e-13  # relative to ||P(v)||: the rounding of x'u for standardised windows

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, Patterns, check_matrix, row_chunks
+from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 20  # of a chunk of F: 8 MB, so that it is read back from cache
 
 

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, xlog1py, xlogy
 
 from ecgcvx.errors import InputError
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 def checked_targets(y: Array, n: int, beta: float) -> Array:

@@ -29,13 +29,13 @@ from scipy.linalg.blas import dsyrk
 from threadpoolctl import threadpool_limits
 
 from ecgcvx.activations import RELU_LIKE, Polynomial
-from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
 from ecgcvx.programs.program import DualBound, Quadratic
 from ecgcvx.programs.sphere import largest_on_sphere
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 17  # of a chunk of monomials: 1 MB, so that it stays in cache
 SHARED = 512  # monomials from which threads pay: below, two of them were slower than one
 

@@ -18,8 +18,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.features import Gram, PatternFeatures
 from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 class Quadratic(NamedTuple):

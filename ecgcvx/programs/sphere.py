@@ -1,9 +1,9 @@
 """The largest value of a quadratic on the unit sphere: a non-convex problem without a duality gap."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
+
 HALVINGS = 100
 
 

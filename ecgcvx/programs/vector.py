@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.networks import network_of
 from ecgcvx.programs.features import Gram, PatternFeatures
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.program import ConvexProgram, DualBound, relu_program
+from ecgcvx.rows import Matrix, row_chunks
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 18  # rows x neurons of one product: 2 MB
 RANK = 1e-12  # of the largest singular value: smaller ones are rounding
 

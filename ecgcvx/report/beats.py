@@ -4,22 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
+from ecgcvx.beats import LONGEST, P_START_MS, QRS_END_MS, QRS_START_MS, T_END_MS, t_end_ms
 from ecgcvx.interpret import BeatAverage, Interpretation
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import join, tag
 from ecgcvx.report.paper import MV_PER_MM, Paper, half_mv
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 WIDEST, TALLEST, ENLARGED = 72.0, 95.0, 5.0  # of the mean beat: mm, mm, and at most so many times the size of paper
 LANE = 4.0  # mm
 LEVELS = 10  # shades of a lane
 STRIP_SECONDS, STRIP_LANES = 6.0, 6
 RESIDUAL_MM = 14.0
-SEGMENTS = (("P", -240.0, -60.0), ("QRS", -60.0, 80.0), ("T", 80.0, 450.0))  # ms at a heart rate of 60/min
+WAVES = (("P", P_START_MS, QRS_START_MS), ("QRS", QRS_START_MS, QRS_END_MS), ("T", QRS_END_MS, T_END_MS))
 BEFORE_MS, AFTER_MS = -400.0, 620.0
 
 
@@ -153,8 +153,8 @@ def _segments(reading: Interpretation, paper: Paper) -> Markup:
     intervals = np.diff(reading.beats.samples) / reading.forecaster.sampling_frequency
     usual_interval = float(np.median(intervals)) if len(intervals) else 1.0
     pieces = []
-    for name, a, b in SEGMENTS:
-        end = b * np.sqrt(min(usual_interval, 2.0)) if name == "T" else b
+    for name, a, b in WAVES:
+        end = float(t_end_ms(min(usual_interval, LONGEST))) if name == "T" else b
         low, high = max(a / 1e3, paper.seconds[0]), min(end / 1e3, paper.seconds[1])
         if high - low > 0.03:
             left, right = paper.panel.across([low, high])

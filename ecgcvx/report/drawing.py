@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import join, number, tag
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 POINTS = 1200  # of a line; more are thinned to the extremes of as many columns
 TICK = 4.0
 FEW = 80  # bars or stems; more are drawn as a line

@@ -9,8 +9,8 @@ from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import join, number, tag
 from ecgcvx.report.paper import Paper, half_mv
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 WIDTH, HEIGHT, LEFT, RIGHT = 300.0, 236.0, 48.0, 13.0  # of a chart
 UPPER, LOWER = (24.0, 74.0), (132.0, 66.0)  # top and height of its two panels
 HIGHEST_HZ = 100.0

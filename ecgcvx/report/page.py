@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from ecgcvx import __version__
 from ecgcvx.errors import EcgcvxError
@@ -42,9 +41,9 @@ from ecgcvx.report.words import (
     size,
     where,
 )
+from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
 TEMPLATES = Path(__file__).parent / "templates"
 CARDS = 3
 

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from ecgcvx.report.drawing import Panel
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import join, number, tag
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # 25 mm/s and 10 mm/mV
 TALLEST_MV = 12.0  # of a sheet; a signal that leaves it is cut off at its edge
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from ecgcvx.interpret import Decomposition, Interpretation, PatternSummary, decompose
 from ecgcvx.report.beats import beat_figure
@@ -22,9 +21,9 @@ from ecgcvx.report.figures import (
 from ecgcvx.report.markup import coordinate, tag
 from ecgcvx.report.text import BEAT_TYPES, GLOSSARY, NEURON_GLOSSARY
 from ecgcvx.report.words import PARTS, error_without, growth, roughly, share, size, time_on, where
+from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
-Array = NDArray[np.float64]
 ALWAYS, HARDLY = 0.9, 0.1  # share of the samples of a part of the beat
 PARTS_SHOWN = 8  # of one forecast
 COLUMNS = (

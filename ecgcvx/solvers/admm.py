@@ -15,15 +15,14 @@ Source: Boyd et al. 2011, sections 3.3, 3.4.1, 3.4.3 and 6.4.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import StackedRows
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ITERATIONS_A_ROUND = 100
 HANDOVER = 1e-2  # relative primal and dual residual at which the polish takes over
 RELAXATION = 1.6

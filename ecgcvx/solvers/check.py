@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import SolverError
-from ecgcvx.solvers.active_set.atoms import Array, Atoms
+from ecgcvx.rows import Matrix
+from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.column_generation import MASTERS, restricted_program
+from ecgcvx.types import Array
 
 TOLERANCE = 1e-6
 MOST_VARIABLES = {"cvxpy": 1024, "osqp": 1600}  # 64 and 100 neurons of 16 weights: about a minute with 86,385 rows

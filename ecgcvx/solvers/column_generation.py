@@ -23,13 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, Patterns, pack_signs
+from ecgcvx.arrangements.patterns import Patterns, pack_signs
 from ecgcvx.errors import InputError
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.rows import Matrix
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.atoms import Atoms, Iterate, evaluate
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Confirmation
@@ -51,8 +51,8 @@ from ecgcvx.solvers.active_set.workers import workers
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solver, check_stopping
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Callback = Callable[[Round], None]
 MASTERS: dict[str, Callable[[float], Solver]] = {
     "cvxpy": lambda tolerance: CvxpySolver(tolerance=tolerance),

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import SolverError
 from ecgcvx.programs.losses import SquaredLoss
@@ -13,8 +12,7 @@ from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import ConeRows
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 @dataclass(frozen=True)

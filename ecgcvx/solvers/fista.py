@@ -20,15 +20,14 @@ Source: Beck & Teboulle 2009; O'Donoghue & Candes 2015 (restart); Mishkin, Sahin
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import StackedRows
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ITERATIONS_A_ROUND = 128
 HANDOVER = 1e-2  # relative decrease of a round below which the polish takes over
 RIDGE = 1e-9  # of a block's largest eigenvalue: keeps the metric definite for windows of a flat signal

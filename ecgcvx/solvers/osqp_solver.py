@@ -20,8 +20,8 @@ from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import ConeRows
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 RESIDUAL = 1e-5  # of OSQP, absolute and relative
 HANDOVER = 1e-3  # relative decrease of the objective by a QP below which the polish takes over

@@ -35,8 +35,8 @@ from ecgcvx.programs.losses import SquaredLoss, scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.rows import ConeRows
 from ecgcvx.solvers.solution import Clock, Solution, feasible, finish
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 ROUNDS = 200
 LEAST_DAMPING = 1e-8  # keeps the Hessian positive definite along w_j

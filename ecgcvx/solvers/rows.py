@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ROWS_A_ROUND = 30
 TOLERANCE = 1e-9  # violation (a sine) at which a row is added; what is left is removed by the final projection
 

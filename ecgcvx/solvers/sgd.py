@@ -29,8 +29,8 @@ from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.fista import secular_root
 from ecgcvx.solvers.solution import Callback, Clock, Solution, feasible, finish
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 RUN = 512  # consecutive rows read at once; a multiple of 8, since a byte of a pattern holds eight
 RUNS_SHUFFLED = 32  # runs in memory together, so that a minibatch mixes distant windows
 EPOCHS_A_CHECK = 25

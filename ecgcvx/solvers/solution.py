@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 
-
-class Progress(NamedTuple):
+class Iteration(NamedTuple):
     """One line of a solver's history: seconds since its start, primal objective, relative gap (NaN while unknown)."""
 
     iteration: int
@@ -25,7 +23,7 @@ class Progress(NamedTuple):
     gap: float
 
 
-Callback = Callable[[Progress], None]
+Callback = Callable[[Iteration], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ class Solution:
     status: str
     detail: str
     seconds: float
-    history: tuple[Progress, ...]
+    history: tuple[Iteration, ...]
 
     @property
     def gap(self) -> float:
@@ -84,7 +82,7 @@ class Clock:
     callback: Callback | None
     time_limit: float
     start: float = field(default_factory=time.perf_counter)
-    history: list[Progress] = field(default_factory=list)
+    history: list[Iteration] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.time_limit > 0:
@@ -102,7 +100,7 @@ class Clock:
 
     def report(self, primal: float, gap: float = float("nan")) -> None:
         """Add a line to the history and tell the caller."""
-        line = Progress(len(self.history), self.seconds, primal, gap)
+        line = Iteration(len(self.history), self.seconds, primal, gap)
         self.history.append(line)
         if self.callback is not None:
             self.callback(line)

@@ -14,13 +14,12 @@ Source: Boyd et al. 2011, sections 3.3, 3.4.1 and 3.4.3; Cai, Candes & Shen 2010
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.vector import VectorProgram
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ITERATIONS_A_ROUND = 100
 RELAXATION = 1.6
 FIRST_RHO = 1e-2  # of the mean eigenvalue of H

@@ -7,9 +7,10 @@ the components of small variance a stage is two to four times quicker and foreca
 
 import numpy as np
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
+from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import product
-from ecgcvx.stacks.network import Array, Stage, columns_above
+from ecgcvx.stacks.network import Stage, columns_above
+from ecgcvx.types import Array
 
 CHUNK = 4096  # rows
 SMALLEST = 1e-8  # variance of a component, relative to the largest, that is not scaled up further

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.networks import Network
-from ecgcvx.stacks.network import Array, Stage
+from ecgcvx.rows import Matrix
+from ecgcvx.stacks.network import Stage
+from ecgcvx.types import Array
 
 Floats = NDArray[np.floating[Any]]
 BATCH = 512

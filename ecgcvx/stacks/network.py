@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, row_chunks
 from ecgcvx.errors import InputError
 from ecgcvx.networks import Network
+from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import product
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CHUNK_ELEMENTS = 1 << 18  # rows x widest layer of one product: 2 MB
 
 

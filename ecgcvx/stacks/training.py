@@ -14,26 +14,25 @@ the horizon (as in the square-root lasso: Belloni, Chernozhukov, Wang, 2011).
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.certificates import certify_searched
 from ecgcvx.errors import InputError
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.networks import network_of_neurons
-from ecgcvx.solvers.active_set.atoms import Array, Atoms
+from ecgcvx.rows import Matrix
+from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
 from ecgcvx.stacks.features import features, first_projection, next_projection
 from ecgcvx.stacks.joint import joint_descent
 from ecgcvx.stacks.network import Stack, Stage
-from ecgcvx.training import root_mean_square
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
-Step = Callable[[str, float | None], None]
 HELD_OUT = 0.1  # of the training windows, the last of them, for validation
 FIRST_BETA = 9e-4  # of the lowest stage, relative to the residual of the linear predictor
 # Of the others, relative to the residual below; the path ends when it gets worse.
@@ -135,22 +134,22 @@ class TrainedStack:
 
 
 def train_stack(
-    windows: Windows, options: StackOptions | None = None, step: Step = lambda what, share: None
+    windows: Windows, options: StackOptions | None = None, progress: Progress = lambda what, share: None
 ) -> TrainedStack:
-    """Train a stack on windows; nothing but them is looked at. step is called with what is being done.
+    """Train a stack on windows; nothing but them is looked at. progress is called with what is being done.
 
     Raises InputError when there are too few windows for a validation part, or an option is unusable.
     """
     options = options or StackOptions()
     started = time.perf_counter()
     with threadpool_limits(1, "blas"):  # whose sums would depend on the number of threads; the solver has its own
-        members, trials = _members(windows, options, step)
+        members, trials = _members(windows, options, progress)
     stack = Stack(tuple(member.stages for member in members))
     solved = tuple(tuple(member.solved) for member in members)
     return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started)
 
 
-def _members(windows: Windows, options: StackOptions, step: Step) -> tuple[list["_Member"], list[Trial]]:
+def _members(windows: Windows, options: StackOptions, progress: Progress) -> tuple[list["_Member"], list[Trial]]:
     members: list[_Member] = []
     trials: list[Trial] = []
     for k in range(options.members):
@@ -158,7 +157,7 @@ def _members(windows: Windows, options: StackOptions, step: Step) -> tuple[list[
         name = f"stack {k + 1} of {options.members}, " if options.members > 1 else ""
 
         def tell(what: str, share: float | None, name: str = name) -> None:
-            step(name + what, share)
+            progress(name + what, share)
 
         if options.betas is None:
             inner, held = hold_out(windows)
@@ -238,9 +237,9 @@ class _Member:
         self.atoms = found.atoms
         return found
 
-    def finish(self, beta: float, rounds: int, step: Step) -> None:
+    def finish(self, beta: float, rounds: int, progress: Progress) -> None:
         """Solve the next stage once more, bound it, and put it on top."""
-        step(f"stage {len(self.stages) + 1}: beta = {beta:.2e}", None)
+        progress(f"stage {len(self.stages) + 1}: beta = {beta:.2e}", None)
         found = self.solve(beta, rounds, self.options.confirm_starts)
         self.keep(self.stage(beta))
         self.solved.append(
@@ -250,17 +249,17 @@ class _Member:
             )
         )  # fmt: skip
 
-    def descend(self, windows: Windows, step: Step) -> None:
+    def descend(self, windows: Windows, progress: Progress) -> None:
         """Descend on all stages at once, then solve the last one again from there."""
         total = self.options.joint
         moved = joint_descent(
             self.stages, windows.X, windows.y, total, self.options.seed,
-            lambda epoch: step(f"all stages at once: epoch {epoch} of {total}", epoch / total),
+            lambda epoch: progress(f"all stages at once: epoch {epoch} of {total}", epoch / total),
         )  # fmt: skip
         *lower, last = moved
         self.stages, self.residual, self.solved = (), windows.y, []
         for number, stage in enumerate(lower, 1):
-            step(f"stage {number}: what it is now", None)
+            progress(f"stage {number}: what it is now", None)
             started = time.perf_counter()
             self.phi = features(self.X, self.stages, stage.projection)
             found = certify_searched(
@@ -280,7 +279,7 @@ class _Member:
         points = (last.network.W1 * np.abs(last.network.W2)).T[used]
         tags = np.sign(last.network.W2)[used, None]
         self.carry(tuple(lower), _Choice(last.beta, last, Atoms(points, tags)))
-        self.finish(last.beta, FINAL_ROUNDS, step)
+        self.finish(last.beta, FINAL_ROUNDS, progress)
 
     def stage(self, beta: float) -> Stage:
         """The stage as it stands."""
@@ -295,7 +294,7 @@ class _Member:
 
 
 def _choose(
-    inner: Windows, held: Windows, options: StackOptions, step: Step
+    inner: Windows, held: Windows, options: StackOptions, progress: Progress
 ) -> tuple[tuple[_Choice, ...], tuple[Trial, ...]]:
     """The stages that forecast the held-out windows best, and all that was tried."""
     member = _Member(inner.X, inner.y, options)
@@ -315,7 +314,7 @@ def _choose(
             train = root_mean_square(member.residual - stage.output(member.phi))
             error = root_mean_square(residual - stage.output(phi))
             trials.append(Trial(number, beta, len(found.atoms), train, error, time.perf_counter() - started))
-            step(f"stage {number}, beta = {beta:.2e}: {len(found.atoms)} neurons, validation {error:.5f}", None)
+            progress(f"stage {number}, beta = {beta:.2e}: {len(found.atoms)} neurons, validation {error:.5f}", None)
             if error >= best:
                 break
             best, chosen = error, _Choice(beta, stage, found.atoms)
@@ -327,17 +326,17 @@ def _choose(
     return tuple(choices), tuple(trials)
 
 
-def _refine(windows: Windows, choices: tuple[_Choice, ...], options: StackOptions, step: Step) -> _Member:
+def _refine(windows: Windows, choices: tuple[_Choice, ...], options: StackOptions, progress: Progress) -> _Member:
     """All windows train the stages that validation chose, each from where it was."""
     member = _Member(windows.X, windows.y, options)
     for number, choice in enumerate(choices):
         member.prepare()
         member.carry(tuple(below.stage for below in choices[:number]), choice)
-        member.finish(choice.beta, FINAL_ROUNDS, step)
+        member.finish(choice.beta, FINAL_ROUNDS, progress)
     return member
 
 
-def _train(windows: Windows, betas: tuple[float, ...], options: StackOptions, step: Step) -> _Member:
+def _train(windows: Windows, betas: tuple[float, ...], options: StackOptions, progress: Progress) -> _Member:
     """All windows train stages of given betas, those above the lowest by way of larger ones."""
     member = _Member(windows.X, windows.y, options)
     for beta in betas:
@@ -345,7 +344,7 @@ def _train(windows: Windows, betas: tuple[float, ...], options: StackOptions, st
         for share in BETAS if member.stages else ():
             if share * member.scale > 1.5 * beta:
                 member.solve(share * member.scale, SEARCH_ROUNDS, 0)
-        member.finish(beta, options.rounds, step)
+        member.finish(beta, options.rounds, progress)
     return member
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
@@ -24,9 +23,9 @@ from ecgcvx.networks import Network
 from ecgcvx.solvers.active_set.amplitudes import nonnegative_quadratic
 from ecgcvx.solvers.active_set.atoms import AmplitudeSystem
 from ecgcvx.streaming.predictor import Step, StreamPredictor
+from ecgcvx.types import Array
 from ecgcvx.windows import all_windows, window_runs
 
-Array = NDArray[np.float64]
 GAP = 1e-6
 TINY = float(np.finfo(np.float64).tiny)
 SAMPLES_A_NEURON = 8  # remembered at least before a solve

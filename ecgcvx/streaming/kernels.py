@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.rowwise import ROWS, SUMS, compiled, row_output, tile_output
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 SCALE_SHARE = 0.5  # the scale is the running median of |residual|
 FIRST_THRESHOLD = 20.0  # of the score, forgotten within the first 1 / rate scores

@@ -25,8 +25,8 @@ from ecgcvx.networks import Network
 from ecgcvx.rowwise import padded, product
 from ecgcvx.stacks.network import Stack
 from ecgcvx.streaming.kernels import Rules, State, forecast_chunk, push_sample, settle_chunk, slide_chunk
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 SETTLE_SECONDS = 1.0  # of residuals before the first score
 SCALE_SECONDS = 10.0  # in which a scale that is too large falls by 1/e

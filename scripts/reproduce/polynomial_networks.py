@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
@@ -30,8 +29,8 @@ from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.figures import save_figure
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.solvers.polynomial import PolynomialSolver
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ADAM, LBFGS, CONVEX, RELU = "#8a8a8a", "#e0913d", "#4a8df0", "#1a1a1a"
 SAMPLES, INPUTS, NEURONS = 100, 10, 10
 STEPS, BATCH, STEP_SIZE = 20_000, 25, 2e-2

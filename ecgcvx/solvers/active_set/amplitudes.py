@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, AtomFamily, Atoms
+from ecgcvx.types import Array
 
 TOLERANCE = 1e-9  # of a multiplier, relative to beta
 ROUNDS = 5000

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms
+from ecgcvx.types import Array
 
 MEMORY = 60
 SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix
 from ecgcvx.solvers.active_set.amplitudes import resize
-from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms, Iterate, evaluate
+from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms, Iterate, evaluate
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.pricing import (
     CONFIRM,
@@ -38,6 +38,7 @@ from ecgcvx.solvers.active_set.relu import ReluAtoms
 from ecgcvx.solvers.active_set.state import Round, State, fingerprint, load_state, save_state
 from ecgcvx.solvers.active_set.workers import Workers, workers
 from ecgcvx.solvers.solution import check_stopping
+from ecgcvx.types import Array
 
 ROWS_FOR_LEVELS = 1 << 15  # fewer rows are solved at once
 COARSE_GAP = 0.3  # more would fit the noise of the sample

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
-from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms
+from ecgcvx.types import Array
 
 SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep
 SHRINK = 0.25

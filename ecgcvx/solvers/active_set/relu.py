@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix, check_matrix, row_chunks
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.solvers.active_set import kernels
-from ecgcvx.solvers.active_set.atoms import Array, Atoms
+from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.workers import Workers, group_bounds
+from ecgcvx.types import Array
 
 CHUNK_ELEMENTS = 100_000  # of Z in float64: 800 kB, so that it is read back from the second cache
 GRAM_GROUPS = 8  # of chunks with a Gram matrix of all atoms each

@@ -17,14 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.arrangements.patterns import Matrix
 from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic, resize
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Array, AtomFamily, Atoms, evaluate
+from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, AtomFamily, Atoms, evaluate
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Family
 from ecgcvx.solvers.active_set.relu import ReluAtoms
 from ecgcvx.solvers.active_set.workers import workers
+from ecgcvx.types import Array
 
 GROUP = 20  # of the atoms one is removed at once, far from the tolerance
 WIDTH = 1e-4  # of the rounded kinks, relative

@@ -10,7 +10,8 @@ import numpy as np
 
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.files import atomic_write
-from ecgcvx.solvers.active_set.atoms import Array, AtomFamily, Atoms
+from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms
+from ecgcvx.types import Array
 
 FORMAT = 1
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.errors import SolverError
 from ecgcvx.programs.losses import SquaredLoss
@@ -14,8 +13,7 @@ from ecgcvx.solvers.polynomial.lift import LiftedProgram
 from ecgcvx.solvers.polynomial.refine import refine
 from ecgcvx.solvers.polynomial.solver import finish
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
-
-Array = NDArray[np.float64]
+from ecgcvx.types import Array
 
 
 @dataclass(frozen=True)

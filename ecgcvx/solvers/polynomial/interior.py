@@ -28,8 +28,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ecgcvx.programs.polynomial import Upper
 from ecgcvx.solvers.polynomial.lift import SIGNS, LiftedProgram
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 ITERATIONS = 60
 TO_BOUNDARY = 0.98
 STALLED = 3  # iterations without a smaller gap: rounding has the last word

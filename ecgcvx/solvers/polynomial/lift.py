@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.polynomial import PolynomialProgram, Upper
 from ecgcvx.programs.program import Quadratic
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-15  # eigenvalue of H, relative to the largest
 SIGNS = np.array([1.0, -1.0])  # of Z and Z' in the prediction
 

@@ -9,11 +9,10 @@ The rank is not known: it is guessed from the eigenvalues of Z, the smallest gue
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.solvers.polynomial.lift import SIGNS, LiftedProgram
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 CUTS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-8)  # of the largest eigenvalue of both: smaller ones are taken for zero
 STEPS = 8
 ENOUGH = 1e-10  # relative gap at which a guess of the rank is right

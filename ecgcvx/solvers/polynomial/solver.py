@@ -11,7 +11,6 @@ Source: Lee, Sun & Saunders 2014 (proximal Newton).
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecgcvx.errors import SolverError
@@ -22,8 +21,8 @@ from ecgcvx.solvers.polynomial.interior import interior_point
 from ecgcvx.solvers.polynomial.lift import LiftedProgram
 from ecgcvx.solvers.polynomial.refine import refine
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
+from ecgcvx.types import Array
 
-Array = NDArray[np.float64]
 INTERIOR_GAP = 1e-9  # asked of the interior point, relative to the penalty
 SUFFICIENT = 1e-4  # share of the model's decrease that a step must keep
 PROXIMAL = 1e-9  # of the Hessian of the squared loss, added: where all labels are fitted the logistic one vanishes

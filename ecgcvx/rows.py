@@ -1,0 +1,42 @@
+"""Rows of a design matrix that need not exist as a whole: read in chunks, checked when they are read."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from ecgcvx.errors import InputError
+from ecgcvx.types import Array
+
+
+class Matrix(Protocol):
+    """Rows on demand: an (n, d) array, or a lazy window matrix whose slices `X[a:b]` are (b - a, d) float64 arrays."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: slice, /) -> Any: ...
+
+
+def row_chunks(X: Matrix, size: int) -> Iterator[tuple[int, Array]]:
+    """Yield (start, rows) over X in chunks of about `size` rows that start at multiples of 8.
+
+    Raises InputError for a number that is not finite.
+    """
+    n = X.shape[0]
+    step = min(max(size // 8 * 8, 64), 1 << 16)
+    for start in range(0, n, step):
+        rows = np.asarray(X[start : min(start + step, n)], dtype=np.float64)
+        if not np.isfinite(rows).all():
+            bad = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+            raise InputError(f"X holds a number that is not finite in row {bad}; drop windows that touch a gap")
+        yield start, rows
+
+
+def check_matrix(X: Matrix) -> tuple[int, int]:
+    """The shape (n, d) of X; InputError if X is not a matrix with at least one row and one column."""
+    shape = tuple(X.shape)
+    if len(shape) != 2 or min(shape) < 1:
+        raise InputError(f"X has shape {shape}; give a matrix with at least one row and one column")
+    n, d = shape
+    return n, d
