@@ -1,0 +1,65 @@
+"""What a duality gap rests on, stated once: a proof, given patterns, or a search."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Evidence(StrEnum):
+    """Why a dual value is a lower bound, strongest first."""
+
+    ENUMERATED = "proved by enumeration"
+    """Checked on every activation pattern."""
+    BOUNDED = "proved by bound"
+    """Largest price bounded over all neurons by branch and bound, rounding included."""
+    EIGENVALUES = "proved by eigenvalues"
+    """Largest price over all neurons of a polynomial activation is an eigenvalue."""
+    GIVEN = "given patterns"
+    """Exact over the patterns of the program, which are a sample of all patterns."""
+    SEARCHED = "searched"
+    """Largest price that a heuristic search found; not a proof."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether no network of any width can lie below the dual value."""
+        return self in (Evidence.ENUMERATED, Evidence.BOUNDED, Evidence.EIGENVALUES)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """An objective P, a lower bound D on its optimum, and the evidence for the bound.
+
+    detail : what the evidence consists of, e.g. '3,000 starts'; whose : of which program, e.g. 'of the last stage'.
+    """
+
+    primal: float
+    dual: float
+    evidence: Evidence
+    detail: str = ""
+    whose: str = ""
+
+    @property
+    def relative(self) -> float:
+        """(P - D)/P, at least 0; 0 for P = 0."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+    @property
+    def words(self) -> str:
+        """The gap in a sentence, e.g. 'within 0.43 % of the best network of any width (searched, 3,000 starts)'."""
+        best = "the best network on the given patterns" if self.evidence is Evidence.GIVEN else "the best network"
+        best += "" if self.evidence is Evidence.GIVEN else " of any width"
+        basis = ", ".join(part for part in (str(self.evidence), self.detail) if part)
+        if self.evidence is Evidence.GIVEN:
+            basis = self.detail or "exact lower bound"
+        whose = f" {self.whose}" if self.whose else ""
+        return f"within {percent(self.relative)} of {best}{whose} ({basis})"
+
+
+def percent(share: float) -> str:
+    """A share in percent with two significant digits, e.g. 0.0043 as '0.43 %'; below 1e-9 '0 %'."""
+    value = 100.0 * share
+    if value < 1e-7:
+        return "0 %"
+    if value < 0.01:
+        return f"{value:.1e} %"
+    digits = 2 if value < 1 else 1 if value < 10 else 0
+    return f"{value:.{digits}f} %"
