@@ -41,11 +41,18 @@ def test_hyperplanes_and_their_kinks_are_found_again(reading, planted):
     assert side * heaviest.gate.bias == pytest.approx(THRESHOLDS[planted], abs=0.05)
 
 
-def test_the_linear_map_while_a_pattern_is_on_is_the_planted_one(reading, recording):
+def test_the_linear_map_while_any_pattern_is_on_is_the_planted_one(recording):
+    """The forecast of the optimum is unique, but not its neurons: near-copies share a kink in a proportion that depends
+    on rounding. So every pattern is tested, whatever its rank, and beta is so small that the shrinkage, which is
+    largest at the planted hyperplanes themselves (0.065 at beta = 2e-3), stays below the bar on any half-space.
+    """
+    forecaster = fitted(recording, beta=5e-4)
+    found = interpret(forecaster, recording, top=forecaster.two_layers.neurons, refitting=None)
     windows = split_windows(recording.signal, 4, 1).test
-    mv = reading.forecaster.scaler.restore(np.asarray(windows.X[:])[:, :-1])
+    mv = forecaster.scaler.restore(np.asarray(windows.X[:])[:, :-1])
     slopes = ((mv @ GATES.T + THRESHOLDS >= 0) * AMPLITUDES) @ GATES
-    for pattern in reading.patterns[:5]:
+    assert len(found.patterns) > 5
+    for pattern in found.patterns:
         truth = slopes[pattern.gate(mv) >= 0].mean(axis=0)
         assert np.linalg.norm(pattern.network_filter.taps - truth) < MAP
 
