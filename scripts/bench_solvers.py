@@ -74,7 +74,7 @@ def measure_agreement(windows: Windows, arguments: argparse.Namespace) -> None:
         solutions = {}
         for name, make_solver in SOLVERS.items():
             # Each solver gets a program of its own, so that each pays for the Gram matrix.
-            solver = make_solver(tolerance=arguments.tolerance)
+            solver = make_solver(gap=arguments.tolerance)
             solutions[name] = solver.solve(make(features, y, arguments.beta), time_limit=arguments.time_limit)
         best = min(solution.primal for solution in solutions.values())
         for name, s in solutions.items():
@@ -87,7 +87,7 @@ def measure_gram(windows: Windows, arguments: argparse.Namespace) -> None:
     """Solve the large program with us and the peers in turn and print one table and the ratio."""
     X, y = windows.X[: len(windows)], windows.y
     gates = sample_patterns(X, arguments.patterns, arguments.seed).gates
-    solver = SOLVERS[arguments.solver](tolerance=arguments.tolerance)
+    solver = SOLVERS[arguments.solver](gap=arguments.tolerance)
     ours = f"ecgcvx {arguments.solver}"
     print(f"{len(X):,} windows, {len(gates)} gates, relative gap {arguments.tolerance:g}, {arguments.runs} runs each\n")
     with tempfile.TemporaryDirectory() as folder:

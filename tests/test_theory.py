@@ -29,7 +29,7 @@ PLANE = [*LECTURE, "relu_random_n8_d2"]
 RELU = [*PLANE, "relu_random_n8_d3"]
 PRINTED = 2e-8  # the optima of the file are rounded to eight digits
 TIGHT = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-10)
-SOLVER = CvxpySolver(tolerance=1e-7)
+SOLVER = CvxpySolver(gap=1e-7)
 
 
 def data(name):

@@ -36,14 +36,14 @@ class AdmmSolver:
 
     Use it where a Cholesky factor of all variables is cheap and many similar iterations are not.
 
-    tolerance : relative duality gap. rounds : factorisations (100 iterations each) before the polish at the latest.
+    gap : relative duality gap. rounds : factorisations (100 iterations each) before the polish at the latest.
     """
 
-    tolerance: float = 1e-5
+    gap: float = 1e-5
     rounds: int = 50
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance, self.rounds)
+        check_stopping(self.gap, self.rounds)
 
     def solve(
         self,
@@ -75,7 +75,7 @@ class AdmmSolver:
                 state.balance(primal, dual)
         except KeyboardInterrupt:
             reason = "interrupted"
-        return complete(program, z, self.tolerance, clock, "ADMM", reason)
+        return complete(program, z, self.gap, clock, "ADMM", reason)
 
 
 class _Splitting:

@@ -55,8 +55,8 @@ from ecgcvx.types import Array
 
 Callback = Callable[[Round], None]
 MASTERS: dict[str, Callable[[float], Solver]] = {
-    "cvxpy": lambda tolerance: CvxpySolver(tolerance=tolerance),
-    "osqp": lambda tolerance: OsqpSolver(tolerance=tolerance),
+    "cvxpy": lambda gap: CvxpySolver(gap=gap),
+    "osqp": lambda gap: OsqpSolver(gap=gap),
 }
 SHARE = 0.05  # of the gap over all patterns: what the master may leave over its own
 POOL = 300  # summits that the amplitudes choose from

@@ -28,11 +28,11 @@ class CvxpySolver:
     """
 
     solver: str = "CLARABEL"
-    tolerance: float = 1e-5
+    gap: float = 1e-5
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance)
+        check_stopping(self.gap)
 
     def solve(
         self,
@@ -56,13 +56,13 @@ class CvxpySolver:
                     break
         except KeyboardInterrupt:
             reason = "interrupted"
-        return complete(program, u, self.tolerance, clock, f"CVXPY {self.solver}: {detail}", reason)
+        return complete(program, u, self.gap, clock, f"CVXPY {self.solver}: {detail}", reason)
 
     def _clarabel_tolerances(self) -> dict[str, float]:
         """The gap that we report is first order in the error of u, Clarabel's is second order: ask it for much more."""
         if self.solver != "CLARABEL":
             return {}
-        return dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), max(1e-5 * self.tolerance, 1e-11))
+        return dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), max(1e-5 * self.gap, 1e-11))
 
     def _solve_with(self, program: ConvexProgram, rows: ConeRows, clock: Clock) -> tuple[Array, float, str]:
         import cvxpy as cp

@@ -41,14 +41,14 @@ class FistaSolver:
 
     Use it for many patterns: it needs only products with the Gram matrix.
 
-    tolerance : relative duality gap. rounds : rounds before giving up; multipliers and rows change between them.
+    gap : relative duality gap. rounds : rounds before giving up; multipliers and rows change between them.
     """
 
-    tolerance: float = 1e-5
+    gap: float = 1e-5
     rounds: int = 200
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance, self.rounds)
+        check_stopping(self.gap, self.rounds)
 
     def solve(
         self,
@@ -78,7 +78,7 @@ class FistaSolver:
                     metric = _Metric(program, cones)
         except KeyboardInterrupt:
             reason = "interrupted"
-        return complete(program, u, self.tolerance, clock, "FISTA", reason)
+        return complete(program, u, self.gap, clock, "FISTA", reason)
 
 
 class _Cones:

@@ -36,14 +36,14 @@ class OsqpSolver:
 
     Use it for its independence of the interior-point solver, and where a QP solver is what there is (embedded code).
 
-    tolerance : relative duality gap. rounds : QPs before giving up.
+    gap : relative duality gap. rounds : QPs before giving up.
     """
 
-    tolerance: float = 1e-5
+    gap: float = 1e-5
     rounds: int = 200
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance, self.rounds)
+        check_stopping(self.gap, self.rounds)
 
     def solve(
         self,
@@ -72,7 +72,7 @@ class OsqpSolver:
                     break
         except KeyboardInterrupt:
             reason = "interrupted"
-        return complete(program, state.u, self.tolerance, clock, f"OSQP: {state.detail}", reason)
+        return complete(program, state.u, self.gap, clock, f"OSQP: {state.detail}", reason)
 
 
 class _State:

@@ -51,19 +51,19 @@ class SgdSolver:
     network, 1.7e-4 above the optimum, after 4 s. For the ReLU network it ends 12 % above the optimum and its residual
     proves nothing near it: a gap of 0.8 after 13 s, with status 'epoch limit'.
 
-    tolerance : relative duality gap, checked on the rounded point every 25 epochs. epochs : passes over the rows before
+    gap : relative duality gap, checked on the rounded point every 25 epochs. epochs : passes over the rows before
     giving up; the step falls to zero over them. batch : rows a step. hinge : rho in units of beta. seed : of the order
     of rows; the same seed gives the same bytes.
     """
 
-    tolerance: float = 5e-2
+    gap: float = 5e-2
     epochs: int = 1000
     batch: int = 64
     hinge: float = 1e6
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, example in (("tolerance", self.tolerance, "5e-2"), ("hinge", self.hinge, "1e6")):
+        for name, value, example in (("tolerance", self.gap, "5e-2"), ("hinge", self.hinge, "1e6")):
             if not value > 0:
                 raise InputError(f"{name} = {value}: it must be positive, as {example}")
         for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
@@ -81,15 +81,15 @@ class SgdSolver:
         """Solve the program from a warm start (g, d) or from zero; the rounded point of lowest objective is kept."""
         clock = Clock(callback, time_limit)
         u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
-        best, lowest, reason = feasible(program, u, self.tolerance), np.inf, "epoch limit"
+        best, lowest, reason = feasible(program, u, self.gap), np.inf, "epoch limit"
         try:
             descent = _Descent(program, self, u)
             for epoch in range(self.epochs + 1):
                 if epoch % EPOCHS_A_CHECK == 0 or epoch == self.epochs:
-                    point = feasible(program, descent.u, self.tolerance)
+                    point = feasible(program, descent.u, self.gap)
                     primal, gap = _evaluate(program, point)
                     clock.report(primal, gap)
-                    closed = gap <= self.tolerance
+                    closed = gap <= self.gap
                     if closed or primal < lowest:
                         best, lowest = point, primal
                     if closed or epoch == self.epochs:
@@ -100,7 +100,7 @@ class SgdSolver:
                 descent.run(1 - epoch / self.epochs)
         except KeyboardInterrupt:
             reason = "interrupted"
-        return finish(program, best, self.tolerance, clock, "SGD", reason)
+        return finish(program, best, self.gap, clock, "SGD", reason)
 
 
 def _evaluate(program: ConvexProgram, u: Array) -> tuple[float, float]:

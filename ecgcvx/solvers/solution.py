@@ -52,10 +52,10 @@ class Solution:
         return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
 
 
-def check_stopping(tolerance: float, rounds: int = 1) -> None:
-    """Refuse a tolerance that is not positive or fewer than one round."""
-    if not tolerance > 0:
-        raise InputError(f"tolerance = {tolerance}: give a positive relative gap, as 1e-5")
+def check_stopping(gap: float, rounds: int = 1) -> None:
+    """Refuse a gap that is not positive or fewer than one round."""
+    if not gap > 0:
+        raise InputError(f"gap = {gap}: give a positive relative gap, e.g. 1e-5")
     if rounds < 1:
         raise InputError(f"rounds = {rounds}: give at least 1")
 

@@ -31,14 +31,14 @@ BALANCED_ROUNDS = 20  # after which rho stays: convergence is proved for a fixed
 class VectorAdmmSolver:
     """Alternate in rounds of 100 iterations, until the duality gap closes.
 
-    tolerance : relative duality gap. rounds : rounds before giving up.
+    gap : relative duality gap. rounds : rounds before giving up.
     """
 
-    tolerance: float = 1e-5
+    gap: float = 1e-5
     rounds: int = 400
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance, self.rounds)
+        check_stopping(self.gap, self.rounds)
 
     def solve(
         self,
@@ -57,7 +57,7 @@ class VectorAdmmSolver:
             for done in range(self.rounds):
                 primal, gap = state.evaluate()
                 clock.report(primal, gap)
-                if gap <= self.tolerance / 2:
+                if gap <= self.gap / 2:
                     break
                 if clock.expired:
                     reason = "time limit"
@@ -66,7 +66,7 @@ class VectorAdmmSolver:
                 U = state.Z
         except KeyboardInterrupt:
             reason = "interrupted"
-        return _finish(program, U, self.tolerance, clock, reason)
+        return _finish(program, U, self.gap, clock, reason)
 
 
 class _Splitting:

@@ -47,7 +47,7 @@ def ecg(record_208):
 @pytest.mark.parametrize("K", [2, 6])
 def test_equals_cvxpy_with_nuclear_norms(K, beta):
     program = small(K, beta)
-    solution = VectorAdmmSolver(tolerance=1e-9).solve(program)
+    solution = VectorAdmmSolver(gap=1e-9).solve(program)
     reference = optimum(program)
     assert solution.status == "optimal"
     assert solution.primal == pytest.approx(reference, rel=1e-7)
@@ -59,8 +59,8 @@ def test_equals_cvxpy_with_nuclear_norms(K, beta):
 def test_one_output_is_the_group_lasso(seed):
     program = small(1, seed=seed)
     scalar = gated_relu_program(program.features, program.Y[:, 0], program.beta)
-    u = VectorAdmmSolver(tolerance=1e-9).solve(program).u[:, :, 0]
-    expected = CvxpySolver(tolerance=1e-9).solve(scalar)
+    u = VectorAdmmSolver(gap=1e-9).solve(program).u[:, :, 0]
+    expected = CvxpySolver(gap=1e-9).solve(scalar)
     assert scalar.objective(u) == pytest.approx(expected.primal, rel=1e-8)
     assert program.objective(u[:, :, None]) == pytest.approx(scalar.objective(u), rel=1e-12)
     r = program.Y - program.predict(u[:, :, None])
@@ -78,7 +78,7 @@ def test_any_point_lies_above_and_any_residual_below_the_optimum():
 
 
 def test_closes_the_gap_on_the_ecg(ecg):
-    solution = VectorAdmmSolver(tolerance=1e-8).solve(ecg)
+    solution = VectorAdmmSolver(gap=1e-8).solve(ecg)
     assert solution.status == "optimal"
     assert solution.gap <= 1e-8
     assert solution.primal == pytest.approx(2.6383035251e-2, rel=1e-7)
@@ -112,7 +112,7 @@ def test_no_network_with_the_same_gates_does_better():
     """The non-convex side, several neurons a gate: random weights, their norms balanced, never fall below."""
     program, rng = small(2), np.random.default_rng(4)
     value = optimum(program)
-    best = vector_network_of(program, VectorAdmmSolver(tolerance=1e-9).solve(program).u)
+    best = vector_network_of(program, VectorAdmmSolver(gap=1e-9).solve(program).u)
     X, Y = program.features.X, program.Y
     for size in (0.0, 1e-3, 1e-2, 0.1, 1.0):
         W1, W2 = (W + size * rng.standard_normal(W.shape) for W in (best.W1, best.W2))
@@ -127,7 +127,7 @@ def test_rotated_outputs_rotate_the_solution():
     program = small()
     Q, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))
     rotated = VectorProgram(program.features, program.Y @ Q, program.beta)
-    a, b = (VectorAdmmSolver(tolerance=1e-9).solve(p) for p in (program, rotated))
+    a, b = (VectorAdmmSolver(gap=1e-9).solve(p) for p in (program, rotated))
     assert b.primal == pytest.approx(a.primal, rel=1e-8)
     np.testing.assert_allclose(rotated.predict(b.u), program.predict(a.u) @ Q, atol=1e-4)
 
@@ -136,7 +136,7 @@ def test_beta_above_the_largest_price_gives_exactly_zero():
     program = small()
     largest = program.largest_beta()
     above, below = (
-        VectorAdmmSolver(tolerance=1e-8).solve(VectorProgram(program.features, program.Y, factor * largest))
+        VectorAdmmSolver(gap=1e-8).solve(VectorProgram(program.features, program.Y, factor * largest))
         for factor in (1.001, 0.9)
     )
     assert not above.u.any()
@@ -147,8 +147,8 @@ def test_beta_above_the_largest_price_gives_exactly_zero():
 def test_scaling_of_the_data_scales_the_solution():
     program = small()
     features = PatternFeatures(1e3 * program.features.X, program.features.patterns)
-    a = VectorAdmmSolver(tolerance=1e-9).solve(program)
-    b = VectorAdmmSolver(tolerance=1e-9).solve(VectorProgram(features, 10 * program.Y, 1e4 * program.beta))
+    a = VectorAdmmSolver(gap=1e-9).solve(program)
+    b = VectorAdmmSolver(gap=1e-9).solve(VectorProgram(features, 10 * program.Y, 1e4 * program.beta))
     assert b.primal == pytest.approx(100 * a.primal, rel=1e-8)
 
 
@@ -183,9 +183,9 @@ def test_joint_relu_optimum_lies_between_the_gated_and_the_separable_one():
     X = np.c_[rng.standard_normal((12, 1)), np.ones(12)]
     Y = np.outer(np.maximum(X @ [1.0, 0.3], 0), [1.0, 0.8])
     features, beta = PatternFeatures(X, enumerate_patterns(X)), 0.05
-    lower = VectorAdmmSolver(tolerance=1e-8).solve(VectorProgram(features, Y, beta)).dual
+    lower = VectorAdmmSolver(gap=1e-8).solve(VectorProgram(features, Y, beta)).dual
     programs = relu_by_output(features, Y, beta)
-    upper = sum(CvxpySolver(tolerance=1e-8).solve(one).primal for one in programs)
+    upper = sum(CvxpySolver(gap=1e-8).solve(one).primal for one in programs)
     w = np.array([1.0, 0.3])
     f = np.maximum(X @ w, 0)
     scales = np.linspace(0, 1, 2001)  # one neuron (s f, [1, 0.8]) with balanced weights
@@ -201,8 +201,8 @@ def test_stops_on_time_and_on_ctrl_c_with_a_true_bound(ecg):
         if progress.iteration == 1:
             raise KeyboardInterrupt
 
-    late = VectorAdmmSolver(tolerance=1e-12).solve(ecg, time_limit=1e-6)
-    stopped = VectorAdmmSolver(tolerance=1e-12).solve(ecg, callback=stop)
+    late = VectorAdmmSolver(gap=1e-12).solve(ecg, time_limit=1e-6)
+    stopped = VectorAdmmSolver(gap=1e-12).solve(ecg, callback=stop)
     assert late.status == "time limit"
     assert stopped.status == "interrupted"
     assert late.dual <= stopped.primal
@@ -211,8 +211,8 @@ def test_stops_on_time_and_on_ctrl_c_with_a_true_bound(ecg):
 
 def test_a_warm_start_at_the_optimum_stays_there():
     program = small()
-    cold = VectorAdmmSolver(tolerance=1e-8).solve(program)
-    warm = VectorAdmmSolver(tolerance=1e-8).solve(program, warm_start=cold.u)
+    cold = VectorAdmmSolver(gap=1e-8).solve(program)
+    warm = VectorAdmmSolver(gap=1e-8).solve(program, warm_start=cold.u)
     assert warm.primal == pytest.approx(cold.primal, rel=1e-8)
     assert warm.iterations <= 3
 
@@ -242,8 +242,8 @@ def test_bad_arguments_are_refused():
     empty = PatternFeatures(program.features.X, program.features.patterns.subset([]))
     with pytest.raises(InputError, match="patterns: there are none"):
         VectorProgram(empty, program.Y, 0.1)
-    with pytest.raises(InputError, match="tolerance = "):
-        VectorAdmmSolver(tolerance=0.0)
+    with pytest.raises(InputError, match="gap = "):
+        VectorAdmmSolver(gap=0.0)
     with pytest.raises(InputError, match="rounds = 0"):
         VectorAdmmSolver(rounds=0)
     with pytest.raises(InputError, match="4 inputs"):

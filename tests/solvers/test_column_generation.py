@@ -38,7 +38,7 @@ def windows(record_208):
 @pytest.mark.parametrize(("seed", "n", "d", "beta"), [(0, 10, 3, 0.1), (1, 11, 3, 0.02), (2, 40, 2, 0.05)])
 def test_the_optimum_over_all_enumerated_patterns(seed, n, d, beta):
     X, y = random_problem(seed, n, d)
-    exact = CvxpySolver(tolerance=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, beta))
+    exact = CvxpySolver(gap=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, beta))
     for master in MASTERS:
         found = ColumnGeneration(master, gap=1e-5, starts=100, confirm_starts=200, threads=1).solve(X, y, beta)
         assert found.status == "optimal"
@@ -115,7 +115,7 @@ def test_neurons_of_one_pattern_and_sign_are_one_variable():
 
 def test_the_check_finds_what_is_left_and_refuses_what_is_too_large(monkeypatch):
     X, y = random_problem(5)
-    exact = CvxpySolver(tolerance=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, 0.02))
+    exact = CvxpySolver(gap=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, 0.02))
     done = ColumnGeneration(gap=1e-6, confirm_starts=100, threads=1).solve(X, y, 0.02)
     rough = done.atoms.scaled(np.full(len(done.atoms), 0.9))
     primal = objective(X, y, 0.02, rough)

@@ -49,7 +49,7 @@ def test_reproduces_the_theory_cases(solver, name, program, optimum):
         with pytest.raises(SolverError, match=r"LogisticLoss: \w+ works on the Gram matrix"):
             solver().solve(program)
         return
-    solution = solver(tolerance=1e-7).solve(program)
+    solution = solver(gap=1e-7).solve(program)
     assert solution.primal == pytest.approx(optimum, rel=1e-6)
     assert solution.gap <= 1e-6
     assert solution.violation <= 1e-12
@@ -73,7 +73,7 @@ def test_agrees_on_the_ecg(solver, network, ecg):
 @pytest.mark.parametrize("seed", range(3))
 def test_gap_and_violation_are_as_asked_and_true(solver, network, seed):
     program = small(network, seed=seed)
-    solution = solver(tolerance=1e-8).solve(program)
+    solution = solver(gap=1e-8).solve(program)
     assert solution.status == "optimal"
     assert solution.gap <= 1e-8
     assert solution.violation <= 1e-12
@@ -98,7 +98,7 @@ def logistic_optimum(program):
 @networks
 def test_logistic_programs_are_solved(solver, network):
     program = small(network, loss=LogisticLoss())
-    solution = solver(tolerance=1e-8).solve(program)
+    solution = solver(gap=1e-8).solve(program)
     assert solution.status == "optimal"
     assert solution.gap <= 1e-8
     assert solution.violation <= 1e-12
@@ -111,8 +111,8 @@ def test_scaling_of_the_data_scales_the_solution(solver, network):
     program = small(network)
     X, y = program.features.X, program.y
     features = PatternFeatures(1e3 * X, program.features.patterns)
-    a = solver(tolerance=1e-8).solve(program)
-    b = solver(tolerance=1e-8).solve(network(features, 10 * y, 1e4 * program.beta))
+    a = solver(gap=1e-8).solve(program)
+    b = solver(gap=1e-8).solve(network(features, 10 * y, 1e4 * program.beta))
     assert b.primal == pytest.approx(100 * a.primal, rel=1e-7)
     np.testing.assert_allclose(b.u.sum(axis=0), 1e-2 * a.u.sum(axis=0), atol=1e-4)
 
@@ -170,8 +170,8 @@ def test_the_same_call_gives_the_same_bytes(solver, network):
 @networks
 def test_a_warm_start_at_the_optimum_stays_there(solver, network):
     program = small(network)
-    cold = solver(tolerance=1e-8).solve(program)
-    warm = solver(tolerance=1e-8).solve(program, warm_start=cold.u)
+    cold = solver(gap=1e-8).solve(program)
+    warm = solver(gap=1e-8).solve(program, warm_start=cold.u)
     assert warm.primal == pytest.approx(cold.primal, rel=1e-8)
     assert warm.iterations <= cold.iterations + 1
 
@@ -179,7 +179,7 @@ def test_a_warm_start_at_the_optimum_stays_there(solver, network):
 @with_sgd
 @networks
 def test_a_time_limit_gives_a_feasible_point_with_a_true_bound(solver, network, ecg):
-    solution = solver(tolerance=1e-12).solve(ecg[network], time_limit=1e-6)
+    solution = solver(gap=1e-12).solve(ecg[network], time_limit=1e-6)
     assert solution.status == "time limit"
     assert solution.violation <= 1e-12
     assert solution.dual <= 8.61464e-3
@@ -195,7 +195,7 @@ def test_ctrl_c_gives_the_best_point_so_far(solver, network, line):
             raise KeyboardInterrupt
 
     stopped = []
-    solution = solver(tolerance=1e-13).solve(small(network), callback=stop)
+    solution = solver(gap=1e-13).solve(small(network), callback=stop)
     assert stopped
     assert solution.violation <= 1e-12
     assert np.isfinite(solution.primal)
@@ -214,16 +214,16 @@ def test_history_is_what_the_callback_saw(solver):
 
 @pytest.mark.parametrize("solver", [FistaSolver, OsqpSolver])
 def test_gated_history_never_rises(solver):
-    solution = solver(tolerance=1e-8).solve(small(gated_relu_program))
+    solution = solver(gap=1e-8).solve(small(gated_relu_program))
     primals = np.array([line.primal for line in solution.history])
     assert (np.diff(primals) <= 1e-9 * primals[:-1]).all()
 
 
 @with_sgd
-@pytest.mark.parametrize("tolerance", [0.0, -1.0, np.nan])
-def test_bad_tolerances_are_refused(solver, tolerance):
-    with pytest.raises(InputError, match="tolerance = "):
-        solver(tolerance=tolerance)
+@pytest.mark.parametrize("gap", [0.0, -1.0, np.nan])
+def test_bad_tolerances_are_refused(solver, gap):
+    with pytest.raises(InputError, match="gap = "):
+        solver(gap=gap)
 
 
 @pytest.mark.parametrize("solver", [AdmmSolver, FistaSolver, OsqpSolver])

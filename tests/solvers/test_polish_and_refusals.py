@@ -44,5 +44,5 @@ def test_polish_descends_to_the_optimum_from_any_feasible_point(network, size):
     assert stopped == ""
     assert (np.diff(primals) <= 1e-12).all()
     assert program.violation(u) <= 1e-12
-    assert program.objective(u) == pytest.approx(CvxpySolver(tolerance=1e-9).solve(program).primal, rel=1e-8)
+    assert program.objective(u) == pytest.approx(CvxpySolver(gap=1e-9).solve(program).primal, rel=1e-8)
     assert program.objective(u) - program.dual_bound(program.residual(u)).value <= 1e-9 * program.objective(u)

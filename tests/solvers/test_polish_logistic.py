@@ -37,7 +37,7 @@ def test_closes_the_gap_on_the_ecg(network, record_208):
     train = split_windows(read_recording(str(record_208)).signal).train
     features = PatternFeatures(train.X[0:2000], sample_patterns(train.X[0:2000], 25, 0))
     labels = train.y[:2000] > np.median(train.y[:2000])
-    solution = FistaSolver(tolerance=1e-6, rounds=1).solve(network(features, labels, 1e-3, LogisticLoss()))
+    solution = FistaSolver(gap=1e-6, rounds=1).solve(network(features, labels, 1e-3, LogisticLoss()))
     optimum = 0.115035776018 if network is gated_relu_program else 0.148348658345
     assert solution.status == "optimal"
     assert solution.gap <= 1e-6

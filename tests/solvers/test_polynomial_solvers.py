@@ -52,7 +52,7 @@ def test_the_logistic_loss_equals_the_program_written_out(name):
     X, y = random_data(9, logistic=True)
     program = PolynomialProgram(X, y, 0.01, ACTIVATIONS[name], LogisticLoss())
     optimum = semidefinite_optimum(X, y, 0.01, ACTIVATIONS[name], "logistic")
-    for solver in (PolynomialSolver(), PolynomialCvxpySolver(tolerance=1e-4)):
+    for solver in (PolynomialSolver(), PolynomialCvxpySolver(gap=1e-4)):
         found = solver.solve(program)
         assert found.status == "optimal"
         assert found.primal == pytest.approx(optimum, rel=1e-5)
@@ -121,7 +121,7 @@ def test_limits_and_refusals():
     labels = PolynomialProgram(X, np.sign(y), 0.01, RELU_LIKE, LogisticLoss())
     assert PolynomialSolver().solve(labels, callback=interrupt).status == "interrupted"
     assert PolynomialSolver(rounds=1).solve(labels).status == "round limit"
-    with pytest.raises(InputError, match="tolerance"):
-        PolynomialSolver(tolerance=0.0)
+    with pytest.raises(InputError, match="gap = "):
+        PolynomialSolver(gap=0.0)
     with pytest.raises(SolverError, match="NOTHING"):
         PolynomialCvxpySolver("NOTHING").solve(program)

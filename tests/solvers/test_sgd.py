@@ -23,8 +23,8 @@ LOOSE = {gated_relu_program: 1e-2, relu_program: 0.1}  # of the objective, after
 @pytest.mark.parametrize("loss", [None, LogisticLoss()], ids=["squared", "logistic"])
 def test_comes_near_the_optimum_from_above(network, loss):
     program = small(network, loss=loss)
-    optimum = CvxpySolver(tolerance=1e-8).solve(program).primal
-    solution = SgdSolver(tolerance=1e-6, epochs=300).solve(program)
+    optimum = CvxpySolver(gap=1e-8).solve(program).primal
+    solution = SgdSolver(gap=1e-6, epochs=300).solve(program)
     assert optimum * (1 - 1e-8) <= solution.primal <= optimum * (1 + LOOSE[network])
     assert solution.dual <= optimum * (1 + 1e-8)
     assert solution.violation <= 1e-12
@@ -65,7 +65,7 @@ def test_scaling_of_the_data_scales_the_solution(network):
     program = small(network)
     features = PatternFeatures(64 * program.features.X, program.features.patterns)
     scaled = network(features, 8 * program.y, 512 * program.beta)
-    a, b = (SgdSolver(tolerance=1e-9, epochs=20).solve(p) for p in (program, scaled))
+    a, b = (SgdSolver(gap=1e-9, epochs=20).solve(p) for p in (program, scaled))
     assert b.primal == pytest.approx(64 * a.primal, rel=1e-6)
 
 
@@ -83,15 +83,15 @@ def test_constant_columns_give_finite_points(network, column):
 
 def test_seeds_change_the_path_and_only_them():
     program = small(gated_relu_program)
-    a, b, c = (SgdSolver(tolerance=1e-9, epochs=20, seed=seed).solve(program).u.tobytes() for seed in (0, 0, 1))
+    a, b, c = (SgdSolver(gap=1e-9, epochs=20, seed=seed).solve(program).u.tobytes() for seed in (0, 0, 1))
     assert a == b
     assert a != c
 
 
 def test_a_warm_start_is_never_lost():
     program = small(relu_program)
-    optimum = CvxpySolver(tolerance=1e-8).solve(program)
-    solution = SgdSolver(tolerance=1e-12, epochs=3).solve(program, warm_start=optimum.u)
+    optimum = CvxpySolver(gap=1e-8).solve(program)
+    solution = SgdSolver(gap=1e-12, epochs=3).solve(program, warm_start=optimum.u)
     assert solution.primal == pytest.approx(optimum.primal, rel=1e-8)
 
 
@@ -113,7 +113,7 @@ def test_an_epoch_takes_every_row_once_with_its_own_pattern(n):
 def test_a_weak_hinge_leaves_the_cones():
     """Rounding costs more than what the hinge forbids; the exact penalty is far above."""
     program = small(relu_program)
-    weak, strong = (SgdSolver(tolerance=1e-9, epochs=100, hinge=h).solve(program).primal for h in (1e-3, 1e6))
+    weak, strong = (SgdSolver(gap=1e-9, epochs=100, hinge=h).solve(program).primal for h in (1e-3, 1e6))
     assert strong < weak
 
 

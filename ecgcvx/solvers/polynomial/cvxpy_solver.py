@@ -24,15 +24,15 @@ class PolynomialCvxpySolver:
     with all monomials formed: small n only.
 
     solver : CLARABEL, SCS or another that takes semidefinite cones (and, for the logistic loss, exponential ones).
-    tolerance : relative duality gap. options : passed to the solver.
+    gap : relative duality gap. options : passed to the solver.
     """
 
     solver: str = "CLARABEL"
-    tolerance: float = 1e-6
+    gap: float = 1e-6
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance)
+        check_stopping(self.gap)
 
     def solve(
         self,
@@ -55,7 +55,7 @@ class PolynomialCvxpySolver:
             Z, reason = refine(lifted, found) if squared else lifted.feasible(found), "inaccurate"
         except KeyboardInterrupt:
             pass
-        return finish(program, Z, self.tolerance, clock, f"CVXPY {self.solver}: {detail}", reason)
+        return finish(program, Z, self.gap, clock, f"CVXPY {self.solver}: {detail}", reason)
 
     def _solve(self, lifted: LiftedProgram) -> tuple[Array, float, str]:
         import cvxpy as cp

@@ -30,16 +30,16 @@ PROXIMAL = 1e-9  # of the Hessian of the squared loss, added: where all labels a
 
 @dataclass(frozen=True)
 class PolynomialSolver:
-    """Solve a program with a polynomial activation to a relative duality gap of `tolerance`.
+    """Solve a program with a polynomial activation to a relative duality gap of `gap`.
 
     rounds : quadratic models of a logistic loss at most; a squared loss takes one.
     """
 
-    tolerance: float = 1e-6
+    gap: float = 1e-6
     rounds: int = 50
 
     def __post_init__(self) -> None:
-        check_stopping(self.tolerance, self.rounds)
+        check_stopping(self.gap, self.rounds)
 
     def solve(
         self,
@@ -65,7 +65,7 @@ class PolynomialSolver:
                 raise SolverError(f"loss = {type(program.loss).__name__}: give a squared or a logistic loss")
         except KeyboardInterrupt:
             reason = "interrupted"
-        return finish(program, Z, self.tolerance, clock, f"interior point, {iterations} iterations", reason)
+        return finish(program, Z, self.gap, clock, f"interior point, {iterations} iterations", reason)
 
     def _proximal_newton(self, program: PolynomialProgram, Z: Array, clock: Clock) -> tuple[Array, int, str]:
         floor = PROXIMAL * program.curvature(np.ones(len(program.y)))
@@ -78,7 +78,7 @@ class PolynomialSolver:
             prices = program.prices_of(B)
             dual = program.loss.dual_value(v, y, program.beta / max(float(prices.max()), 1e-300))
             clock.report(primal, max(primal - dual, 0.0) / primal)
-            if primal - dual <= self.tolerance / 2 * primal:
+            if primal - dual <= self.gap / 2 * primal:
                 return Z, iterations, "inaccurate"
             if clock.expired:
                 return Z, iterations, "time limit"
