@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from ecgcvx.arrangements.patterns import CHUNK_ELEMENTS, pack_signs
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.networks import Network
-from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.features import PatternFeatures, two_layer_features
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
@@ -43,11 +43,12 @@ def variables_of(program: ConvexProgram, network: Network) -> Array:
     if gated == program.cones:
         kind = "gated" if gated else "ReLU"
         raise InputError(f"network: it is a {kind} one, but the program is not; give a {kind} program")
-    X = program.features.X
+    features = two_layer_features(program.features, "variables_of")
+    X = features.X
     _check_width(network, X)
     scaled, signs, gates = _neurons(network)
     above, below = _sides(X, scaled) if gates is None else _gate_sides(X, gates)
-    packed = program.features.patterns.packed[program.blocks]
+    packed = features.patterns.packed[program.blocks]
     u = np.zeros(program.shape)
     for k in np.flatnonzero(above.any(axis=1)):
         inside = ~((above[k] & ~packed) | (below[k] & packed)).any(axis=1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError
+from ecgcvx.programs.features import two_layer_features
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import Layers, layers, predict_rows, product
@@ -87,10 +88,13 @@ def network_of(program: ConvexProgram, u: Array) -> Network:
     """Return the network of a convex program's variables u (g, d), zeros left out.
 
     Its output is the program's prediction (for a ReLU program: where u lies in its cones), and its weight decay
-    1/2 (||W1||^2 + ||W2||^2) is the program's penalty sum ||u||. Source: Pilanci & Ergen 2020, theorem 1.
+    1/2 (||W1||^2 + ||W2||^2) is the program's penalty sum ||u||. Raises InputError for a program of another network.
+
+    Source: Pilanci & Ergen 2020, theorem 1.
     """
+    features = two_layer_features(program.features, "network_of")
     active = np.flatnonzero(np.linalg.norm(u, axis=1))
-    gates = None if program.cones else np.ascontiguousarray(program.features.interior(program.blocks[active]).T)
+    gates = None if program.cones else np.ascontiguousarray(features.interior(program.blocks[active]).T)
     return network_of_neurons(u[active], program.signs[active], gates)
 
 

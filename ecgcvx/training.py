@@ -15,7 +15,7 @@ from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.errors import InputError
 from ecgcvx.maps import merge
 from ecgcvx.networks import Network, network_of, network_of_neurons
-from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.features import PatternFeatures, two_layer_features
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
 from ecgcvx.solvers.active_set.atoms import Atoms
@@ -285,7 +285,7 @@ def train_sampled(
         program, warm_start=warm, time_limit=options.time_limit,
         callback=lambda line: progress(f"{name}: round {line.iteration + 1}, P = {line.primal:.6e}", None),
     )  # fmt: skip
-    network = merge(network_of(program, solution.u), program.features.X)
+    network = merge(network_of(program, solution.u), two_layer_features(program.features, name).X)
     return Trained(
         network, solution.primal, solution.dual, "given patterns", solution.status, solution.detail,
         solution.violation, solution.iterations, solution.seconds, solution.history, solution.u,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from ecgcvx.errors import SolverError
-from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.features import Features
 from ecgcvx.types import Array
 
 ROWS_A_ROUND = 32
@@ -19,7 +19,7 @@ TOLERANCE = 1e-13  # relative to ||P(v)||: the rounding of x'u for standardised 
 APEX = 1e-12  # a projection this small beside v is the apex up to rounding: v lies in the polar cone
 
 
-def project(features: PatternFeatures, blocks: NDArray[np.intp], v: Array) -> Array:
+def project(features: Features, blocks: NDArray[np.intp], v: Array) -> Array:
     """Return the projection (g, d) of each v_j on the cone of blocks[j], exact to rounding; v: (g, d).
 
     Every round's point is the projection on a cone that contains K, so its norm is an upper bound of ||P(v)||.

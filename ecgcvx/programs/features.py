@@ -1,13 +1,14 @@
-"""The feature blocks F_i = D_i X of a two-layer network and the cones of its patterns, as an object with products.
+"""The feature blocks F_i of a convex program and the cones of its patterns, as an object with products.
 
-F = [D_1 X ... D_p X] is n x (p d); for a record it would not fit in memory and is never formed. All products run over
-chunks of rows, and what a squared loss needs of the data, the Gram matrix, does not grow with n.
+F = [F_1 ... F_p] is n x (p d); for a record it would not fit in memory and is never formed. All products run over
+chunks of rows, and what a squared loss needs of the data, the Gram matrix, does not grow with n. `PatternFeatures` are
+those of the two-layer network, F_i = D_i X; the other networks wrap them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,70 @@ class Gram(NamedTuple):
     H: Array
     c: Array
     yy: float
+
+
+class Features(Protocol):
+    """Blocks F_i (n, d) with cones K_i = {u : C_i u >= 0}, i = 1..p, the rows of C_i scaled to unit norm.
+
+    curvature : an upper bound of ||F_i'F_j||_2 / n over all i, j.
+    """
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def curvature(self) -> float: ...
+
+    def rows(self) -> Iterator[tuple[slice, Array]]:
+        """Yield (rows, F[rows]) over F (n, p d), in chunks that fit in cache."""
+        ...
+
+    def gram(self, y: Array, weights: Array | None = None) -> Gram:
+        """Return H, c and y'y/n in one pass, with weights w_k of the rows if there are any: H = F'diag(w)F/n."""
+        ...
+
+    def apply(self, coefficients: Array) -> Array:
+        """Return sum_i F_i z_i (n,) for coefficients z (p, d)."""
+        ...
+
+    def correlate(self, r: Array) -> Array:
+        """Return F_i'r for every block, (p, d); r: (n,)."""
+        ...
+
+    def cone_values(self, blocks: NDArray[np.intp], u: Array) -> Array:
+        """Return C_{blocks[j]} u_j for every j, (g, rows of a cone); u: (g, d)."""
+        ...
+
+    def cone_rows(self, block: int, indices: NDArray[np.intp]) -> Array:
+        """Return the given rows of C_block, (k, d)."""
+        ...
+
+    def interior(self, blocks: NDArray[np.intp]) -> Array:
+        """A direction inside each block's cone (g, d)."""
+        ...
+
+
+def gram_of_rows(features: Features, y: Array, weights: Array | None = None) -> Gram:
+    """The Gram matrix from the rows of F."""
+    size = features.count * features.width
+    H, c = np.zeros((size, size)), np.zeros(size)
+    for rows, F in features.rows():
+        weighted = F if weights is None else F * weights[rows, None]
+        H += weighted.T @ F
+        c += weighted.T @ y[rows]
+    n = features.n
+    return Gram(H / n, c / n, float(y @ y if weights is None else y @ (weights * y)) / n)
+
+
+def matrix_of(features: Features) -> Array:
+    """F (n, p d) as a whole: small n only."""
+    return np.concatenate([F for _, F in features.rows()])
 
 
 class Chunk(NamedTuple):
@@ -73,15 +138,20 @@ class PatternFeatures:
             stop = start + len(rows)
             yield Chunk(slice(start, stop), rows, patterns.masks(start, stop))
 
-    def gram(self, y: Array) -> Gram:
-        """Return H, c and y'y/n in one pass over the rows; y: (n,)."""
+    @cached_property
+    def curvature(self) -> float:
+        """mean_k ||x_k||^2, rows of zeros counted as rows of norm 1."""
+        return float(np.mean(self.row_norms**2))
+
+    def rows(self) -> Iterator[tuple[slice, Array]]:
+        """Yield (rows, F[rows]) over F (n, p d)."""
         size = self.count * self.width
-        H, c = np.zeros((size, size)), np.zeros(size)
         for rows, X, masks in self.chunks(self.patterns, size):
-            F = (masks.T[:, :, None] * X[:, None, :]).reshape(len(X), size)
-            H += F.T @ F
-            c += F.T @ y[rows]
-        return Gram(H / self.n, c / self.n, float(y @ y) / self.n)
+            yield rows, (masks.T[:, :, None] * X[:, None, :]).reshape(len(X), size)
+
+    def gram(self, y: Array, weights: Array | None = None) -> Gram:
+        """Return H, c and y'y/n in one pass over the rows; y, weights: (n,)."""
+        return gram_of_rows(self, y, weights)
 
     def apply(self, coefficients: Array) -> Array:
         """Return sum_i F_i z_i (n,) for coefficients z (p, d)."""
@@ -122,3 +192,10 @@ class PatternFeatures:
     def interior(self, blocks: NDArray[np.intp]) -> Array:
         """A direction inside each block's cone (g, d): the gate that made the pattern."""
         return self.patterns.gates[blocks]
+
+
+def two_layer_features(features: Features, purpose: str) -> PatternFeatures:
+    """The features as those of a two-layer network; InputError, which names the purpose, for another network's."""
+    if not isinstance(features, PatternFeatures):
+        raise InputError(f"{purpose}: takes a program of the two-layer network, not one with {type(features).__name__}")
+    return features

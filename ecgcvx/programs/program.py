@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.programs.cone import project
-from ecgcvx.programs.features import Gram, PatternFeatures
+from ecgcvx.programs.features import Features, Gram
 from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
 from ecgcvx.types import Array
 
@@ -51,7 +51,7 @@ class ConvexProgram:
 
     Parameters
     ----------
-    features : PatternFeatures
+    features : Features
         Blocks F_i (n, d) and cones.
     y : (n,) array
         Targets, or labels for the logistic loss.
@@ -74,7 +74,7 @@ class ConvexProgram:
     Source: Pilanci & Ergen 2020, theorem 1 (ReLU); Mishkin, Sahiner & Pilanci 2022 (gated).
     """
 
-    features: PatternFeatures
+    features: Features
     y: Array
     beta: float
     blocks: NDArray[np.intp]
@@ -171,14 +171,14 @@ class ConvexProgram:
         return DualBound(self.loss.dual_value(r, self.y, self.beta / worst if worst > 0 else np.inf), prices)
 
 
-def relu_program(features: PatternFeatures, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
+def relu_program(features: Features, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
     """The convex form of the two-layer ReLU network over given patterns: u_i, v_i in K_i with signs +1 and -1."""
     p = features.count
     signs = np.repeat([1.0, -1.0], p)
     return ConvexProgram(features, y, beta, np.tile(np.arange(p), 2), signs, True, loss or SquaredLoss())
 
 
-def gated_relu_program(features: PatternFeatures, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
+def gated_relu_program(features: Features, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
     """The gated ReLU network: one free u_i a pattern; a group lasso, no cones."""
     p = features.count
     return ConvexProgram(features, y, beta, np.arange(p), np.ones(p), False, loss or SquaredLoss())

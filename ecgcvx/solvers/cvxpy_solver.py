@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecgcvx.errors import SolverError
+from ecgcvx.programs.features import matrix_of
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
@@ -92,8 +93,6 @@ class CvxpySolver:
 
 def _features(program: ConvexProgram) -> Array:
     """The matrix of all signed blocks, (n, g d)."""
-    n, d = program.features.n, program.features.width
-    X = np.asarray(program.features.X[0:n])
-    masks = np.stack([program.features.patterns.mask(int(b)) for b in program.blocks])
-    signed = program.signs[:, None] * masks
-    return (signed.T[:, :, None] * X[:, None, :]).reshape(n, len(program.blocks) * d)
+    d = program.features.width
+    columns = (program.blocks[:, None] * d + np.arange(d)).ravel()
+    return matrix_of(program.features)[:, columns] * np.repeat(program.signs, d)

@@ -30,7 +30,6 @@ from scipy.linalg import block_diag, cho_factor, cho_solve, null_space, solve_tr
 from scipy.optimize import nnls
 
 from ecgcvx.programs.cone import project
-from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.losses import SquaredLoss, scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.rows import ConeRows
@@ -146,10 +145,7 @@ def _second_order_model(program: ConvexProgram, f: Array, v: Array) -> ConvexPro
     """The program with the loss's expansion at f, the squared loss of working responses f + v/l'' weighted by l''."""
     q = v * program.y
     weights = np.maximum(q * (1 - q), LEAST_WEIGHT)
-    roots = np.sqrt(weights)
-    features = program.features
-    weighted = PatternFeatures(roots[:, None] * features.X[0 : features.n], features.patterns)
-    return replace(program, loss=SquaredLoss()).with_gram(weighted.gram(roots * (f + v / weights)))
+    return replace(program, loss=SquaredLoss()).with_gram(program.features.gram(f + v / weights, weights))
 
 
 def _objective(program: ConvexProgram, u: Array) -> float:

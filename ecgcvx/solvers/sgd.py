@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError
+from ecgcvx.errors import InputError, SolverError
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.fista import secular_root
@@ -78,12 +78,18 @@ class SgdSolver:
         callback: Callback | None = None,
         time_limit: float = float("inf"),
     ) -> Solution:
-        """Solve the program from a warm start (g, d) or from zero; the rounded point of lowest objective is kept."""
+        """Solve the program from a warm start (g, d) or from zero; the rounded point of lowest objective is kept.
+
+        Raises SolverError for a program that is not of the two-layer network.
+        """
+        if not isinstance(program.features, PatternFeatures):
+            name = type(program.features).__name__
+            raise SolverError(f"features = {name}: SGD takes minibatches of D_i X; use CVXPY, OSQP, FISTA or ADMM")
         clock = Clock(callback, time_limit)
         u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         best, lowest, reason = feasible(program, u, self.gap), np.inf, "epoch limit"
         try:
-            descent = _Descent(program, self, u)
+            descent = _Descent(program, program.features, self, u)
             for epoch in range(self.epochs + 1):
                 if epoch % EPOCHS_A_CHECK == 0 or epoch == self.epochs:
                     point = feasible(program, descent.u, self.gap)
@@ -123,12 +129,12 @@ class _Batch(NamedTuple):
 class _Descent:
     """Iterate u and momentum (g, d), and the metric: eigenvalues (g, d) and eigenvectors (g, d, d)."""
 
-    def __init__(self, program: ConvexProgram, options: SgdSolver, u: Array) -> None:
-        self.program, self.batch, self.u = program, min(options.batch, program.features.n), u
+    def __init__(self, program: ConvexProgram, features: PatternFeatures, options: SgdSolver, u: Array) -> None:
+        self.program, self.features, self.batch, self.u = program, features, min(options.batch, features.n), u
         self.momentum = np.zeros_like(u)
         self.rho = options.hinge * program.beta
         self.random = np.random.default_rng(options.seed)
-        eigenvalues, V = np.linalg.eigh(_squares(program.features))
+        eigenvalues, V = np.linalg.eigh(_squares(features))
         floor = np.maximum(RIDGE * eigenvalues[:, -1:], np.finfo(float).tiny)
         eigenvalues = np.maximum(eigenvalues, floor)
         tau = program.loss.curvature * self._largest_curvature(V / np.sqrt(eigenvalues)[:, None, :])
@@ -137,7 +143,7 @@ class _Descent:
 
     def run(self, eta: float) -> None:
         """One pass over all rows with the step eta, relative to that of the metric."""
-        for batch in _batches(self.program, self.batch, self.random):
+        for batch in _batches(self.features, self.program.y, self.batch, self.random):
             self._step(batch, eta)
 
     def _step(self, batch: _Batch, eta: float) -> None:
@@ -175,7 +181,9 @@ class _Descent:
         """Largest eigenvalue of a minibatch's squared loss in the metric, over a few minibatches."""
         repeats = np.bincount(self.program.blocks, minlength=len(whitening))
         largest = 0.0
-        for _, batch in zip(range(PROBES), _batches(self.program, self.batch, self.random), strict=False):
+        for _, batch in zip(
+            range(PROBES), _batches(self.features, self.program.y, self.batch, self.random), strict=False
+        ):
             kernel = np.zeros((len(batch.y), len(batch.y)))
             for mask, W, repeat in zip(batch.masks, whitening, repeats, strict=True):
                 whitened = np.where(mask[:, None], batch.X @ W, 0.0)
@@ -184,15 +192,14 @@ class _Descent:
         return max(largest, np.finfo(float).tiny)
 
 
-def _batches(program: ConvexProgram, size: int, random: np.random.Generator) -> Iterator[_Batch]:
+def _batches(features: PatternFeatures, targets: Array, size: int, random: np.random.Generator) -> Iterator[_Batch]:
     """Yield all rows once, in random order among runs of rows that are in memory together."""
-    features = program.features
     starts = random.permutation(np.arange(0, features.n, RUN))
     for first in range(0, len(starts), RUNS_SHUFFLED):
         runs = [(int(a), min(int(a) + RUN, features.n)) for a in starts[first : first + RUNS_SHUFFLED]]
         X = np.concatenate([np.asarray(features.X[a:b], dtype=np.float64) for a, b in runs])
         masks = np.concatenate([features.patterns.masks(a, b) for a, b in runs], axis=1)
-        y, norms = (np.concatenate([v[a:b] for a, b in runs]) for v in (program.y, features.row_norms))
+        y, norms = (np.concatenate([v[a:b] for a, b in runs]) for v in (targets, features.row_norms))
         for rows in np.array_split(random.permutation(len(y)), -(-len(y) // size)):
             yield _Batch(X[rows], masks[:, rows], y[rows], norms[rows])
 

@@ -116,11 +116,10 @@ def need_squared_loss(program: ConvexProgram, solver: str) -> None:
 def feasible(program: ConvexProgram, u: Array, tolerance: float) -> Array:
     """Return u with negligible blocks zeroed and every other block projected on its cone, exact to rounding.
 
-    Dropping u_j moves each price by at most ||u_j|| mean_k ||x_k||^2: a block is negligible when that is far below
-    tolerance * beta, so that the gap does not feel it.
+    Dropping u_j moves each price by at most ||u_j|| times the curvature of the features: a block is negligible when
+    that is far below tolerance * beta, so that the gap does not feel it.
     """
-    curvature = float(np.mean(program.features.row_norms**2))
-    kept = np.linalg.norm(u, axis=1) > 1e-2 * tolerance * program.beta / curvature
+    kept = np.linalg.norm(u, axis=1) > 1e-2 * tolerance * program.beta / program.features.curvature
     out = np.where(kept[:, None], u, 0.0)
     if program.cones:
         out[kept] = project(program.features, program.blocks[kept], u[kept])

@@ -101,7 +101,7 @@ def test_an_epoch_takes_every_row_once_with_its_own_pattern(n):
     X = rng.standard_normal((n, 3))
     features = PatternFeatures(X, sample_patterns(X, 1, 0))
     program = gated_relu_program(features, X[:, 0] + 1, 0.1)
-    batches = list(_batches(program, 64, rng))
+    batches = list(_batches(features, program.y, 64, rng))
     taken = np.concatenate([batch.X for batch in batches])
     assert max(len(batch.y) for batch in batches) <= 64
     np.testing.assert_array_equal(np.sort(taken[:, 0]), np.sort(X[:, 0]))
