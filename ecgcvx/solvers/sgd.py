@@ -63,7 +63,7 @@ class SgdSolver:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, example in (("tolerance", self.gap, "5e-2"), ("hinge", self.hinge, "1e6")):
+        for name, value, example in (("gap", self.gap, "5e-2"), ("hinge", self.hinge, "1e6")):
             if not value > 0:
                 raise InputError(f"{name} = {value}: it must be positive, as {example}")
         for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
