@@ -76,7 +76,7 @@ class WindowMatrix:
             begin = int(end)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Windows:
     """The windows of one part (training or test) of a recording.
 
@@ -128,7 +128,7 @@ class Ledger:
         return self.gap + self.split
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """A chronological split: the training part comes first, and no window reaches over the boundary."""
 

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 Status = Literal["finished", "time limit", "interrupted"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BackpropResult:
     """Trained parameters (k,) in float64, objectives on the way, and why the training ended.
 

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 Schedule = Callable[[float], float]  # share of the training that is over, 0 to 1 -> factor of the step size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """Parameters (k,), what the optimiser remembers besides, each (k,), and the number of steps taken."""
 

@@ -1,10 +1,22 @@
-"""KKT residuals of a network, recomputed from weights and data."""
+"""KKT residuals of a network, recomputed from weights and data.
+
+With w = W1_j / ||W1_j|| the optimality conditions are beta w = s sum_i z_i v_i x_i / n with z_i = 1 where x_i'w > 0,
+0 where x_i'w < 0, and any share in between on the hyperplane itself. A network that a solver found is on a hyperplane
+up to its accuracy only, so that a threshold on x_i'w would make the residual jump. Here a share that differs from what
+the sign says costs |cos(x_i, w)| / NEAR of the gradient that it moves,
+
+    min over z in [0, 1]^n of  || beta w - s sum z_i v_i x_i / n || + sum c_i |z_i - 1[x_i'w > 0]| |v_i| ||x_i|| / n,
+
+c_i = |cos(x_i, w)| / NEAR: continuous in the weights, zero at the optimum only, and where no row is near the
+hyperplane the norm of the gradient, since c_i >= 1 moves nothing.
+"""
 
 from dataclasses import dataclass
 
+import clarabel
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
 
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.certify import CHUNK, LossName, refuse_polynomial, residual_of, row_lengths
@@ -13,16 +25,16 @@ from ecgcvx.networks import Network
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
 
-ON_FACE = 1e-9  # |x'w| / (||x|| ||w||) below which a neuron lies on the hyperplane of x
+NEAR = 1e-4  # |x'w| / (||x|| ||w||) from which on a row has one sign only: far above what solvers leave, some 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
     """KKT residuals of a network.
 
-    stationarity (m,): distance of each neuron's gradient from zero, relative to beta, with the best multipliers on the
-    rows where the neuron lies on their hyperplane (other rows get none, so complementarity holds by construction).
-    faces (m,): the number of those rows. balance: max_j | ||W1_j|| - |W2_j| | relative to the larger of the two.
+    stationarity (m,): distance from zero of the gradient of P in each neuron's W1_j, relative to beta max_k ||W1_k||,
+    with the best multipliers on the rows near its hyperplane (see the module). faces (m,): the number of those rows.
+    balance: max_j | ||W1_j|| - |W2_j| | relative to the larger of the two.
     """
 
     stationarity: Array
@@ -52,26 +64,29 @@ def kkt_residuals(
         gate = w if network.gates is None else network.gates[:, j]
         cosines = np.concatenate([rows @ gate / row_lengths(rows) for _, rows in row_chunks(X, CHUNK)])
         s = float(np.sign(network.W2[j]))
+        gradient = w - s * _masked(X, v, cosines > 0 if network.gates is None else cosines >= 0) / (len(y) * beta)
         if network.gates is not None:
-            residuals[j] = np.linalg.norm(beta * w - s * _masked(X, v, cosines >= 0) / len(y))
+            residuals[j] = np.linalg.norm(gradient)
             continue
-        on_face = np.flatnonzero(np.abs(cosines) <= ON_FACE)
-        rows_on = np.array([X[k : k + 1][0] for k in on_face]).reshape(len(on_face), len(w))
-        faces[j] = len(on_face)
-        free = beta * w - s * _masked(X, v, cosines > ON_FACE) / len(y)
+        near = np.flatnonzero(np.abs(cosines) < NEAR)
+        faces[j] = len(near)
+        rows = np.concatenate([np.empty((0, len(w))), *(X[k : k + 1] for k in near)])
+        moved, cost, on = v[near, None] * rows / (len(y) * beta), np.abs(cosines[near]) / NEAR, cosines[near] > 0
         if patterns is None:
-            residuals[j] = _distance(s * v[on_face, None] * rows_on / len(y), free, (0.0, 1.0))
+            residuals[j] = _distance(gradient, np.where(on, -s, s)[:, None] * moved, cost, 1.0)
             continue
         residuals[j] = np.inf
-        for mask in _patterns_around(patterns, cosines, on_face):
-            signs = np.where(mask, 1.0, -1.0)[:, None]
-            target = free - s * (v[on_face] * mask) @ rows_on / len(y)
-            residuals[j] = min(residuals[j], _distance(signs * rows_on, target, (0.0, np.inf)))
+        for mask in _patterns_around(patterns, cosines, near):
+            other = mask != on
+            target = gradient - s * np.where(other, np.where(mask, 1.0, -1.0), 0.0) @ moved
+            switched = float(cost[other] @ np.linalg.norm(moved[other], axis=1))
+            cone = np.where(mask, 1.0, -1.0)[:, None] * rows
+            residuals[j] = min(residuals[j], switched + _distance(target, cone, cost, np.inf))
         if np.isinf(residuals[j]):
             raise InputError(
                 f"patterns: neuron {j} lies in none of the {len(patterns)} cones; give the patterns it has"
             )
-    return Residuals(residuals / beta, faces, balance)
+    return Residuals(residuals * lengths / np.max(lengths, initial=1e-300), faces, balance)
 
 
 def _masked(X: Matrix, v: Array, mask: NDArray[np.bool_]) -> Array:
@@ -82,19 +97,41 @@ def _masked(X: Matrix, v: Array, mask: NDArray[np.bool_]) -> Array:
     )
 
 
-def _distance(rows: Array, target: Array, bounds: tuple[float, float]) -> float:
-    """Return min ||target - rows'z|| over z within the bounds."""
-    if not len(rows):
-        return float(np.linalg.norm(target))
-    scale = float(np.abs(rows).max()) or 1.0
-    upper = bounds[1] * scale
-    fit = lsq_linear(rows.T / scale, target, (bounds[0], upper), method="bvls", tol=1e-14)
-    return float(np.linalg.norm(fit.fun))
+def _distance(target: Array, rows: Array, cost: Array, most: float) -> float:
+    """Return min ||target - rows'z|| + sum cost_i ||row_i|| z_i over 0 <= z_i <= most: a second-order cone program."""
+    sizes = np.linalg.norm(rows, axis=1)
+    kept = sizes > 0
+    k, d, length = int(kept.sum()), len(target), float(np.linalg.norm(target))
+    if k == 0 or length == 0:
+        return length
+    # In units of the target, multipliers in units of their row: t + cost'z, (t, target - unit rows'z) in the cone.
+    unit, upper = rows[kept] / sizes[kept, None], most * sizes[kept] / length
+    bounded = np.isfinite(upper)
+    A = sp.vstack(
+        [
+            sp.hstack([sp.csc_matrix((k, 1)), -sp.eye(k)]),
+            sp.hstack([sp.csc_matrix((int(bounded.sum()), 1)), sp.eye(k, format="csr")[bounded]]),
+            sp.hstack([-sp.eye(1), sp.csc_matrix((1, k))]),
+            sp.hstack([sp.csc_matrix((d, 1)), sp.csc_matrix(unit.T)]),
+        ],
+        format="csc",
+    )
+    b = np.concatenate([np.zeros(k), upper[bounded], [0.0], target / length])
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+    cones = [clarabel.NonnegativeConeT(k + int(bounded.sum())), clarabel.SecondOrderConeT(d + 1)]
+    q = np.concatenate([[1.0], cost[kept]])
+    found = clarabel.DefaultSolver(sp.csc_matrix((k + 1, k + 1)), q, A, b, cones, settings).solve()
+    z = np.clip(np.array(found.x[1:]), 0.0, upper)
+    if not np.isfinite(z).all():
+        return length
+    return min(length, length * float(np.linalg.norm(target / length - unit.T @ z) + cost[kept] @ z))
 
 
-def _patterns_around(patterns: Patterns, cosines: Array, on_face: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Values on the face rows (k, faces) of the patterns that agree with the neuron on all other rows."""
+def _patterns_around(patterns: Patterns, cosines: Array, near: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Values on the near rows (k, faces) of the patterns that agree with the neuron on all other rows."""
     off = np.ones(patterns.n, dtype=bool)
-    off[on_face] = False
+    off[near] = False
     differs = (patterns.packed ^ np.packbits(cosines > 0)) & np.packbits(off)
-    return np.array([patterns.mask(int(i))[on_face] for i in np.flatnonzero(~differs.any(axis=1))], dtype=bool)
+    return np.array([patterns.mask(int(i))[near] for i in np.flatnonzero(~differs.any(axis=1))], dtype=bool)

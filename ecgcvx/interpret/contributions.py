@@ -21,7 +21,7 @@ def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Deco
     length, horizon, scaler = forecaster.window, forecaster.horizon, forecaster.scaler
     first = sample - horizon - length + 1
     stretch = recording.signal[max(first, 0) : max(sample + 1, 0)]
-    # As in `windows_of`, the samples between window and target count as well.
+    # As in `window_runs`, the samples between window and target count as well.
     if first < 0 or sample >= len(recording.signal) or not np.isfinite(stretch).all():
         raise InputError(
             f"sample = {sample}: {recording.name} has no {length + horizon} valid samples up to there; give another"

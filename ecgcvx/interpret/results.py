@@ -22,7 +22,7 @@ IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_shar
 COLUMNS = {
     "neurons": "indices (from 0) of the neurons that share the pattern, separated by spaces, the heaviest first",
     "explained_variance_drop": "fall of the explained variance 1 - Var(y - f)/Var(y) when the pattern's contribution "
-    "is left out, nothing refitted",
+    "is left out, all but its mean (a constant that any bias replaces), nothing refitted",
     "variance_share": "Cov(contribution, forecast) / Var(forecast); the shares of all patterns add up to 1, some may "
     "be negative",
     "norm": "sum of |W2| ||W1|| of its neurons (gated: of the norms of their filters), its part of the penalty",

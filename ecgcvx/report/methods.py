@@ -27,8 +27,8 @@ NETWORKS = {
 }
 PARTS = {"test": "the test part", "train": "the training part", "all": "all windows"}
 RANKED = {
-    "explained_variance_drop": "the fall of the explained variance when the contribution of one is left out and "
-    "nothing is refitted",
+    "explained_variance_drop": "the fall of the explained variance when the contribution of one is left out but "
+    "for its mean, and nothing is refitted",
     "variance_share": "the share of the variance of the forecast, Cov(contribution, forecast) / Var(forecast)",
     "nonlinear_mv": "the standard deviation of what is left of the contribution when its best linear predictor from "
     "the window is taken away",

@@ -30,7 +30,7 @@ class CvxpySolver:
 
     solver: str = "CLARABEL"
     gap: float = 1e-5
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_stopping(self.gap)

@@ -156,6 +156,24 @@ def test_a_planted_network_is_recovered():
     np.testing.assert_allclose(np.einsum("dm,dm->m", network.W1, U[:, :2]), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "neurons", "same"), [("quadratic", 1, True), ("quadratic", 2, False), ("polynomial", 2, True),
+    ("polynomial", 3, False)],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", range(2))
+def test_of_neurons_of_one_sign_the_matrix_is_recovered_and_few_neurons_too(name, neurons, same, seed):
+    rng = np.random.default_rng(seed)
+    X, U, alpha = rng.standard_normal((300, 5)), rng.standard_normal((5, neurons)), rng.uniform(0.5, 2.0, neurons)
+    U /= np.linalg.norm(U, axis=0)
+    program = PolynomialProgram(X, ACTIVATIONS[name](X @ U) @ alpha, 1e-7, ACTIVATIONS[name])
+    u = PolynomialSolver().solve(program).u
+    lifted = U if name == "quadratic" else np.r_[U, np.ones((1, neurons))]
+    np.testing.assert_allclose(u[0] - u[1], lifted * alpha @ lifted.T, atol=1e-5)
+    network = polynomial_network_of(program, u)
+    assert network.neurons == neurons
+    assert (np.abs(network.W1.T @ U).max(axis=0) > 1 - 1e-4).all() == same
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_solution_is_zero_from_the_largest_beta_up(name):
     X, y = random_data(8)

@@ -29,7 +29,7 @@ class PolynomialCvxpySolver:
 
     solver: str = "CLARABEL"
     gap: float = 1e-6
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_stopping(self.gap)

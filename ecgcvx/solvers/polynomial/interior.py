@@ -35,7 +35,7 @@ TO_BOUNDARY = 0.98
 STALLED = 3  # iterations without a smaller gap: rounding has the last word
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaling:
     """G (2, k, k) with G'SG = G^-1 Z G^-T = diag(lengths), so W = GG'."""
 
@@ -61,7 +61,7 @@ class Scaling:
         return np.inf if lowest >= 0 else -1.0 / lowest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Direction:
     """A step in r, nu and Z, with the scaled steps of Z and S."""
 

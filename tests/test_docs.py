@@ -1,0 +1,22 @@
+"""What the documentation refers to exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FILES = {path.name for folder in ("ecgcvx", "tests", "scripts") for path in (ROOT / folder).rglob("*.py")}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(document):
+    text = document.read_text()
+    for name in re.findall(r"`([\w./-]+)`", text):
+        if "/" in name and name.split("/")[0] in ("ecgcvx", "tests", "scripts", "docs", "data"):
+            assert (ROOT / name).exists(), name
+        elif name.endswith(".py") and "/" not in name:
+            assert name in FILES, name
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (document.parent / target).exists(), target
