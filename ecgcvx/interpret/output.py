@@ -60,7 +60,8 @@ def notes(found: Interpretation) -> str:
     """What the columns are, and what the refits say."""
     text = (
         "drop: of the explained variance without the pattern but for its mean; share: of the forecast's variance; on: "
-        "share of the windows, then\nof the samples of each part of the beat; nonlinear: SD of what no linear filter could do, mV"
+        "share of the windows,\nthen of the samples of each part of the beat; nonlinear: SD of what no linear filter "
+        "could do, mV"
     )
     for stage in found.stages:
         text += (
