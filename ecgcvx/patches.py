@@ -1,0 +1,110 @@
+"""The patches of windows that the filters of a convolutional network see, as a matrix of rows on demand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix
+from ecgcvx.types import Array
+
+POOLING = ("average", "sum")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """How filters of `taps` samples move over the rows of X (n, d) and how their outputs are pooled.
+
+    The last `context` columns of X, the bias and perhaps the RR intervals of a beat, are no samples of the window:
+    every patch repeats them. Patch k of a row is (x[k s], ..., x[k s + taps - 1], context) with the stride s, (w,) with
+    w = taps + context, and there are K = 1 + (d - context - taps) // s of them.
+
+    taps : filter width h in samples. stride : samples from one patch to the next. pooling : 'average' or 'sum' over
+    the K patches.
+
+    Raises InputError for fewer than 1 tap, a stride below 1, a context below 0 or another pooling.
+    """
+
+    taps: int
+    stride: int = 1
+    pooling: Literal["average", "sum"] = "average"
+    context: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("taps", self.taps, 1), ("stride", self.stride, 1), ("context", self.context, 0)):
+            if value < least:
+                raise InputError(f"{name} = {value}: give at least {least}")
+        if self.pooling not in POOLING:
+            raise InputError(f"pooling = {self.pooling!r}: choose one of {', '.join(POOLING)}")
+
+    @property
+    def width(self) -> int:
+        """Length w of a patch with its context."""
+        return self.taps + self.context
+
+    def count(self, columns: int) -> int:
+        """Patches K of a row of d columns; InputError where the filter is longer than the window."""
+        length = columns - self.context
+        if self.taps > length:
+            raise InputError(f"taps = {self.taps}: longer than the window of {max(length, 0)} samples; give fewer taps")
+        return 1 + (length - self.taps) // self.stride
+
+    def scale(self, columns: int) -> float:
+        """Weight of a patch in the pooled output."""
+        return 1.0 / self.count(columns) if self.pooling == "average" else 1.0
+
+    def rows(self, X: Array) -> Array:
+        """Return the patches (n, K, w) of rows X (n, d)."""
+        n, d = X.shape
+        taps = np.lib.stride_tricks.sliding_window_view(X[:, : d - self.context], self.taps, axis=1)[:, :: self.stride]
+        out = np.empty((n, self.count(d), self.width))
+        out[:, :, : self.taps] = taps
+        out[:, :, self.taps :] = X[:, None, d - self.context :]
+        return out
+
+    def pool(self, values: Array, columns: int) -> Array:
+        """Pool values of all patches (n K, ...) over the patches of each row, (n, ...)."""
+        K = self.count(columns)
+        pooled: Array = values.reshape(len(values) // K, K, *values.shape[1:]).sum(axis=1)
+        return pooled * self.scale(columns)
+
+    def spread(self, r: Array, columns: int) -> Array:
+        """The transpose of `pool`: r (n,) of each row repeated for its patches and weighted, (n K,)."""
+        return np.repeat(r * self.scale(columns), self.count(columns))
+
+
+class PatchMatrix:
+    """The (n K, w) matrix of all patches of X: row i K + k is patch k of row i; rows are made when they are asked for.
+
+    A two-layer network on it that is pooled over the K patches of each row is the convolutional network on X, and its
+    patterns are those of the convolutional layer: at most `pattern_bound(n K, w)` of them, polynomial in n for a fixed
+    filter however long the windows are.
+
+    Raises InputError where the filter is longer than the window.
+
+    Source: Ergen & Pilanci 2021 (convolutional networks).
+    """
+
+    def __init__(self, X: Matrix, convolution: Convolution) -> None:
+        n, d = check_matrix(X)
+        self.X, self.convolution, self.count = X, convolution, convolution.count(d)
+        self.shape = (n * self.count, convolution.width)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Array:
+        """Patches a:b as a new float64 array."""
+        if not isinstance(rows, slice) or rows.step not in (None, 1):
+            raise InputError(f"rows {rows}: a patch matrix is sliced as P[a:b]")
+        a, b, _ = rows.indices(self.shape[0])
+        first, stop = a // self.count, -(-b // self.count)
+        if first >= stop:
+            return np.empty((0, self.shape[1]))
+        patches = self.convolution.rows(np.asarray(self.X[first:stop], dtype=np.float64)).reshape(-1, self.shape[1])
+        return patches[a - first * self.count : b - first * self.count]
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self[:])
