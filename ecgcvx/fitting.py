@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecgcvx.atoms.family import Atoms
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
@@ -15,12 +16,12 @@ from ecgcvx.certificates import Certificate
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.networks import Network, network_of_neurons
+from ecgcvx.networks import Network
 from ecgcvx.path import RegularisationPath, regularisation_path
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
 from ecgcvx.rows import row_chunks
-from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check, check_network
 from ecgcvx.stacks.training import StackOptions, TrainedStack, train_stack
@@ -122,11 +123,12 @@ def fit(
             recording, options, PATH_BETAS, PATH_RATIO, progress, first=PATH_FIRST, patience=PATH_PATIENCE
         )
         warm, beta = chosen.warm, path.chosen.beta
+    program = AllPatterns(split.train.X, split.train.y, beta)
     if options.network in POLYNOMIALS:
         trained = train_polynomial(polynomial_program(split.train, options, beta, progress), options, progress)
     elif options.patterns is None:
         trained = train_all_patterns(
-            split.train, beta, options.over_all_patterns(), progress,
+            program, options.over_all_patterns(), progress,
             warm=warm if isinstance(warm, Atoms) and len(warm) else None,
             time_limit=options.time_limit, checkpoint=checkpoint, resume=resume,
         )  # fmt: skip
@@ -134,15 +136,15 @@ def fit(
         trained = train_sampled(sampled_program(split.train, options, beta, progress), options, progress)
     sparse: tuple[SparseLine, ...] = ()
     if options.max_neurons is not None or options.tolerance is not None:
-        trained, sparsified = sparsify_trained(trained, split.train, beta, options, progress)
-        sparse = _sparse_lines(sparsified, split)
+        trained, sparsified = sparsify_trained(trained, program, options, progress)
+        sparse = _sparse_lines(sparsified, program, split)
     seconds = time.perf_counter() - started
     network = trained.network
     assert isinstance(network, Network)
     checks: tuple[Check, ...] = ()
     if options.check and isinstance(trained.warm, Atoms) and len(trained.warm):
         progress(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
-        checks = check_network(split.train.X, split.train.y, beta, trained.warm, trained.primal)
+        checks = check_network(program, trained.warm, trained.primal)
     proof = (
         prove(network, split.train.X, split.train.y, beta, options.prove, progress)
         if options.prove is not None
@@ -184,10 +186,10 @@ def _fit_stack(recording: Recording, split: Split, options: FitOptions, progress
     return Fit(forecaster, scores, split, trained, None, stack=found)
 
 
-def _sparse_lines(found: Sparsified, split: Split) -> tuple[SparseLine, ...]:
+def _sparse_lines(found: Sparsified, program: AllPatterns, split: Split) -> tuple[SparseLine, ...]:
     lines = []
     for point in found.curve:
-        network = network_of_neurons(point.atoms.points, point.atoms.tags[:, 0])
+        network = program.family.network(point.atoms)
         test = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
         increase = point.primal / found.reference - 1 if found.reference > 0 else 0.0
         lines.append(SparseLine(point.neurons, point.primal, increase, split.scaler.scale * point.rmse, test))

@@ -13,11 +13,12 @@ from io import StringIO
 
 import numpy as np
 
+from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
 from ecgcvx.metrics import root_mean_square
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
 from ecgcvx.search import search_price
-from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.training import (
     POLYNOMIALS,
     STACK,
@@ -131,12 +132,13 @@ def _along(
         return lifted.largest_beta(), lambda beta, _: train_polynomial(lifted.at(beta), options, progress)
     if options.patterns is None:
         progress("the largest beta", None)
+        everything = AllPatterns(windows.X, windows.y, 1.0)
         largest = search_price(windows.X, windows.y, LARGEST_STARTS, options.seed)[0] / len(windows)
         solver = replace(options.active_set(), gap=PATH_GAP, rounds=PATH_ROUNDS, confirm_starts=0)
 
         def over_all(beta: float, before: Trained | None) -> Trained:
             warm = before.warm if before is not None and isinstance(before.warm, Atoms) and len(before.warm) else None
-            return train_all_patterns(windows, beta, solver, progress, warm=warm)
+            return train_all_patterns(everything.at(beta), solver, progress, warm=warm)
 
         return largest, over_all
     program = sampled_program(windows, options, 1.0, progress)

@@ -10,18 +10,19 @@ import numpy as np
 from ecgcvx.activations import QUADRATIC, RELU_LIKE
 from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
 from ecgcvx.arrangements.sampling import sample_patterns
+from ecgcvx.atoms.family import Atoms
 from ecgcvx.baselines.linear import least_squares
 from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.errors import InputError
 from ecgcvx.maps import merge
-from ecgcvx.networks import Network, network_of, network_of_neurons
+from ecgcvx.networks import Network, network_of
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures, two_layer_features
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
-from ecgcvx.solvers.active_set.atoms import Atoms
-from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.solution import AtomSolution, Round
 from ecgcvx.solvers.active_set.sparsify import Sparsified, sparsify
-from ecgcvx.solvers.active_set.state import Round
 from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.column_generation import MASTERS, ColumnGeneration
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
@@ -184,7 +185,7 @@ class Trained:
     seconds: float
     history: tuple[Round, ...] | tuple[Iteration, ...]
     warm: Atoms | Array
-    solution: ActiveSetSolution | None = None  # of a training over all patterns
+    solution: AtomSolution | None = None  # of a training over all patterns
 
     @property
     def gap(self) -> float:
@@ -193,8 +194,7 @@ class Trained:
 
 
 def train_all_patterns(
-    windows: Windows,
-    beta: float,
+    program: AllPatterns,
     solver: ActiveSetSolver | ColumnGeneration,
     progress: Progress,
     *,
@@ -203,13 +203,13 @@ def train_all_patterns(
     checkpoint: Path | None = None,
     resume: bool = False,
 ) -> Trained:
-    """Train the ReLU network over all patterns of the windows; see `ActiveSetSolver` and `ColumnGeneration`.
+    """Train a network over all patterns of the windows; see `ActiveSetSolver` and `ColumnGeneration`.
 
     Raises InputError for a checkpoint to resume from where the solver keeps none.
     """
 
     def tell(line: Round) -> None:
-        share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == len(windows) else 0.0
+        share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == program.n else 0.0
         progress(
             f"all patterns of {line.rows:,} windows: {line.neurons} neurons, P = {line.primal:.6e}, gap {line.gap:.1e}",
             max(0.0, share),
@@ -218,13 +218,12 @@ def train_all_patterns(
     if isinstance(solver, ColumnGeneration):
         if resume:
             raise InputError(f"resume: column generation keeps no checkpoint; use the solver {ALL_PATTERNS!r}")
-        solution = solver.solve(windows.X, windows.y, beta, warm_start=warm, callback=tell, time_limit=time_limit)
+        solution = solver.solve(program, warm_start=warm, callback=tell, time_limit=time_limit)
     else:
         solution = solver.solve(
-            windows.X, windows.y, beta, warm_start=warm, callback=tell, time_limit=time_limit, checkpoint=checkpoint,
-            resume=resume,
-        )  # fmt: skip
-    network = network_of_neurons(solution.atoms.points, solution.atoms.tags[:, 0])
+            program, warm_start=warm, callback=tell, time_limit=time_limit, checkpoint=checkpoint, resume=resume
+        )
+    network = program.family.network(solution.atoms)
     return Trained(
         network, solution.primal, solution.dual, "searched", solution.status,
         _detail(solution, solver), 0.0, len(solution.history), solution.seconds, solution.history, solution.atoms,
@@ -233,7 +232,7 @@ def train_all_patterns(
 
 
 def sparsify_trained(
-    trained: Trained, windows: Windows, beta: float, options: FitOptions, progress: Progress
+    trained: Trained, program: AllPatterns, options: FitOptions, progress: Progress
 ) -> tuple[Trained, Sparsified]:
     """Return the training with the smallest network that the options allow, and the curve to it; see `sparsify`.
 
@@ -241,18 +240,17 @@ def sparsify_trained(
     """
     assert trained.solution is not None
     found = sparsify(
-        windows.X, windows.y, beta, trained.solution, tolerance=options.tolerance or 0.0,
-        max_neurons=options.max_neurons,
+        program, trained.solution, tolerance=options.tolerance or 0.0, max_neurons=options.max_neurons,
         callback=lambda point: progress(f"sparsifying: {point.neurons} neurons, P = {point.primal:.6e}", None),
     )  # fmt: skip
     atoms, primal = found.chosen.atoms, found.chosen.primal
-    network = network_of_neurons(atoms.points, atoms.tags[:, 0])
+    network = program.family.network(atoms)
     counts = f"from {len(trained.solution.atoms)} to {len(atoms)} neurons ({found.status})"
     detail = f"{trained.detail}; sparsified {counts}"
     return replace(trained, network=network, primal=primal, detail=detail, warm=atoms), found
 
 
-def _detail(solution: ActiveSetSolution, solver: ActiveSetSolver | ColumnGeneration) -> str:
+def _detail(solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration) -> str:
     name = f"column generation with {solver.master}" if isinstance(solver, ColumnGeneration) else "active set"
     rounds = f"{name} over all patterns, {len(solution.history)} rounds"
     found = solution.confirmation

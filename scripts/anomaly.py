@@ -23,7 +23,8 @@ from scipy.stats import rankdata
 from contenders import machine, table
 from ecgcvx.baselines.linear import least_squares
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network, network_of_neurons
+from ecgcvx.networks import Network
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.streaming import StreamPredictor
@@ -78,8 +79,8 @@ def train(signal: Array, name: str, horizon: int, beta: float, rate: float) -> F
         network = Network(least_squares(windows.X, windows.y)[:, None], np.ones(1), gate)
     else:
         solver = ActiveSetSolver(gap=3e-2, rounds=8, confirm_starts=0)
-        atoms = solver.solve(windows.X, windows.y, beta).atoms
-        network = network_of_neurons(atoms.points, atoms.tags[:, 0])
+        program = AllPatterns(windows.X, windows.y, beta)
+        network = program.family.network(solver.solve(program).atoms)
     return Forecaster(network, scaler, "", rate, 15, horizon, beta)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from ecgcvx.certificates import certify_bounded, certify_searched
-from ecgcvx.networks import network_of_neurons
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.proof import proof_json
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -25,8 +25,8 @@ def measure(options: argparse.Namespace) -> None:
     """Train, search and prove at one beta; write what `ecgcvx certify --json` prints, and beta, n and neurons."""
     train = split_windows(read_recording(options.record).signal).train
     solver = ActiveSetSolver(gap=1e-4, confirm_starts=0)
-    atoms = solver.solve(train.X, train.y, options.beta, time_limit=options.training).atoms
-    network = network_of_neurons(atoms.points, atoms.tags[:, 0])
+    program = AllPatterns(train.X, train.y, options.beta)
+    network = program.family.network(solver.solve(program, time_limit=options.training).atoms)
     searched = certify_searched(network, train.X, train.y, options.beta, options.starts, 1)
     proof = certify_bounded(network, train.X, train.y, options.beta, time_limit=options.seconds)
     found = {"beta": options.beta, "windows": len(train), "neurons": network.neurons, **proof_json(proof, searched)}

@@ -22,10 +22,11 @@ from ecgcvx.comparison.race import TUNING, Course, Run, Task, complete
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 from ecgcvx.metrics import root_mean_square
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
 from ecgcvx.rows import row_chunks
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.state import Round
+from ecgcvx.solvers.active_set.solution import Round
 from ecgcvx.training import Trained, train_all_patterns
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, Windows, split_windows
@@ -192,8 +193,12 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
     first = split.train.runs[0]
     few = replace(split.train, runs=((first[0], min(first[1], first[0] + WARM_WINDOWS)),))
     small = replace(solver, rounds=1, confirm_starts=1)
-    if train_all_patterns(few, options.beta, small, _silent, time_limit=WARM_LIMIT).status == "interrupted":
+    if (
+        train_all_patterns(AllPatterns(few.X, few.y, options.beta), small, _silent, time_limit=WARM_LIMIT).status
+        == "interrupted"
+    ):
         raise KeyboardInterrupt
+    program = AllPatterns(split.train.X, split.train.y, options.beta)
     started = time.process_time()
     moments: list[float] = []
 
@@ -201,7 +206,7 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
         moments.append(time.process_time() - started)
         progress(f"convex: {what}", share)
 
-    trained = train_all_patterns(split.train, options.beta, solver, told, time_limit=CONVEX_LIMIT)
+    trained = train_all_patterns(program, solver, told, time_limit=CONVEX_LIMIT)
     seconds = time.process_time() - started
     trace = tuple(
         (moment, line.primal)

@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
 from ecgcvx.interpret.results import PatternStability, Refit, Stability, Verdict
-from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, Atoms
-from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
-from ecgcvx.solvers.active_set.relu import ReluAtoms
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitude_system, nonnegative_quadratic
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.solution import AtomSolution
 from ecgcvx.solvers.active_set.sparsify import sparsify
-from ecgcvx.solvers.active_set.workers import workers
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
@@ -115,29 +116,30 @@ def _refits(windows: Windows, beta: float, refitting: Refitting, progress: Progr
         done += 1
 
     index = drawn(0, len(windows))
-    X, y = rows_of(windows, index), windows.y[index]
+    program = AllPatterns(rows_of(windows, index), windows.y[index], beta)
+    n = program.n
     solutions = []
     for seed in range(refitting.seeds):
         tell(f"seed {seed}")
-        solutions.append(_train(X, y, beta, seed))
-        yield _entry("seed", f"seed {seed}", beta, len(y), solutions[-1].atoms, solutions[-1].seconds)
+        solutions.append(_train(program, seed))
+        yield _entry("seed", f"seed {seed}", beta, n, solutions[-1].atoms, solutions[-1].seconds)
     for factor in refitting.factors:
         tell(f"beta x {factor:.3g}")
-        solution = _train(X, y, factor * beta, 0)
-        yield _entry("beta", f"beta x {factor:.3g}", factor * beta, len(y), solution.atoms, solution.seconds)
+        solution = _train(program.at(factor * beta), 0)
+        yield _entry("beta", f"beta x {factor:.3g}", factor * beta, n, solution.atoms, solution.seconds)
     tell("smallest network")
     if len(solutions[0].atoms):
-        small = sparsify(X, y, beta, solutions[0], tolerance=SLACK, shown=SLACK)
-        yield _entry("optimal set", "smallest network", beta, len(y), small.chosen.atoms, small.seconds)
+        small = sparsify(program, solutions[0], tolerance=SLACK, shown=SLACK)
+        yield _entry("optimal set", "smallest network", beta, n, small.chosen.atoms, small.seconds)
     tell("least norm")
     start = time.perf_counter()
-    spread = _least_norm(X, y, beta, [solution.atoms for solution in solutions])
-    yield _entry("optimal set", "least norm", beta, len(y), spread, time.perf_counter() - start)
+    spread = _least_norm(program, [solution.atoms for solution in solutions])
+    yield _entry("optimal set", "least norm", beta, n, spread, time.perf_counter() - start)
     bounds = np.linspace(0, len(windows), refitting.folds + 1).astype(int)
     for fold in range(refitting.folds):
         tell(f"fold {fold + 1} of {refitting.folds}")
         index = drawn(int(bounds[fold]), int(bounds[fold + 1]))
-        solution = _train(rows_of(windows, index), windows.y[index], beta, 0)
+        solution = _train(AllPatterns(rows_of(windows, index), windows.y[index], beta), 0)
         label = f"fold {fold + 1} of {refitting.folds}"
         yield _entry("fold", label, beta, len(index), solution.atoms, solution.seconds)
 
@@ -146,17 +148,17 @@ def _entry(kind: str, label: str, beta: float, rows: int, atoms: Atoms, seconds:
     return Refit(kind, label, beta, rows, len(atoms), seconds), atoms.points  # type: ignore[arg-type]
 
 
-def _train(X: Array, y: Array, beta: float, seed: int) -> ActiveSetSolution:
+def _train(program: AllPatterns, seed: int) -> AtomSolution:
     """The network over all patterns, by a path of falling beta, as far as a few rounds take it."""
     solver = ActiveSetSolver(rounds=ROUNDS, confirm_starts=0, seed=seed)
     warm: Atoms | None = None
     for factor in PATH:
-        solution = solver.solve(X, y, factor * beta, warm_start=warm)
+        solution = solver.solve(program.at(factor * program.beta), warm_start=warm)
         warm = solution.atoms if len(solution.atoms) else None
     return solution
 
 
-def _least_norm(X: Array, y: Array, beta: float, parts: list[Atoms]) -> Atoms:
+def _least_norm(program: AllPatterns, parts: list[Atoms]) -> Atoms:
     """Of the near-optimal networks on the neurons of all of these together the one of least ||(norms)||_2.
 
     By a small ridge on the amplitudes: it spreads over neurons that can stand for each other.
@@ -166,12 +168,13 @@ def _least_norm(X: Array, y: Array, beta: float, parts: list[Atoms]) -> Atoms:
         together = together.with_more(part)
     if not len(together):
         return together
-    units, norms = together.units(), together.norms / len(parts)
+    family = program.family
+    units, norms = family.units(together), family.norms(together) / len(parts)
     with workers(None) as pool:
-        system = amplitude_system(ReluAtoms(X, y, pool), units, norms)
+        system = amplitude_system(program.using(pool), units, norms)
     ridge = RIDGE * np.trace(system.Q) / len(norms) * np.eye(len(norms))
-    norms = nonnegative_quadratic(AmplitudeSystem(system.Q + ridge, system.b), beta, norms)
-    return units.scaled(norms).subset(norms > 0)
+    norms = nonnegative_quadratic(AmplitudeSystem(system.Q + ridge, system.b), program.beta, norms)
+    return family.scaled(units, norms).subset(norms > 0)
 
 
 def _best(phi: Array, cosines: Array) -> Array:

@@ -6,13 +6,10 @@ allows: a larger difference says that the training had not converged or that its
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import SolverError
-from ecgcvx.rows import Matrix
-from ecgcvx.solvers.active_set.atoms import Atoms
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.column_generation import MASTERS, restricted_program
-from ecgcvx.types import Array
 
 TOLERANCE = 1e-6
 MOST_VARIABLES = {"cvxpy": 1024, "osqp": 1600}  # 64 and 100 neurons of 16 weights: about a minute with 86,385 rows
@@ -35,7 +32,7 @@ class Check:
 
 
 def check_network(
-    X: Matrix, y: Array, beta: float, atoms: Atoms, primal: float, time_limit: float = float("inf")
+    program: AllPatterns, atoms: Atoms, primal: float, time_limit: float = float("inf")
 ) -> tuple[Check, ...]:
     """Solve the program over the patterns and signs of ReLU neurons by CVXPY and by OSQP, and compare with their P.
 
@@ -43,8 +40,8 @@ def check_network(
 
     Raises InputError when no neuron has an active row.
     """
-    program, u = restricted_program(X, np.asarray(y, dtype=np.float64), beta, atoms)
-    g, d = program.shape
+    restricted, u = restricted_program(program, atoms)
+    g, d = restricted.shape
     checks = []
     for name, make in MASTERS.items():
         most = MOST_VARIABLES[name]
@@ -53,7 +50,7 @@ def check_network(
             checks.append(Check(name, g, None, None, refusal, 0.0))
             continue
         try:
-            found = make(TOLERANCE).solve(program, warm_start=u, time_limit=time_limit)
+            found = make(TOLERANCE).solve(restricted, warm_start=u, time_limit=time_limit)
         except SolverError as error:
             checks.append(Check(name, g, None, None, str(error), 0.0))
             continue

@@ -18,42 +18,45 @@ Sources: Bach (2017), Breaking the curse of dimensionality with convex neural ne
 Ergen (2020) (the program).
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecgcvx.arrangements.patterns import Patterns, pack_signs
-from ecgcvx.errors import InputError
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.atoms.relu import ReluFamily
+from ecgcvx.atoms.workers import workers
+from ecgcvx.errors import InputError, SolverError
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
-from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
-from ecgcvx.rows import Matrix
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
-from ecgcvx.solvers.active_set.atoms import Atoms, Iterate, evaluate
-from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Confirmation
 from ecgcvx.solvers.active_set.pricing import (
     CONFIRM,
     LATE,
     MIDDLE,
     Bound,
     Priced,
+    bound,
     check_search,
-    check_training,
-    dual_bound,
     price_atoms,
     search,
 )
-from ecgcvx.solvers.active_set.relu import ReluAtoms
-from ecgcvx.solvers.active_set.state import Round
-from ecgcvx.solvers.active_set.workers import workers
+from ecgcvx.solvers.active_set.solution import (
+    AtomSolution,
+    Callback,
+    Confirmation,
+    Iterate,
+    Round,
+    evaluate,
+    relative_gap,
+)
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
-from ecgcvx.solvers.solution import Solver, check_stopping
+from ecgcvx.solvers.solution import Solver, Stopwatch, check_stopping
 from ecgcvx.types import Array
 
-Callback = Callable[[Round], None]
 MASTERS: dict[str, Callable[[float], Solver]] = {
     "cvxpy": lambda gap: CvxpySolver(gap=gap),
     "osqp": lambda gap: OsqpSolver(gap=gap),
@@ -92,55 +95,49 @@ class ColumnGeneration:
 
     def solve(
         self,
-        X: Matrix,
-        y: Array,
-        beta: float,
+        program: AllPatterns,
         *,
         warm_start: Atoms | None = None,
         callback: Callback | None = None,
         time_limit: float = float("inf"),
-    ) -> ActiveSetSolution:
-        """Train on X (n, d) and y (n,); return the best point on the gap, on the time limit or on Ctrl-C.
+    ) -> AtomSolution:
+        """Solve the program; return the best point on the gap, on the time limit or on Ctrl-C.
 
         The time limit is looked at between the steps of the master, each of which is minutes from some hundred neurons
-        up. Raises InputError for unusable data or options.
+        up. Raises InputError for unusable options, SolverError for a program of other atoms than ReLU neurons.
         """
-        check_training(beta, time_limit)
+        clock = Stopwatch(time_limit)
+        _relu(program)
         with workers(self.threads) as pool:
-            family = ReluAtoms(X, np.asarray(y, dtype=np.float64), pool)
-            return _Run(self, family, beta, callback, time_limit).solve(warm_start)
+            return _Run(self, program.using(pool), callback, clock).solve(warm_start)
 
 
 class _Run:
     """One call of `solve`."""
 
     def __init__(
-        self, solver: ColumnGeneration, family: ReluAtoms, beta: float, callback: Callback | None, time_limit: float
+        self, solver: ColumnGeneration, program: AllPatterns, callback: Callback | None, clock: Stopwatch
     ) -> None:
-        self.solver, self.family, self.beta = solver, family, beta
-        self.callback, self.time_limit = callback, time_limit
-        self.start = time.perf_counter()
+        self.solver, self.program, self.beta = solver, program, program.beta
+        self.family, self.passes = program.family, program.passes
+        self.callback, self.clock = callback, clock
         self.history: list[Round] = []
 
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def solve(self, warm_start: Atoms | None) -> ActiveSetSolution:
-        here = evaluate(self.family, warm_start or self.family.none(), self.beta)
+    def solve(self, warm_start: Atoms | None) -> AtomSolution:
+        here = evaluate(self.program, self.passes.none() if warm_start is None else warm_start)
         status, dual, excess, stalled = "interrupted", 0.0, np.inf, 0
         confirmation: Confirmation | None = None
         try:
             while True:
-                priced, bound = self._price(here, excess)
-                if here.primal - bound.value <= self.solver.gap * here.primal:
-                    priced, bound, confirmation = self._confirm(here, priced, bound)
-                dual, excess = bound.value, bound.price - 1.0
+                priced, found = self._price(here, excess)
+                if here.primal - found.value <= self.solver.gap * here.primal:
+                    priced, found, confirmation = self._confirm(here, priced, found)
+                dual, excess = found.value, found.price - 1.0
                 gap = self._report(here, dual, confirmation)
                 if reason := self._reason(gap, stalled):
                     if confirmation is None:
-                        _, bound, confirmation = self._confirm(here, priced, bound)
-                        dual = bound.value
+                        _, found, confirmation = self._confirm(here, priced, found)
+                        dual = found.value
                         self._report(here, dual, confirmation)
                     status = reason
                     break
@@ -152,13 +149,14 @@ class _Run:
                     break
         except KeyboardInterrupt:
             pass
-        return ActiveSetSolution(here.atoms, here.primal, dual, confirmation, status, self.seconds, tuple(self.history))
+        history = tuple(self.history)
+        return AtomSolution(here.atoms, here.primal, dual, confirmation, status, self.clock.seconds, history)
 
     def _reason(self, gap: float, stalled: int) -> str:
         """Why the run ends here; empty to go on."""
         if gap <= self.solver.gap:
             return "optimal"
-        if self.seconds >= self.time_limit:
+        if self.clock.expired:
             return "time limit"
         if len(self.history) > self.solver.rounds:
             return "round limit"
@@ -166,26 +164,27 @@ class _Run:
 
     def _price(self, here: Iterate, excess: float) -> tuple[Priced, Bound]:
         """Summits from fresh starts and from the neurons themselves, near which no other summit may be left out."""
-        family, number = self.family, len(self.history)
-        starts = family.starts(self.solver.starts, here.atoms, np.random.default_rng([self.solver.seed, number]))
-        starts = starts.with_more(here.atoms.units())
-        priced = search(family, here.v, starts, family.none(), self.beta, MIDDLE if excess > 0.01 else LATE)
-        own = price_atoms(family, here.v, here.atoms.units())
-        return priced, self._bound(here, max(own.max(initial=0.0), priced.prices.max(initial=0.0)))
+        own, none = self.family.units(here.atoms), self.passes.none()
+        random = np.random.default_rng([self.solver.seed, len(self.history)])
+        starts = self.passes.starts(self.solver.starts, here.atoms, random).with_more(own)
+        priced = search(self.program, here.v, starts, none, MIDDLE if excess > 0.01 else LATE)
+        own_prices = price_atoms(self.program, here.v, own)
+        return priced, self._bound(here, max(own_prices.max(initial=0.0), priced.prices.max(initial=0.0)))
 
     def _bound(self, here: Iterate, price: float) -> Bound:
-        return dual_bound(self.family.y, here.v, price, self.beta)
+        return bound(self.program, here.v, price)
 
-    def _confirm(self, here: Iterate, priced: Priced, bound: Bound) -> tuple[Priced, Bound, Confirmation | None]:
+    def _confirm(self, here: Iterate, priced: Priced, before: Bound) -> tuple[Priced, Bound, Confirmation | None]:
         """Search once more, from fresh starts of another stream."""
-        count, family = self.solver.confirm_starts, self.family
+        count = self.solver.confirm_starts
         if not count:
-            return priced, bound, None
+            return priced, before, None
         random = np.random.default_rng([self.solver.seed, len(self.history), 1])
-        fresh = search(family, here.v, family.starts(count, here.atoms, random), family.none(), self.beta, CONFIRM)
+        starts = self.passes.starts(count, here.atoms, random)
+        fresh = search(self.program, here.v, starts, self.passes.none(), CONFIRM)
         largest = float(fresh.prices.max(initial=0.0))
         confirmation = Confirmation(count, int(np.count_nonzero(fresh.prices > self.beta)), largest / self.beta)
-        return priced.joined(fresh), self._bound(here, max(bound.price * self.beta, largest)), confirmation
+        return priced.joined(fresh), self._bound(here, max(before.price * self.beta, largest)), confirmation
 
     def _round(self, here: Iterate, priced: Priced, gap: float) -> tuple[Iterate, bool]:
         """Let violators in, solve the program over the patterns of all neurons; and whether Ctrl-C ended that."""
@@ -193,48 +192,56 @@ class _Run:
         sized = self._sized(here.atoms, violators)
         if not len(sized):
             return here, False
-        program, u = restricted_program(self.family.X, self.family.y, self.beta, sized)
+        program, u = restricted_program(self.program, sized)
         solver = MASTERS[self.solver.master](SHARE * max(gap, self.solver.gap))
-        solution = solver.solve(program, warm_start=u, time_limit=max(self.time_limit - self.seconds, 1e-3))
-        used = solution.u.any(axis=1)
-        point = evaluate(self.family, Atoms(solution.u[used], program.signs[used, None]), self.beta)
+        solution = solver.solve(program, warm_start=u, time_limit=max(self.clock.left, 1e-3))
+        kept = solution.u.any(axis=1)
+        atoms = _relu(self.program).neurons(solution.u[kept], program.signs[kept])
+        point = evaluate(self.program, atoms)
         return point, solution.status == "interrupted"
 
     def _sized(self, atoms: Atoms, violators: Atoms) -> Atoms:
         """The atoms and those violators that get an amplitude."""
         if not len(violators):
             return atoms
-        norms = np.concatenate([atoms.norms, np.zeros(len(violators))])
-        units = atoms.units().with_more(violators)
-        sized = units.scaled(nonnegative_quadratic(amplitude_system(self.family, units, norms), self.beta, norms))
+        norms = np.concatenate([self.family.norms(atoms), np.zeros(len(violators))])
+        units = self.family.units(atoms).with_more(violators)
+        norms = nonnegative_quadratic(amplitude_system(self.program, units, norms), self.beta, norms)
         new = np.arange(len(atoms), len(units))
-        new = new[sized.norms[new] > 0]
-        new = new[np.argsort(-sized.norms[new], kind="stable")[:MOST_ADDED]]
-        old = np.flatnonzero(sized.norms[: len(atoms)] > 0)
-        return sized.subset(np.concatenate([old, new]))
+        new = new[norms[new] > 0]
+        new = new[np.argsort(-norms[new], kind="stable")[:MOST_ADDED]]
+        old = np.flatnonzero(norms[: len(atoms)] > 0)
+        return self.family.scaled(units, norms).subset(np.concatenate([old, new]))
 
     def _report(self, here: Iterate, dual: float, confirmation: Confirmation | None) -> float:
         """Add a line to the history, and return the gap."""
-        gap = max(here.primal - dual, 0.0) / here.primal if here.primal > 0 else 0.0
+        gap = relative_gap(here.primal, dual)
         starts = self.solver.starts + (confirmation.starts if confirmation is not None else 0)
-        line = Round(
-            self.seconds, self.family.n, here.primal, dual, gap, len(here.atoms), starts, confirmation is not None
-        )
+        n, m, sure = self.program.n, len(here.atoms), confirmation is not None
+        line = Round(self.clock.seconds, n, here.primal, dual, gap, m, starts, sure)
         self.history.append(line)
         if self.callback is not None:
             self.callback(line)
         return gap
 
 
-def restricted_program(X: Matrix, y: Array, beta: float, atoms: Atoms) -> tuple[ConvexProgram, Array]:
-    """Return the ReLU program over the patterns of ReLU neurons, each with its neuron's sign, and its point u (g, d).
+def _relu(program: AllPatterns) -> ReluFamily:
+    if not isinstance(program.family, ReluFamily):
+        name = type(program.family).__name__
+        raise SolverError(f"family = {name}: column generation works on ReLU neurons; use the active set")
+    return program.family
+
+
+def restricted_program(program: AllPatterns, atoms: Atoms) -> tuple[ConvexProgram, Array]:
+    """Return the program over the patterns of ReLU neurons only, each with its neuron's sign, and its point u (g, d).
 
     The point is the neurons', those of one pattern and sign added and those without an active row left out, so that
     its objective is at most theirs.
 
-    Raises InputError when no neuron has an active row.
+    Raises InputError when no neuron has an active row, SolverError for other atoms.
     """
-    packed, signs = pack_signs(X, atoms.points), atoms.tags[:, 0]
+    X = program.X
+    packed, signs = pack_signs(X, atoms.points), _relu(program).signs(atoms)
     patterns: dict[bytes, int] = {}
     variables: dict[tuple[int, float], int] = {}
     gates: list[Array] = []
@@ -254,4 +261,5 @@ def restricted_program(X: Matrix, y: Array, beta: float, atoms: Atoms) -> tuple[
     bits = np.frombuffer(b"".join(patterns), dtype=np.uint8).reshape(len(patterns), -1)
     features = PatternFeatures(X, Patterns(bits, X.shape[0], np.array(gates)))
     blocks, kept = (np.array(column) for column in zip(*variables, strict=True))
-    return ConvexProgram(features, y, beta, blocks.astype(np.intp), kept, True, SquaredLoss()), np.array(u)
+    y, beta, loss = program.y, program.beta, program.loss
+    return ConvexProgram(features, y, beta, blocks.astype(np.intp), kept, True, loss), np.array(u)

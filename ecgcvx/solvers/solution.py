@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -75,18 +75,16 @@ class Solver(Protocol):
         ...
 
 
-@dataclass
-class Clock:
-    """Time, history and callback of one solve."""
+class Stopwatch:
+    """The time of one solve, and its limit in seconds.
 
-    callback: Callback | None
-    time_limit: float
-    start: float = field(default_factory=time.perf_counter)
-    history: list[Iteration] = field(default_factory=list)
+    before : seconds that a run which goes on has taken already. Raises InputError for a limit that is not positive.
+    """
 
-    def __post_init__(self) -> None:
-        if not self.time_limit > 0:
-            raise InputError(f"time_limit = {self.time_limit}: give a positive number of seconds")
+    def __init__(self, time_limit: float, before: float = 0.0) -> None:
+        if not time_limit > 0:
+            raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
+        self.time_limit, self.start = time_limit, time.perf_counter() - before
 
     @property
     def seconds(self) -> float:
@@ -94,9 +92,23 @@ class Clock:
         return time.perf_counter() - self.start
 
     @property
+    def left(self) -> float:
+        """Seconds until the limit, negative beyond it."""
+        return self.time_limit - self.seconds
+
+    @property
     def expired(self) -> bool:
         """Whether the time limit has passed."""
         return self.seconds >= self.time_limit
+
+
+class Clock(Stopwatch):
+    """Time, history and callback of one solve over given patterns."""
+
+    def __init__(self, callback: Callback | None, time_limit: float) -> None:
+        super().__init__(time_limit)
+        self.callback = callback
+        self.history: list[Iteration] = []
 
     def report(self, primal: float, gap: float = float("nan")) -> None:
         """Add a line to the history and tell the caller."""

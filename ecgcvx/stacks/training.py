@@ -20,13 +20,15 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.certificates import certify_searched
 from ecgcvx.errors import InputError
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.networks import network_of_neurons
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.rows import Matrix
-from ecgcvx.solvers.active_set.atoms import Atoms
-from ecgcvx.solvers.active_set.loop import ActiveSetSolution, ActiveSetSolver
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.solution import AtomSolution
 from ecgcvx.stacks.features import features, first_projection, next_projection
 from ecgcvx.stacks.joint import joint_descent
 from ecgcvx.stacks.network import Stack, Stage
@@ -40,6 +42,7 @@ BETAS = (4e-3, 2e-3, 1e-3, 5e-4)
 SEARCH_ROUNDS = 2  # of a point of the path
 FINAL_ROUNDS = 2  # on all windows, from the point that validation chose
 GAP = 1e-2  # at which a solve stops
+NEURONS = ReluFamily()
 RIDGE = 1e-9  # of a linear part, relative to the mean variance of the features
 
 
@@ -226,14 +229,15 @@ class _Member:
         old = features(self.X, below, choice.stage.projection)
         self.atoms = choice.atoms.moved(choice.atoms.points @ _fitted(self.phi, old).T)
 
-    def solve(self, beta: float, rounds: int, confirm_starts: int) -> ActiveSetSolution:
+    def solve(self, beta: float, rounds: int, confirm_starts: int) -> AtomSolution:
         """Solve the next stage at a beta, from the atoms of the last one."""
         o = self.options
         if self.atoms is not None and len(self.atoms):
             self.linear = _fitted(self.phi, self.residual - output(self.phi, self.atoms))
         solver = ActiveSetSolver(gap=GAP, rounds=rounds, confirm_starts=confirm_starts, seed=o.seed, threads=o.threads)
         warm = self.atoms if self.atoms is not None and len(self.atoms) else None
-        found = solver.solve(self.phi, self.residual - self.phi @ self.linear, beta, warm_start=warm)
+        program = AllPatterns(self.phi, self.residual - self.phi @ self.linear, beta, family=NEURONS)
+        found = solver.solve(program, warm_start=warm)
         self.atoms = found.atoms
         return found
 
@@ -274,17 +278,13 @@ class _Member:
                 )
             )  # fmt: skip
         self.prepare()
-        norms = np.linalg.norm(last.network.W1, axis=0) * np.abs(last.network.W2)
-        used = norms > 0
-        points = (last.network.W1 * np.abs(last.network.W2)).T[used]
-        tags = np.sign(last.network.W2)[used, None]
-        self.carry(tuple(lower), _Choice(last.beta, last, Atoms(points, tags)))
+        self.carry(tuple(lower), _Choice(last.beta, last, NEURONS.atoms(last.network)))
         self.finish(last.beta, FINAL_ROUNDS, progress)
 
     def stage(self, beta: float) -> Stage:
         """The stage as it stands."""
         assert self.atoms is not None
-        network = network_of_neurons(self.atoms.points, self.atoms.tags[:, 0])
+        network = NEURONS.network(self.atoms)
         return Stage(self.projection, self.linear, network, beta)
 
     def keep(self, stage: Stage) -> None:
@@ -350,7 +350,7 @@ def _train(windows: Windows, betas: tuple[float, ...], options: StackOptions, pr
 
 def output(phi: Array, atoms: Atoms) -> Array:
     """sum_j s_j (phi u_j)_+ (n,)."""
-    return network_of_neurons(atoms.points, atoms.tags[:, 0]).predict(phi)
+    return NEURONS.network(atoms).predict(phi)
 
 
 def _fitted(phi: Array, target: Array) -> Array:

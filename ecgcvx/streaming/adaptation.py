@@ -20,8 +20,7 @@ import numpy as np
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.networks import Network
-from ecgcvx.solvers.active_set.amplitudes import nonnegative_quadratic
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem
+from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, nonnegative_quadratic
 from ecgcvx.streaming.predictor import Step, StreamPredictor
 from ecgcvx.types import Array
 from ecgcvx.windows import all_windows, window_runs

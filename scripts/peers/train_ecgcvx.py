@@ -18,10 +18,12 @@ import numpy as np
 from safetensors.numpy import load
 
 import ecgcvx
-from ecgcvx.networks import Network, network_of_neurons
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.networks import Network
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.state import Round
+from ecgcvx.solvers.active_set.solution import Round
 from ecgcvx.windows import split_windows
 
 
@@ -35,8 +37,9 @@ def main() -> None:
         gap=arguments.gap, confirm_starts=arguments.confirm, seed=arguments.seed, threads=arguments.threads
     )
     few = replace(solver, rounds=8, confirm_starts=300)
-    few.solve(train.X[:4000], train.y[:4000], arguments.beta)
+    few.solve(AllPatterns(train.X[:4000], train.y[:4000], arguments.beta))
 
+    program = AllPatterns(X, y, arguments.beta)
     seconds: list[float] = []
     networks: list[Network] = []
     lines: list[Round] = []
@@ -52,14 +55,13 @@ def main() -> None:
             read = written
             held = load(checkpoint.read_bytes())
             seconds.append(line.seconds)
-            networks.append(network_of_neurons(held["points"], held["tags"][:, 0]))
+            networks.append(program.family.network(Atoms(held["points"], held["tags"])))
 
         solution = solver.solve(
-            X, y, arguments.beta, callback=look, time_limit=arguments.seconds, checkpoint=checkpoint,
-            checkpoint_every=0.0,
-        )  # fmt: skip
+            program, callback=look, time_limit=arguments.seconds, checkpoint=checkpoint, checkpoint_every=0.0
+        )
     seconds.append(solution.seconds)
-    networks.append(network_of_neurons(solution.atoms.points, solution.atoms.tags[:, 0]))
+    networks.append(program.family.network(solution.atoms))
     found = solution.confirmation
     ending = {
         "status": solution.status, "primal": solution.primal, "gap": solution.gap, "memory_gib": _peak_memory(),

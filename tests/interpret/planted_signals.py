@@ -3,7 +3,8 @@
 import numpy as np
 
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network, network_of_neurons
+from ecgcvx.networks import Network
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.windows import Scaler, split_windows
@@ -33,8 +34,9 @@ def recording_of(signal, name="planted", annotation=None):
 def fitted(recording, beta, length=4):
     """The forecaster of the convex program over all patterns on the training part."""
     split = split_windows(recording.signal, length, 1)
-    atoms = ActiveSetSolver(gap=1e-3, rounds=30, confirm_starts=0).solve(split.train.X[:], split.train.y, beta).atoms
-    network = network_of_neurons(atoms.points, atoms.tags[:, 0])
+    program = AllPatterns(split.train.X[:], split.train.y, beta)
+    solution = ActiveSetSolver(gap=1e-3, rounds=30, confirm_starts=0).solve(program)
+    network = program.family.network(solution.atoms)
     return Forecaster(network, split.scaler, "II", RATE, length, 1, beta)
 
 

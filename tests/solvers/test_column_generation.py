@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from ecgcvx.arrangements import enumerate_patterns
+from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.records import read_recording
-from ecgcvx.solvers.active_set.atoms import Atoms
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.check import check_network
 from ecgcvx.solvers.column_generation import MASTERS, ColumnGeneration, restricted_program
@@ -40,7 +41,9 @@ def test_the_optimum_over_all_enumerated_patterns(seed, n, d, beta):
     X, y = random_problem(seed, n, d)
     exact = CvxpySolver(gap=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, beta))
     for master in MASTERS:
-        found = ColumnGeneration(master, gap=1e-5, starts=100, confirm_starts=200, threads=1).solve(X, y, beta)
+        found = ColumnGeneration(master, gap=1e-5, starts=100, confirm_starts=200, threads=1).solve(
+            AllPatterns(X, y, beta)
+        )
         assert found.status == "optimal"
         assert found.primal == pytest.approx(exact.primal, rel=2e-5)
         assert found.primal >= exact.dual * (1 - 1e-9)
@@ -50,9 +53,10 @@ def test_the_optimum_over_all_enumerated_patterns(seed, n, d, beta):
 def test_both_masters_and_the_active_set_agree_on_windows(windows):
     X, y = windows
     one, two = (
-        ColumnGeneration(m, gap=1e-4, confirm_starts=500, threads=1).solve(X, y, 1e-2) for m in ("cvxpy", "osqp")
+        ColumnGeneration(m, gap=1e-4, confirm_starts=500, threads=1).solve(AllPatterns(X, y, 1e-2))
+        for m in ("cvxpy", "osqp")
     )
-    other = ActiveSetSolver(gap=1e-4, confirm_starts=500, rounds=40, threads=1).solve(X, y, 1e-2)
+    other = ActiveSetSolver(gap=1e-4, confirm_starts=500, rounds=40, threads=1).solve(AllPatterns(X, y, 1e-2))
     for found in (one, two):
         assert found.status == "optimal"
         assert found.confirmation.starts == 500
@@ -65,11 +69,11 @@ def test_both_masters_and_the_active_set_agree_on_windows(windows):
 def test_a_warm_start_goes_on_and_a_solution_stays(windows):
     X, y = windows
     solver = ColumnGeneration("osqp", gap=1e-3, confirm_starts=200, threads=1)
-    short = ColumnGeneration("osqp", gap=1e-3, rounds=3, threads=1).solve(X, y, 1e-2)
+    short = ColumnGeneration("osqp", gap=1e-3, rounds=3, threads=1).solve(AllPatterns(X, y, 1e-2))
     assert short.status == "round limit"
-    done = solver.solve(X, y, 1e-2, warm_start=short.atoms)
+    done = solver.solve(AllPatterns(X, y, 1e-2), warm_start=short.atoms)
     assert done.history[0].primal == pytest.approx(short.primal, rel=1e-12)
-    again = solver.solve(X, y, 1e-2, warm_start=done.atoms)
+    again = solver.solve(AllPatterns(X, y, 1e-2), warm_start=done.atoms)
     assert len(again.history) <= 2
 
 
@@ -81,20 +85,20 @@ def test_ctrl_c_and_the_time_limit_keep_the_best_point(windows):
 
     X, y = windows
     lines = []
-    found = ColumnGeneration("osqp", gap=1e-9, threads=1).solve(X, y, 1e-2, callback=stop)
+    found = ColumnGeneration("osqp", gap=1e-9, threads=1).solve(AllPatterns(X, y, 1e-2), callback=stop)
     assert found.status == "interrupted"
     assert len(found.atoms)
     assert found.primal <= lines[-1].primal
-    late = ColumnGeneration("osqp", gap=1e-9, threads=1).solve(X, y, 1e-2, time_limit=0.3)
+    late = ColumnGeneration("osqp", gap=1e-9, threads=1).solve(AllPatterns(X, y, 1e-2), time_limit=0.3)
     assert late.status == "time limit"
     assert late.primal <= lines[0].primal
 
 
 def test_from_the_largest_beta_up_the_network_is_empty():
     X, y = random_problem(0)
-    found = ColumnGeneration(confirm_starts=50, threads=1).solve(X, y, 1e3)
+    found = ColumnGeneration(confirm_starts=50, threads=1).solve(AllPatterns(X, y, 1e3))
     assert (len(found.atoms), found.status) == (0, "optimal")
-    still = ColumnGeneration(confirm_starts=50, threads=1).solve(X, np.zeros(len(y)), 1e-2)
+    still = ColumnGeneration(confirm_starts=50, threads=1).solve(AllPatterns(X, np.zeros(len(y)), 1e-2))
     assert (len(still.atoms), still.primal, still.gap) == (0, 0.0, 0.0)
 
 
@@ -103,45 +107,45 @@ def test_neurons_of_one_pattern_and_sign_are_one_variable():
     w = np.array([1.0, -0.2, 0.1])
     points = np.array([w, 2 * w, w, -w, [0.0, 0.0, -1.0]])  # the last has no active row
     atoms = Atoms(points, np.array([[1.0], [1.0], [-1.0], [1.0], [1.0]]))
-    program, u = restricted_program(X, y, 0.1, atoms)
+    program, u = restricted_program(AllPatterns(X, y, 0.1), atoms)
     assert program.shape == (3, 3)
     assert len(program.features.patterns) == 2
     np.testing.assert_allclose(u, [3 * w, w, -w])
     assert program.violation(u) == 0.0
     assert program.objective(u) == pytest.approx(objective(X, y, 0.1, atoms) - 0.1, rel=1e-12)
     with pytest.raises(InputError, match="no pattern"):
-        restricted_program(X, y, 0.1, atoms.subset(np.array([4])))
+        restricted_program(AllPatterns(X, y, 0.1), atoms.subset(np.array([4])))
 
 
 def test_the_check_finds_what_is_left_and_refuses_what_is_too_large(monkeypatch):
     X, y = random_problem(5)
     exact = CvxpySolver(gap=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, 0.02))
-    done = ColumnGeneration(gap=1e-6, confirm_starts=100, threads=1).solve(X, y, 0.02)
-    rough = done.atoms.scaled(np.full(len(done.atoms), 0.9))
+    done = ColumnGeneration(gap=1e-6, confirm_starts=100, threads=1).solve(AllPatterns(X, y, 0.02))
+    rough = done.atoms.moved(0.9 * done.atoms.points)
     primal = objective(X, y, 0.02, rough)
-    for check in check_network(X, y, 0.02, rough, primal):
+    for check in check_network(AllPatterns(X, y, 0.02), rough, primal):
         assert check.objective == pytest.approx(exact.primal, rel=1e-5)
         assert check.difference == pytest.approx((primal - check.objective) / primal)
         assert check.status == "optimal"
     monkeypatch.setattr("ecgcvx.solvers.check.MOST_VARIABLES", {"cvxpy": 5, "osqp": 3})
-    for check in check_network(X, y, 0.02, rough, primal):
+    for check in check_network(AllPatterns(X, y, 0.02), rough, primal):
         assert check.objective is None
         assert "keep 1 neurons" in check.status
 
 
 @pytest.mark.parametrize(
-    ("options", "call", "named"),
+    ("options", "data", "call", "named"),
     [
-        ({"gap": 0.0}, {}, "tolerance"),
-        ({"master": "fista"}, {}, "master = 'fista'"),
-        ({"starts": 0}, {}, "starts = 0"),
-        ({"seed": -1}, {}, "seed = -1"),
-        ({}, {"beta": -1.0}, "beta = -1"),
-        ({}, {"time_limit": 0.0}, "time_limit = 0"),
-        ({}, {"y": np.full(14, np.nan)}, "finite"),
+        ({"gap": 0.0}, {}, {}, "gap"),
+        ({"master": "fista"}, {}, {}, "master = 'fista'"),
+        ({"starts": 0}, {}, {}, "starts = 0"),
+        ({"seed": -1}, {}, {}, "seed = -1"),
+        ({}, {"beta": -1.0}, {}, "beta = -1"),
+        ({}, {"y": np.full(14, np.nan)}, {}, "finite"),
+        ({}, {}, {"time_limit": 0.0}, "time_limit = 0"),
     ],
 )
-def test_bad_options_are_named(options, call, named):
+def test_bad_options_are_named(options, data, call, named):
     X, y = random_problem(0)
     with pytest.raises(InputError, match=named):
-        ColumnGeneration(**options).solve(**({"X": X, "y": y, "beta": 0.1} | call))
+        ColumnGeneration(**options).solve(AllPatterns(**({"X": X, "y": y, "beta": 0.1} | data)), **call)

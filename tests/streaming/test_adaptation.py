@@ -67,7 +67,7 @@ def test_the_gap_bounds_the_distance_to_the_optimum():
     statistics = SizeStatistics(forecaster(), 8.0)
     statistics.absorb(signal())
     best = statistics.solve().after
-    from ecgcvx.solvers.active_set.atoms import AmplitudeSystem
+    from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem
 
     system = AmplitudeSystem(statistics._Q / statistics._n, statistics._b / statistics._n)
     for seed in range(20):

@@ -1,17 +1,15 @@
 """Training over all patterns: a sparse sum of atoms, found by pricing and moved by descent.
 
-    minimise over finite sums of atoms  P = 1/(2n) ||sum_j f(X; p_j) - y||^2 + beta sum_j ||p_j||
+    minimise over finite sums of atoms  P = L(sum_j f(X; p_j)) + beta sum_j ||p_j||
 
-An atom f(X; p) is positively homogeneous in its parameters p, so that ||p|| is its amplitude; for a ReLU neuron it is
-s (Xp)_+. P is convex in the measure that the atoms make up though not in the p_j of a fixed number of them: descent
-moves the atoms, pricing finds the ones that are missing, and the largest price bounds what is left to gain.
+Atoms and their passes over rows are in `ecgcvx.atoms`, the program in `ecgcvx.programs.all_patterns`. P is convex in
+the measure that the atoms make up though not in the p_j of a fixed number of them: descent moves the atoms, pricing
+finds the ones that are missing, and the largest price bounds what is left to gain.
 
-    workers     threads whose number changes no result
-    atoms       what the loop knows of its atoms
-    relu        ReLU neurons
     amplitudes  the exact sizes of atoms of fixed direction
     descent     all atoms at once: L-BFGS with a block-diagonal preconditioner on a smoothed objective
     pricing     atoms that would improve P, and the lower bound
+    solution    what a run returns, and its history
     state       where a run stands, and its checkpoint file
     loop        rounds of all that
     sparsify    fewer atoms for a little more P

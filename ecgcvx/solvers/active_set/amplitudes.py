@@ -1,32 +1,45 @@
 """The exact sizes of atoms whose directions are fixed: a convex problem in as many variables as there are atoms."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, AtomFamily, Atoms
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.types import Array
 
 TOLERANCE = 1e-9  # of a multiplier, relative to beta
 ROUNDS = 5000
 
 
-def resize(family: AtomFamily, atoms: Atoms, beta: float) -> Atoms:
+class AmplitudeSystem(NamedTuple):
+    """Q = Phi'Phi/n (m, m) and b = Phi'y/n (m,) of the outputs Phi (n, m) of unit atoms."""
+
+    Q: Array
+    b: Array
+
+
+def resize(program: AllPatterns, atoms: Atoms) -> Atoms:
     """Return the atoms with the amplitudes that minimise P along their directions, all of them >= 0, zeros included.
 
     At the result every atom left has price beta, so that only atoms which are missing keep the gap open.
     """
     if not len(atoms):
         return atoms
-    units, norms = atoms.units(), atoms.norms
-    return units.scaled(nonnegative_quadratic(amplitude_system(family, units, norms), beta, norms))
+    family = program.family
+    units, norms = family.units(atoms), family.norms(atoms)
+    return family.scaled(units, nonnegative_quadratic(amplitude_system(program, units, norms), program.beta, norms))
 
 
-def amplitude_system(family: AtomFamily, units: Atoms, amplitudes: Array) -> AmplitudeSystem:
+def amplitude_system(program: AllPatterns, units: Atoms, amplitudes: Array) -> AmplitudeSystem:
     """Q and b of unit atoms, such that b - Qc is exact in float64 at the given amplitudes c (m,) >= 0.
 
     Q may be of float32: near the optimum prices differ by less than its rounding, b = prices + Qc does not feel it.
     """
-    Q = family.output_gram(units)
-    gradients = family.prices(units, family.residual(units.scaled(amplitudes)), exact=True)
+    passes = program.passes
+    Q = passes.output_gram(units)
+    v = program.residual(passes.outputs(program.family.scaled(units, amplitudes)))
+    gradients = passes.prices(units, v, exact=True)
     return AmplitudeSystem(Q, np.einsum("ij,ij->i", gradients, units.points) + Q @ amplitudes)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.types import Array
 
 MEMORY = 60
@@ -24,9 +25,8 @@ LOOK = 10  # iterations between looks at the progress
 
 
 def descend(
-    family: AtomFamily,
+    program: AllPatterns,
     atoms: Atoms,
-    beta: float,
     width: float,
     tolerance: float,
     iterations: int,
@@ -39,9 +39,10 @@ def descend(
     """
     if not len(atoms):
         return atoms, 0
-    widths = width * atoms.norms
-    P, G = _objective(family, atoms, beta, widths)
-    inverse = _inverse_blocks(family, atoms, beta)
+    family = program.family
+    widths = width * family.norms(atoms)
+    P, G = _objective(program, atoms, widths)
+    inverse = _inverse_blocks(program, atoms)
     scale = 1.0 / max(4.0, len(atoms) / 8)
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
     passes, last = 1, P
@@ -53,9 +54,9 @@ def descend(
         step, found = 1.0, False
         for _ in range(TRIALS):
             points = atoms.points + step * direction
-            dead = np.einsum("ij,ij->i", points, atoms.points) <= CROSSED * atoms.norms**2
+            dead = np.einsum("ij,ij->i", points, atoms.points) <= CROSSED * family.norms(atoms) ** 2
             points[dead] = 0.0
-            P_new, G_new = _objective(family, atoms.moved(points), beta, widths)
+            P_new, G_new = _objective(program, atoms.moved(points), widths)
             passes += 1
             if P_new <= P + SUFFICIENT * step * slope or (dead.any() and P_new <= P):
                 found = True
@@ -85,16 +86,17 @@ def descend(
     return atoms, passes
 
 
-def _objective(family: AtomFamily, atoms: Atoms, beta: float, widths: Array) -> tuple[float, Array]:
-    loss, gradient = family.loss_and_gradient(atoms, widths)
-    norms = atoms.norms
+def _objective(program: AllPatterns, atoms: Atoms, widths: Array) -> tuple[float, Array]:
+    loss, gradient = program.passes.loss_and_gradient(atoms, widths, program)
+    beta, norms = program.beta, program.family.norms(atoms)
     return loss + beta * float(norms.sum()), gradient + beta * atoms.points / np.maximum(norms, 1e-300)[:, None]
 
 
-def _inverse_blocks(family: AtomFamily, atoms: Atoms, beta: float) -> Array:
-    blocks = family.curvature(atoms)
+def _inverse_blocks(program: AllPatterns, atoms: Atoms) -> Array:
+    family = program.family
+    blocks = program.passes.curvature(atoms)
     m, k, b, _ = blocks.shape
-    units, weights = atoms.units().points.reshape(m, k, b), beta / atoms.norms
+    units, weights = family.units(atoms).points.reshape(m, k, b), program.beta / family.norms(atoms)
     blocks = blocks + weights[:, None, None, None] * (np.eye(b) - units[:, :, :, None] * units[:, :, None, :])
     size = np.trace(blocks, axis1=2, axis2=3)[:, :, None, None] / b
     return np.linalg.inv(blocks + RIDGE * size * np.eye(b))

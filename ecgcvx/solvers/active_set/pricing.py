@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.errors import InputError
-from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.types import Array
 
 SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep
@@ -32,14 +33,6 @@ def check_search(starts: int, confirm_starts: int, seed: int) -> None:
     for name, value in (("confirm_starts", confirm_starts), ("seed", seed)):
         if value < 0:
             raise InputError(f"{name} = {value}: it must not be negative")
-
-
-def check_training(beta: float, time_limit: float) -> None:
-    """Refuse a beta or a time limit (seconds) that is not positive."""
-    if not (np.isfinite(beta) and beta > 0):
-        raise InputError(f"beta = {beta}: it must be a positive number, as 1e-5")
-    if not time_limit > 0:
-        raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
 
 
 class Schedule(NamedTuple):
@@ -77,34 +70,29 @@ class Priced:
 
 
 class Bound(NamedTuple):
-    """D(c v), c <= beta / price, the best lower bound that a residual v gives; price: the largest, relative to beta."""
+    """The best lower bound D(c v), c <= beta / price, that a residual v gives; price: the largest, relative to beta."""
 
     value: float
     price: float
 
 
-def dual_bound(y: Array, v: Array, price: float, beta: float) -> Bound:
-    """Return max over c in [0, beta/price] of c v'y/n - c^2 v'v/(2n); `price` must be the largest over all atoms."""
-    vy, vv = float(v @ y) / len(y), float(v @ v) / len(y)
-    if vv == 0.0:
-        return Bound(0.0, 0.0)
-    c = min(max(vy / vv, 0.0), beta / max(price, 1e-300))
-    return Bound(float(c * vy - c * c * vv / 2), float(price / beta))
+def bound(program: AllPatterns, v: Array, price: float) -> Bound:
+    """Return the bound of the residual v (n,) when `price` is the largest over all atoms."""
+    return Bound(program.dual_value(v, price), float(price / program.beta))
 
 
-def price_atoms(family: AtomFamily, v: Array, atoms: Atoms) -> Array:
+def price_atoms(program: AllPatterns, v: Array, atoms: Atoms) -> Array:
     """Return the prices (m,) of unit atoms in float64."""
     if not len(atoms):
         return np.zeros(0)
-    return np.einsum("ij,ij->i", family.prices(atoms, v, exact=True), atoms.points)
+    return np.einsum("ij,ij->i", program.passes.prices(atoms, v, exact=True), atoms.points)
 
 
 def search(
-    family: AtomFamily,
+    program: AllPatterns,
     v: Array,
     starts: Atoms,
     active: Atoms,
-    beta: float,
     schedule: Schedule,
     pool: Atoms | None = None,
 ) -> Priced:
@@ -112,36 +100,36 @@ def search(
 
     The EXACT best are priced in float64. active: atoms that need not be found again.
     """
-    wave = max(64, WAVE_ELEMENTS // family.p**2)
-    own = active.units()
-    found, prices, evaluations = family.none(), np.zeros(0), 0
+    wave = max(64, WAVE_ELEMENTS // program.passes.p**2)
+    own = program.family.units(active)
+    found, prices, evaluations = program.passes.none(), np.zeros(0), 0
     for first in range(0, max(len(starts), 1), wave):
-        ascent = _Ascent(family, v, starts.subset(np.arange(first, min(first + wave, len(starts)))), beta)
+        ascent = _Ascent(program, v, starts.subset(np.arange(first, min(first + wave, len(starts)))))
         for stage, steps in enumerate(schedule.steps):
             ascent.climb(steps)
             if stage == 0 and first == 0 and pool is not None and len(pool):
-                ascent.join(_Ascent(family, v, pool, beta))
-            ascent.keep(_distinct(ascent.atoms, ascent.prices, own, beta, schedule))
+                ascent.join(_Ascent(program, v, pool))
+            ascent.keep(_distinct(program, ascent.atoms, ascent.prices, own, schedule))
         found, prices = found.with_more(ascent.atoms), np.concatenate([prices, ascent.prices])
         evaluations += ascent.evaluations
     order = np.argsort(-prices, kind="stable")
     found, prices = found.subset(order), prices[order]
-    prices[:EXACT] = price_atoms(family, v, found.subset(np.arange(min(EXACT, len(found)))))
+    prices[:EXACT] = price_atoms(program, v, found.subset(np.arange(min(EXACT, len(found)))))
     order = np.argsort(-prices, kind="stable")
     return Priced(found.subset(order), prices[order], evaluations)
 
 
-def _distinct(atoms: Atoms, prices: Array, own: Atoms, beta: float, schedule: Schedule) -> NDArray[np.intp]:
+def _distinct(program: AllPatterns, atoms: Atoms, prices: Array, own: Atoms, schedule: Schedule) -> NDArray[np.intp]:
     """Indices of positive prices, highest first, without those near a higher one or, unless better, an active atom."""
     order = np.argsort(-prices, kind="stable")
     order = order[prices[order] > 0]
     if len(own):
-        near = atoms.cosines(own).max(axis=1)
-        order = order[(near[order] < schedule.cosine) | (prices[order] > schedule.above * beta)]
-    return order[first_of_close(atoms.subset(order), schedule.cosine)]
+        near = program.family.cosines(atoms, own).max(axis=1)
+        order = order[(near[order] < schedule.cosine) | (prices[order] > schedule.above * program.beta)]
+    return order[first_of_close(program.family, atoms.subset(order), schedule.cosine)]
 
 
-def first_of_close(atoms: Atoms, cosine: float, most: int | None = None) -> NDArray[np.intp]:
+def first_of_close(family: AtomFamily, atoms: Atoms, cosine: float, most: int | None = None) -> NDArray[np.intp]:
     """Indices of unit atoms, in their order, without those closer than `cosine` to one kept before; at most `most`."""
     kept = np.empty(0, dtype=np.intp)
     for first in range(0, len(atoms), BLOCK):
@@ -149,8 +137,8 @@ def first_of_close(atoms: Atoms, cosine: float, most: int | None = None) -> NDAr
             break
         block = np.arange(first, min(first + BLOCK, len(atoms)))
         if len(kept):
-            block = block[atoms.subset(block).cosines(atoms.subset(kept)).max(axis=1) <= cosine]
-        close = atoms.subset(block).cosines(atoms.subset(block)) > cosine
+            block = block[family.cosines(atoms.subset(block), atoms.subset(kept)).max(axis=1) <= cosine]
+        close = family.cosines(atoms.subset(block), atoms.subset(block)) > cosine
         alone = np.ones(len(block), dtype=bool)
         for k in range(len(block)):
             if alone[k]:
@@ -162,8 +150,8 @@ def first_of_close(atoms: Atoms, cosine: float, most: int | None = None) -> NDAr
 class _Ascent:
     """Batched BFGS on the sphere; each row is a start with its own inverse Hessian and step."""
 
-    def __init__(self, family: AtomFamily, v: Array, atoms: Atoms, beta: float) -> None:
-        self.family, self.v, self.beta = family, v, beta
+    def __init__(self, program: AllPatterns, v: Array, atoms: Atoms) -> None:
+        self.passes, self.family, self.v, self.beta = program.passes, program.family, v, program.beta
         self.atoms = atoms
         self.prices, self.slopes = self._price(atoms)
         self.inverse = self._fresh(self.prices)
@@ -183,7 +171,7 @@ class _Ascent:
         directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
         promise = np.einsum("ij,ij->i", self.slopes, directions)
         lengths = self.step / np.maximum(np.linalg.norm(directions, axis=1), 1.0)
-        moved = self.atoms.moved(W + lengths[:, None] * directions).units()
+        moved = self.family.units(self.atoms.moved(W + lengths[:, None] * directions))
         prices, slopes = self._price(moved)
         better = prices >= self.prices + SUFFICIENT * lengths * promise
         self._update(better, moved.points - W, self.slopes - slopes)
@@ -221,10 +209,10 @@ class _Ascent:
             setattr(self, name, getattr(self, name)[chosen])
 
     def _price(self, atoms: Atoms) -> tuple[Array, Array]:
-        gradients = self.family.prices(atoms, self.v)
+        gradients = self.passes.prices(atoms, self.v)
         prices = np.einsum("ij,ij->i", gradients, atoms.points)
         return prices, gradients - prices[:, None] * atoms.points
 
     def _fresh(self, prices: Array) -> Array:
         sizes = 1.0 / np.maximum(prices, 0.3 * self.beta)
-        return sizes[:, None, None] * np.eye(self.family.p)
+        return sizes[:, None, None] * np.eye(self.passes.p)

@@ -9,7 +9,6 @@ After a removal descent moves the atoms that are left, which changes the costs: 
 atoms goes at once, near it one atom at a time.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
-from ecgcvx.rows import Matrix
-from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic, resize
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem, AtomFamily, Atoms, evaluate
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitude_system, nonnegative_quadratic, resize
 from ecgcvx.solvers.active_set.descent import descend
-from ecgcvx.solvers.active_set.loop import ActiveSetSolution, Family
-from ecgcvx.solvers.active_set.relu import ReluAtoms
-from ecgcvx.solvers.active_set.workers import workers
+from ecgcvx.solvers.active_set.solution import AtomSolution, evaluate, used
+from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.types import Array
 
 GROUP = 20  # of the atoms one is removed at once, far from the tolerance
@@ -72,22 +71,19 @@ class Sparsified:
 
 
 def sparsify(
-    X: Matrix,
-    y: Array,
-    beta: float,
-    solution: ActiveSetSolution,
+    program: AllPatterns,
+    solution: AtomSolution,
     *,
     tolerance: float = 1e-2,
     max_neurons: int | None = None,
     shown: float = SHOWN,
     threads: int | None = None,
-    family: Family = ReluAtoms,
     callback: Callback | None = None,
     time_limit: float = float("inf"),
 ) -> Sparsified:
     """Return the smallest network found with P at most (1 + tolerance) times the solution's, and the curve to it.
 
-    X (n, d), y (n,), beta : of the solution. max_neurons : not more than these, whatever P they cost. The curve goes on
+    program : of the solution. max_neurons : not more than these, whatever P they cost. The curve goes on
     until P is the share `shown` up. On the time limit or Ctrl-C it ends early.
 
     Raises InputError for a tolerance below 0, fewer than one neuron or unusable data.
@@ -96,28 +92,22 @@ def sparsify(
         raise InputError(f"tolerance = {tolerance}: give a share of P that is not negative, as 1e-2")
     if max_neurons is not None and max_neurons < 1:
         raise InputError(f"max_neurons = {max_neurons}: give at least 1")
-    if not time_limit > 0:
-        raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
+    clock = Stopwatch(time_limit)
     with workers(threads) as pool:
-        run = _Elimination(family(X, np.asarray(y, dtype=np.float64), pool), beta, solution, time_limit)
+        run = _Elimination(program.using(pool), solution, clock)
         return run.run(tolerance, max_neurons, shown, callback)
 
 
 class _Elimination:
     """One call of `sparsify`."""
 
-    def __init__(self, family: AtomFamily, beta: float, solution: ActiveSetSolution, time_limit: float) -> None:
-        self.family, self.beta, self.time_limit = family, beta, time_limit
+    def __init__(self, program: AllPatterns, solution: AtomSolution, clock: Stopwatch) -> None:
+        self.program, self.clock = program, clock
         self.reference = solution.primal
-        self.start = time.perf_counter()
         self.first = self._point(solution.atoms)
 
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
     def expired(self) -> bool:
-        return self.seconds >= self.time_limit
+        return self.clock.expired
 
     def run(self, tolerance: float, max_neurons: int | None, shown: float, callback: Callback | None) -> Sparsified:
         curve, status = [self.first], ""
@@ -144,24 +134,25 @@ class _Elimination:
         good = [point for point in allowed if point.primal <= limit]
         chosen = min(good or allowed[:1], key=lambda point: (point.neurons, point.primal))
         status = status or ("tolerance" if good else "max neurons")
-        return Sparsified(chosen, tuple(curve), self.reference, tolerance, status, self.seconds)
+        return Sparsified(chosen, tuple(curve), self.reference, tolerance, status, self.clock.seconds)
 
     def _point(self, atoms: Atoms) -> SparsePoint:
-        here = evaluate(self.family, atoms, self.beta)
-        return SparsePoint(atoms, here.primal, float(np.sqrt(here.v @ here.v / self.family.n)))
+        here = evaluate(self.program, atoms)
+        return SparsePoint(atoms, here.primal, float(np.sqrt(here.v @ here.v / self.program.n)))
 
     def _without(self, here: SparsePoint, count: int) -> SparsePoint:
         """The network without its `count` cheapest atoms, the others resized, moved and resized."""
-        atoms = here.atoms
-        norms, kept = atoms.norms, np.arange(len(atoms))
-        system = amplitude_system(self.family, atoms.units(), norms)
+        atoms, program, family = here.atoms, self.program, self.program.family
+        norms, kept = family.norms(atoms), np.arange(len(atoms))
+        units = family.units(atoms)
+        system = amplitude_system(program, units, norms)
         for _ in range(count):
-            norms[kept] = cheapest_removal(_part(system, kept), self.beta, norms[kept])
+            norms[kept] = cheapest_removal(_part(system, kept), program.beta, norms[kept])
             kept = kept[norms[kept] > 0]
-        sized = atoms.units().scaled(norms).subset(kept)
-        moved, _ = descend(self.family, sized, self.beta, WIDTH, DESCENT_TOLERANCE, DESCENT_STEPS, self.expired)
-        moved = resize(self.family, moved, self.beta)
-        points = [self._point(sized), self._point(moved.subset(moved.norms > 0))]
+        sized = family.scaled(units, norms).subset(kept)
+        moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, DESCENT_STEPS, self.expired)
+        moved = used(program, resize(program, moved))
+        points = [self._point(sized), self._point(moved)]
         return min(points, key=lambda point: point.primal)
 
 

@@ -4,33 +4,17 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.files import atomic_write
-from ecgcvx.solvers.active_set.atoms import AtomFamily, Atoms
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.solvers.active_set.solution import Round
 from ecgcvx.types import Array
 
 FORMAT = 1
-
-
-class Round(NamedTuple):
-    """One line of the history, made when the atoms have been priced.
-
-    seconds since the start; rows that the round works on; primal P, searched dual D and relative gap on these rows;
-    neurons: number of atoms; starts of the search; confirmed: whether a confirmation is among them.
-    """
-
-    seconds: float
-    rows: int
-    primal: float
-    dual: float
-    gap: float
-    neurons: int
-    starts: int
-    confirmed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +46,14 @@ class State:
 NUMBERS = ("level", "width", "starts", "excess", "number", "pricing_work", "descent_work", "seconds")
 
 
-def fingerprint(family: AtomFamily, settings: dict[str, object]) -> str:
+def fingerprint(program: AllPatterns, settings: dict[str, object]) -> str:
     """A digest of the data and of what the run was asked for: a checkpoint of another problem is refused."""
-    digest = hashlib.blake2b(np.ascontiguousarray(family.y).tobytes(), digest_size=16)
-    sample = family.residual(Atoms(np.ones((1, family.p)), np.ones((1, family.none().tags.shape[1]))))
-    digest.update(sample.tobytes())
-    digest.update(json.dumps(settings, sort_keys=True).encode())
+    passes = program.passes
+    some = passes.starts(3, passes.none(), np.random.default_rng(0))
+    digest = hashlib.blake2b(np.ascontiguousarray(program.y).tobytes(), digest_size=16)
+    digest.update(passes.outputs(some).tobytes())
+    known = {"beta": program.beta, "loss": type(program.loss).__name__, "family": repr(program.family), **settings}
+    digest.update(json.dumps(known, sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ecgcvx.arrangements import enumerate_patterns
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.records import read_recording
@@ -35,14 +36,14 @@ def windows(record_208):
 def test_the_optimum_over_all_enumerated_patterns(seed, beta):
     X, y = random_problem(seed, n=12)
     exact = CvxpySolver().solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, beta))
-    found = ActiveSetSolver(gap=1e-3, confirm_starts=200, rounds=60, threads=1).solve(X, y, beta)
+    found = ActiveSetSolver(gap=1e-3, confirm_starts=200, rounds=60, threads=1).solve(AllPatterns(X, y, beta))
     assert found.dual <= exact.primal * (1 + 1e-3)  # searched: on few rows the summits are kinks, met but nearly
     assert exact.dual * (1 - 1e-6) <= found.primal <= exact.primal * (1 + 2e-3)
     assert found.status == "optimal"
 
 
 def test_p_never_rises_and_is_that_of_the_network(windows):
-    found = ActiveSetSolver(gap=1e-3, confirm_starts=100, rounds=20).solve(windows.X, windows.y, 1e-3)
+    found = ActiveSetSolver(gap=1e-3, confirm_starts=100, rounds=20).solve(AllPatterns(windows.X, windows.y, 1e-3))
     objectives = [line.primal for line in found.history if line.rows == len(windows)]
     assert all(after <= before for before, after in itertools.pairwise(objectives))
     f = np.maximum(windows.X[:] @ found.atoms.points.T, 0) @ found.atoms.tags[:, 0]
@@ -53,7 +54,7 @@ def test_p_never_rises_and_is_that_of_the_network(windows):
 
 def test_threads_and_repetition_change_no_bit(windows):
     one, two, three = (
-        ActiveSetSolver(gap=1e-2, confirm_starts=50, rounds=4, threads=k).solve(windows.X, windows.y, 1e-4)
+        ActiveSetSolver(gap=1e-2, confirm_starts=50, rounds=4, threads=k).solve(AllPatterns(windows.X, windows.y, 1e-4))
         for k in (1, 2, 2)
     )
     for other in (two, three):
@@ -63,8 +64,8 @@ def test_threads_and_repetition_change_no_bit(windows):
 
 def test_a_warm_start_at_the_solution_stops_at_once(windows):
     solver = ActiveSetSolver(gap=1e-2, confirm_starts=100, rounds=30)
-    cold = solver.solve(windows.X, windows.y, 1e-3)
-    warm = solver.solve(windows.X, windows.y, 1e-3, warm_start=cold.atoms)
+    cold = solver.solve(AllPatterns(windows.X, windows.y, 1e-3))
+    warm = solver.solve(AllPatterns(windows.X, windows.y, 1e-3), warm_start=cold.atoms)
     assert len(warm.history) <= 3
     assert warm.primal <= cold.primal * (1 + 1e-6)
 
@@ -76,7 +77,7 @@ def test_ctrl_c_keeps_the_best_iterate(windows):
         lines.append(line)
 
     lines = []
-    found = ActiveSetSolver(gap=1e-6, confirm_starts=0).solve(windows.X, windows.y, 1e-4, callback=stop)
+    found = ActiveSetSolver(gap=1e-6, confirm_starts=0).solve(AllPatterns(windows.X, windows.y, 1e-4), callback=stop)
     assert found.status == "interrupted"
     assert found.primal <= lines[-1].primal
     assert len(found.atoms)
@@ -85,6 +86,7 @@ def test_ctrl_c_keeps_the_best_iterate(windows):
 KILLED = """
 import sys, os, signal, numpy as np
 from pathlib import Path
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 data = np.load(sys.argv[1])
 seen = []
@@ -93,7 +95,7 @@ def tell(line):
     if len(seen) == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 ActiveSetSolver(gap=1e-5, rounds=8, confirm_starts=20).solve(
-    data["X"], data["y"], 1e-4, callback=tell, checkpoint=Path(sys.argv[2]), checkpoint_every=0.0)
+    AllPatterns(data["X"], data["y"], 1e-4), callback=tell, checkpoint=Path(sys.argv[2]), checkpoint_every=0.0)
 """
 
 
@@ -106,17 +108,17 @@ def test_a_killed_run_resumes_to_the_same_result(windows, tmp_path):
     assert checkpoint.exists()
     solver = ActiveSetSolver(gap=1e-5, rounds=8, confirm_starts=20)
     with pytest.raises(SolverError, match="another record"):
-        solver.solve(X, y, 2e-4, checkpoint=checkpoint, resume=True)
-    resumed = solver.solve(X, y, 1e-4, checkpoint=checkpoint, resume=True)
-    whole = solver.solve(X, y, 1e-4)
+        solver.solve(AllPatterns(X, y, 2e-4), checkpoint=checkpoint, resume=True)
+    resumed = solver.solve(AllPatterns(X, y, 1e-4), checkpoint=checkpoint, resume=True)
+    whole = solver.solve(AllPatterns(X, y, 1e-4))
     np.testing.assert_array_equal(resumed.atoms.points, whole.atoms.points)
     assert resumed.gap == whole.gap
     assert not checkpoint.exists()
     with pytest.raises(InputError, match="no checkpoint"):
-        solver.solve(X, y, 1e-4, checkpoint=checkpoint, resume=True)
+        solver.solve(AllPatterns(X, y, 1e-4), checkpoint=checkpoint, resume=True)
     checkpoint.write_bytes(b"not a checkpoint")
     with pytest.raises(SolverError, match="damaged"):
-        solver.solve(X, y, 1e-4, checkpoint=checkpoint, resume=True)
+        solver.solve(AllPatterns(X, y, 1e-4), checkpoint=checkpoint, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_killed_run_resumes_to_the_same_result(windows, tmp_path):
     ],
 )
 def test_odd_data_end_with_a_finite_network(X, y):
-    found = ActiveSetSolver(gap=1e-2, confirm_starts=50, rounds=4, threads=1).solve(X, y, 1e-2)
+    found = ActiveSetSolver(gap=1e-2, confirm_starts=50, rounds=4, threads=1).solve(AllPatterns(X, y, 1e-2))
     assert np.isfinite(found.atoms.points).all()
     assert found.primal <= float(y @ y) / (2 * len(y)) + 1e-12
     assert found.dual <= found.primal
@@ -138,26 +140,26 @@ def test_odd_data_end_with_a_finite_network(X, y):
 
 def test_from_the_largest_beta_up_the_network_is_empty():
     X, y = random_problem(0)
-    found = ActiveSetSolver(gap=1e-6, confirm_starts=200, threads=1).solve(X, y, 1e3)
+    found = ActiveSetSolver(gap=1e-6, confirm_starts=200, threads=1).solve(AllPatterns(X, y, 1e3))
     assert len(found.atoms) == 0
     assert found.gap == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("options", "call", "named"),
+    ("options", "data", "call", "named"),
     [
-        ({"gap": 0.0}, {}, "tolerance"),
-        ({"rounds": 0}, {}, "rounds"),
-        ({"starts": 0}, {}, "starts = 0"),
-        ({"seed": -1}, {}, "seed = -1"),
-        ({"threads": 0}, {}, "threads = 0"),
-        ({}, {"beta": 0.0}, "beta = 0"),
-        ({}, {"time_limit": 0.0}, "time_limit = 0"),
-        ({}, {"resume": True}, "resume"),
-        ({}, {"y": np.full(40, np.nan)}, "finite"),
+        ({"gap": 0.0}, {}, {}, "gap"),
+        ({"rounds": 0}, {}, {}, "rounds"),
+        ({"starts": 0}, {}, {}, "starts = 0"),
+        ({"seed": -1}, {}, {}, "seed = -1"),
+        ({"threads": 0}, {}, {}, "threads = 0"),
+        ({}, {"beta": 0.0}, {}, "beta = 0"),
+        ({}, {"y": np.full(40, np.nan)}, {}, "finite"),
+        ({}, {}, {"time_limit": 0.0}, "time_limit = 0"),
+        ({}, {}, {"resume": True}, "resume"),
     ],
 )
-def test_bad_options_are_named(options, call, named):
+def test_bad_options_are_named(options, data, call, named):
     X, y = random_problem(0)
     with pytest.raises(InputError, match=named):
-        ActiveSetSolver(**options).solve(**({"X": X, "y": y, "beta": 0.1} | call))
+        ActiveSetSolver(**options).solve(AllPatterns(**({"X": X, "y": y, "beta": 0.1} | data)), **call)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 from ecgcvx.errors import InputError
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import read_recording
-from ecgcvx.solvers.active_set.atoms import AmplitudeSystem
+from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.sparsify import cheapest_removal, sparsify
 from ecgcvx.windows import split_windows
@@ -20,10 +21,12 @@ from ecgcvx.windows import split_windows
 def solved(record_208):
     train = split_windows(read_recording(record_208, end=20).signal).train
     X, y = np.asarray(train.X[:]), train.y
-    return X, y, ActiveSetSolver(gap=1e-3, confirm_starts=0, rounds=15, threads=1).solve(X, y, 1e-3)
+    program = AllPatterns(X, y, 1e-3)
+    return program, ActiveSetSolver(gap=1e-3, confirm_starts=0, rounds=15, threads=1).solve(program)
 
 
-def objective(X, y, beta, atoms):
+def objective(program, atoms):
+    X, y, beta = program.X, program.y, program.beta
     f = np.maximum(X @ atoms.points.T, 0) @ atoms.tags[:, 0]
     return np.mean((f - y) ** 2) / 2 + beta * np.linalg.norm(atoms.points, axis=1).sum()
 
@@ -50,23 +53,23 @@ def test_the_cheapest_removal_is_the_best_of_all_removals(seed, m):
 
 
 def test_tolerance_0_loses_neurons_and_no_objective(solved):
-    X, y, solution = solved
-    found = sparsify(X, y, 1e-3, solution, tolerance=0.0, threads=1)
+    program, solution = solved
+    found = sparsify(program, solution, tolerance=0.0, threads=1)
     assert found.status == "tolerance"
     assert found.chosen.neurons < len(solution.atoms)
     assert found.chosen.primal <= solution.primal
     for point in found.curve:
-        assert point.primal == pytest.approx(objective(X, y, 1e-3, point.atoms), rel=1e-12)
-        f = np.maximum(X @ point.atoms.points.T, 0) @ point.atoms.tags[:, 0]
-        assert point.rmse == pytest.approx(np.sqrt(np.mean((f - y) ** 2)), rel=1e-12)
+        assert point.primal == pytest.approx(objective(program, point.atoms), rel=1e-12)
+        f = np.maximum(program.X @ point.atoms.points.T, 0) @ point.atoms.tags[:, 0]
+        assert point.rmse == pytest.approx(np.sqrt(np.mean((f - program.y) ** 2)), rel=1e-12)
     neurons = [point.neurons for point in found.curve]
     assert all(after < before for before, after in itertools.pairwise(neurons))
 
 
 @pytest.mark.parametrize("tolerance", [1e-3, 2e-2])
 def test_the_smallest_network_within_the_tolerance(solved, tolerance):
-    X, y, solution = solved
-    found = sparsify(X, y, 1e-3, solution, tolerance=tolerance, threads=1)
+    program, solution = solved
+    found = sparsify(program, solution, tolerance=tolerance, threads=1)
     assert found.chosen.primal <= (1 + tolerance) * solution.primal
     assert found.chosen is found.within(tolerance)
     assert found.curve[-1].primal > 1.1 * solution.primal
@@ -79,11 +82,11 @@ def test_the_smallest_network_within_the_tolerance(solved, tolerance):
 
 @pytest.mark.parametrize("most", [1, 2, 9])
 def test_not_more_neurons_than_asked_for(solved, most):
-    X, y, solution = solved
-    found = sparsify(X, y, 1e-3, solution, tolerance=0.0, max_neurons=most, threads=1)
+    program, solution = solved
+    found = sparsify(program, solution, tolerance=0.0, max_neurons=most, threads=1)
     assert found.chosen.neurons <= most
     assert found.status == "max neurons"
-    again = sparsify(X, y, 1e-3, solution, tolerance=0.0, max_neurons=most, threads=2)
+    again = sparsify(program, solution, tolerance=0.0, max_neurons=most, threads=2)
     np.testing.assert_array_equal(found.chosen.atoms.points, again.chosen.atoms.points)
 
 
@@ -93,18 +96,19 @@ def test_ctrl_c_and_the_time_limit_keep_what_there_is(solved):
         if len(seen) == 3:
             raise KeyboardInterrupt
 
-    X, y, solution = solved
+    program, solution = solved
     seen = []
-    found = sparsify(X, y, 1e-3, solution, tolerance=1.0, threads=1, callback=stop)
+    found = sparsify(program, solution, tolerance=1.0, threads=1, callback=stop)
     assert found.status == "interrupted"
     assert found.chosen.neurons == seen[-1].neurons
-    assert sparsify(X, y, 1e-3, solution, threads=1, time_limit=1e-9).chosen.neurons == len(solution.atoms)
+    assert sparsify(program, solution, threads=1, time_limit=1e-9).chosen.neurons == len(solution.atoms)
 
 
 def test_an_empty_network_stays_empty():
     X, y = np.ones((5, 1)), np.arange(5.0)
-    solution = ActiveSetSolver(confirm_starts=10, threads=1).solve(X, y, 1e3)
-    assert sparsify(X, y, 1e3, solution, threads=1).chosen.neurons == 0
+    program = AllPatterns(X, y, 1e3)
+    solution = ActiveSetSolver(confirm_starts=10, threads=1).solve(program)
+    assert sparsify(program, solution, threads=1).chosen.neurons == 0
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,6 @@ def test_an_empty_network_stays_empty():
     ],
 )
 def test_bad_options_are_named(solved, options, named):
-    X, y, solution = solved
+    program, solution = solved
     with pytest.raises(InputError, match=named):
-        sparsify(X, y, 1e-3, solution, **options)
+        sparsify(program, solution, **options)

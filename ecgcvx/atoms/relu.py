@@ -3,17 +3,17 @@
 The gradient of a price needs only the mask of the heights Z = P X', the descent a ReLU that is rounded around its kink.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.errors import InputError
+from ecgcvx.atoms import kernels
+from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
+from ecgcvx.atoms.workers import Workers, group_bounds
+from ecgcvx.networks import Network, network_of_neurons
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
-from ecgcvx.solvers.active_set import kernels
-from ecgcvx.solvers.active_set.atoms import Atoms
-from ecgcvx.solvers.active_set.workers import Workers, group_bounds
 from ecgcvx.types import Array
 
 CHUNK_ELEMENTS = 100_000  # of Z in float64: 800 kB, so that it is read back from the second cache
@@ -22,48 +22,61 @@ CURVATURE_CHUNKS = 64  # that the preconditioner looks at; a sample of the rows 
 NEAR = (0.05, 0.15, 0.4, 1.0)  # lengths of the perturbations of active neurons
 
 
-@dataclass(frozen=True, eq=False)
-class ReluAtoms:
-    """ReLU neurons on X (n, d) with targets y (n,); the tag of a neuron is its output sign.
+@dataclass(frozen=True)
+class ReluFamily(AtomFamily):
+    """ReLU neurons f(x; p) = s (x'p)_+; the tag of a neuron is its output sign s."""
 
-    Raises InputError when X or y is unusable.
-    """
-
-    X: Matrix
-    y: Array
-    workers: Workers
-    n: int = field(init=False)
-    p: int = field(init=False)
-    chunks: kernels.Chunks = field(init=False, repr=False)
-    targets: kernels.Single = field(init=False, repr=False)
-    bias: bool = field(init=False)
-    half_whitening: Array = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        n, d = check_matrix(self.X)
-        if self.y.shape != (n,) or not np.isfinite(self.y).all():
-            raise InputError(f"y has shape {self.y.shape}; give {n} finite numbers, one for each row of X")
+    def prepare(self, X: Matrix) -> "ReluPasses":
+        n, d = check_matrix(X)
         chunks = kernels.empty_chunks(n, d)
         gram = np.zeros((d, d))
         bias = True
-        for start, rows in row_chunks(self.X, kernels.CHUNK):
+        for start, rows in row_chunks(X, kernels.CHUNK):
             chunks.X[start // kernels.CHUNK, :d, : len(rows)] = rows.T
             gram += rows.T @ rows
             bias = bias and bool((rows[:, -1] == 1).all())
         values, Q = np.linalg.eigh(gram / n)
         whitening = (Q * np.maximum(values, 1e-10 * values[-1] + 1e-300) ** -0.25) @ Q.T
-        made = {
-            "n": n, "p": d, "chunks": chunks, "targets": chunks.column(self.y), "bias": bias,
-            "half_whitening": whitening,
-        }  # fmt: skip
-        for name, value in made.items():
-            object.__setattr__(self, name, value)
+        return ReluPasses(self, X, n, d, chunks, bias, whitening)
+
+    def network(self, atoms: Atoms) -> Network:
+        return network_of_neurons(atoms.points, self.signs(atoms))
+
+    def atoms(self, network: Network) -> Atoms:
+        norms = np.linalg.norm(network.W1, axis=0) * np.abs(network.W2)
+        used = norms > 0
+        return self.neurons((network.W1 * np.abs(network.W2)).T[used], np.sign(network.W2)[used])
+
+    def neurons(self, points: Array, signs: Array) -> Atoms:
+        """The atoms of directions times amplitudes (m, d) and output signs (m,)."""
+        return Atoms(points, signs[:, None])
+
+    def signs(self, atoms: Atoms) -> Array:
+        """Output signs (m,)."""
+        return atoms.tags[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class ReluPasses(Passes):
+    """Passes of ReLU neurons over X (n, d); bias : whether its last column is 1."""
+
+    family: ReluFamily
+    X: Matrix
+    n: int
+    p: int
+    chunks: kernels.Chunks = field(repr=False)
+    bias: bool
+    half_whitening: Array = field(repr=False)
+    workers: Workers = field(default_factory=Workers)
+
+    def using(self, workers: Workers) -> "ReluPasses":
+        return replace(self, workers=workers)
 
     def none(self) -> Atoms:
         return Atoms(np.zeros((0, self.p)), np.zeros((0, 1)))
 
-    def on_rows(self, rows: NDArray[np.intp]) -> "ReluAtoms":
-        return ReluAtoms(self._rows(rows), self.y[rows], self.workers)
+    def on_rows(self, rows: NDArray[np.intp]) -> "ReluPasses":
+        return self.family.prepare(self._rows(rows)).using(self.workers)
 
     def _rows(self, rows: NDArray[np.intp]) -> Array:
         """Rows (k, d) of X, of ascending indices."""
@@ -84,7 +97,7 @@ class ReluAtoms:
         heights = np.einsum("ij,ij->i", points[through], rows) / np.maximum((along * rows).sum(axis=1), 1e-300)
         points[through] -= heights[:, None] * along
         if len(active):
-            own, near = active.units(), slice(2 * third, count)
+            own, near = self.family.units(active), slice(2 * third, count)
             chosen = random.integers(0, len(own), count - 2 * third)
             lengths = random.choice(NEAR, len(chosen))
             unit = points[near] / np.linalg.norm(points[near], axis=1, keepdims=True)
@@ -94,19 +107,19 @@ class ReluAtoms:
             share = random.random((pairs, 1))
             points[2 * third : 2 * third + pairs] = share * own.points[chosen[:pairs]] + (1 - share) * others
             signs[near] = own.tags[chosen, 0]
-        return Atoms(points, signs[:, None]).units()
+        return self.family.units(Atoms(points, signs[:, None]))
 
-    def residual(self, atoms: Atoms) -> Array:
+    def outputs(self, atoms: Atoms) -> Array:
         s, P = atoms.tags[:, 0], atoms.points
-        v = self.y.copy()
+        f = np.zeros(self.n)
 
         def work(first: int, stop: int) -> None:
             for a, b in _chunks(first, stop, len(P)):
-                v[a:b] -= s @ np.maximum(P @ np.asarray(self.X[a:b], dtype=np.float64).T, 0.0)
+                f[a:b] = s @ np.maximum(P @ np.asarray(self.X[a:b], dtype=np.float64).T, 0.0)
 
         if len(P):
             self.workers.over_rows(self.n, work)
-        return v
+        return f
 
     def prices(self, atoms: Atoms, v: Array, *, exact: bool = False) -> Array:
         sums = self._exact_prices(atoms.points, v) if exact else self._prices(atoms.points, v)
@@ -147,15 +160,16 @@ class ReluAtoms:
         lower = np.tril(Q.sum(axis=0)[:m, :m])
         return (lower + np.tril(lower, -1).T) * np.outer(s, s) / self.n
 
-    def loss_and_gradient(self, atoms: Atoms, widths: Array) -> tuple[float, Array]:
-        X, P = self.chunks.X, self.chunks.padded(atoms.points)
+    def loss_and_gradient(self, atoms: Atoms, widths: Array, objective: Objective) -> tuple[float, Array]:
+        assert objective.squared_targets is not None
+        X, P, targets = self.chunks.X, self.chunks.padded(atoms.points), self.chunks.column(objective.squared_targets)
         signs, e = atoms.tags[:, 0].astype(np.float32), widths.astype(np.float32)
         bounds = group_bounds(len(X))
         losses = np.zeros(len(bounds) - 1)
         G = np.zeros((len(losses), *P.shape))
         self.workers.over_groups(
             len(G), 4.0 * P.size * self.n,
-            lambda a, b: kernels.add_loss_and_gradient(X, self.targets, self.n, P, signs, e, bounds, a, b, losses, G),
+            lambda a, b: kernels.add_loss_and_gradient(X, targets, self.n, P, signs, e, bounds, a, b, losses, G),
         )  # fmt: skip
         gradient = G.sum(axis=0)[:, : self.p] * (atoms.tags[:, :1] / self.n)
         return float(losses.sum()) / (2 * self.n), gradient
@@ -178,9 +192,6 @@ class ReluAtoms:
         blocks[:, 0, i, j] = packed
         blocks[:, 0, j, i] = packed
         return blocks
-
-    def meet(self, first: Atoms, second: Atoms) -> Atoms:
-        return first.moved(first.points + second.points)
 
 
 def _chunks(first: int, stop: int, width: int) -> list[tuple[int, int]]:

@@ -1,0 +1,165 @@
+"""What the solvers know of atoms: nothing but this interface.
+
+A family chooses the parameters p of its atoms such that f(X; c p) = c f(X; p) for c >= 0 and the penalty of an atom is
+the Euclidean norm ||p||. Then the price of a unit atom, v'f(X; p)/n, is <gradient, p> by Euler's theorem, and the best
+amplitudes, the descent, the ascent over the unit sphere and the bound need no more than what is here.
+
+Atoms of another degree are brought to degree one by the family. Example: a filter w with output weights a,
+F(w, a) = sum_k a_k (X_k w)_+, of degree two with penalty (||w||^2 + ||a||^2)/2, has p = (w, a) and
+
+    f(X; p) = 2 F(w, a) / ||p||,      f = 0 at p = 0,      gradient of v'f:  2 grad(v'F)/||p|| - 2 v'F p/||p||^3
+
+whose best balance ||w|| = ||a|| the optimum finds by itself, as it has the smallest norm for the same output. An atom
+that is normalised over all rows (batch normalisation after the activation) needs its mean and its length first, so its
+passes go over the rows twice; nothing here assumes one.
+
+What of an atom is discrete is its tags: they never change, and only the family reads them.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.atoms.workers import Workers
+from ecgcvx.rows import Matrix
+from ecgcvx.types import Array
+
+Index = NDArray[np.intp] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """m atoms of one family.
+
+    points : (m, p) parameters. tags : (m, t) what of an atom is discrete, e.g. the output sign of a ReLU neuron.
+    """
+
+    points: Array
+    tags: Array
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def moved(self, points: Array) -> "Atoms":
+        """The same tags with other parameters."""
+        return Atoms(points, self.tags)
+
+    def subset(self, chosen: Index) -> "Atoms":
+        """The atoms of an index array or a Boolean one."""
+        return Atoms(self.points[chosen], self.tags[chosen])
+
+    def with_more(self, others: "Atoms") -> "Atoms":
+        """These atoms, then the others."""
+        return Atoms(np.concatenate([self.points, others.points]), np.concatenate([self.tags, others.tags]))
+
+
+class Objective(Protocol):
+    """A loss with its targets: what a pass of descent needs of the program."""
+
+    @property
+    def squared_targets(self) -> Array | None:
+        """y (n,) where the loss is ||f - y||^2/(2n), else None: families may have a faster pass for it."""
+        ...
+
+    def value(self, f: Array) -> float:
+        """The loss L(f) of outputs f (n,)."""
+        ...
+
+    def residual(self, f: Array) -> Array:
+        """v = -n dL/df (n,)."""
+        ...
+
+
+class Passes(ABC):
+    """Passes of one family over given rows X, prepared once. Sums over rows may be made in float32 where not said."""
+
+    X: Matrix
+    """The rows (n, d)."""
+    n: int
+    """Number of rows."""
+    p: int
+    """Number of parameters of an atom."""
+    workers: Workers
+
+    @abstractmethod
+    def using(self, workers: Workers) -> Self:
+        """The same prepared rows with another pool of threads."""
+
+    @abstractmethod
+    def none(self) -> Atoms:
+        """No atoms, with arrays of the right widths."""
+
+    @abstractmethod
+    def on_rows(self, rows: NDArray[np.intp]) -> Self:
+        """The passes over some of the rows, of ascending indices."""
+
+    @abstractmethod
+    def starts(self, count: int, active: Atoms, random: np.random.Generator) -> Atoms:
+        """Unit atoms to ascend from: some from nowhere, some around the active ones."""
+
+    @abstractmethod
+    def outputs(self, atoms: Atoms) -> Array:
+        """sum_j f(X; p_j), (n,), in float64."""
+
+    @abstractmethod
+    def prices(self, atoms: Atoms, v: Array, *, exact: bool = False) -> Array:
+        """Gradients of v'f(X; p_j)/n in p_j, (m, p); exact: in float64."""
+
+    @abstractmethod
+    def output_gram(self, atoms: Atoms) -> Array:
+        """Phi'Phi/n (m, m) of the outputs Phi (n, m) of the atoms."""
+
+    @abstractmethod
+    def loss_and_gradient(self, atoms: Atoms, widths: Array, objective: Objective) -> tuple[float, Array]:
+        """The loss of sum_j f and its gradient (m, p) with kinks rounded over |z| < widths (m,) > 0."""
+
+    @abstractmethod
+    def curvature(self, atoms: Atoms) -> Array:
+        """Blocks (m, k, b, b), k b = p, of the Gauss-Newton matrix of the squared loss around each atom alone."""
+
+
+class AtomFamily(ABC):
+    """A kind of atom, without data: its passes over rows, its network, and how its atoms compare.
+
+    The methods that are not abstract hold for atoms whose tags say all that parameters do not; a family in which
+    different parameters make the same atom overrides `cosines` and `meet`.
+    """
+
+    @abstractmethod
+    def prepare(self, X: Matrix) -> Passes:
+        """The passes over rows X (n, d), on the caller's thread until `using` says otherwise.
+
+        Raises InputError when X is unusable.
+        """
+
+    @abstractmethod
+    def network(self, atoms: Atoms) -> Any:
+        """The network whose output is the sum of the atoms."""
+
+    @abstractmethod
+    def atoms(self, network: Any) -> Atoms:
+        """The atoms of a network of this family, those that are zero left out."""
+
+    def norms(self, atoms: Atoms) -> Array:
+        """||p_j|| (m,), the amplitudes."""
+        return np.linalg.norm(atoms.points, axis=1)
+
+    def units(self, atoms: Atoms) -> Atoms:
+        """The same directions with amplitude 1."""
+        return atoms.moved(atoms.points / np.maximum(self.norms(atoms), 1e-300)[:, None])
+
+    def scaled(self, atoms: Atoms, amplitudes: Array) -> Atoms:
+        """Each atom times its amplitude (m,) >= 0."""
+        return atoms.moved(atoms.points * amplitudes[:, None])
+
+    def cosines(self, atoms: Atoms, others: Atoms) -> Array:
+        """Cosines of the angles between unit atoms (m, m'), -1 where the tags differ."""
+        same = (atoms.tags[:, None] == others.tags[None]).all(axis=2)
+        return np.where(same, atoms.points @ others.points.T, -1.0)
+
+    def meet(self, first: Atoms, second: Atoms) -> Atoms:
+        """What pairs of nearly equal atoms become when they are one."""
+        return first.moved(first.points + second.points)

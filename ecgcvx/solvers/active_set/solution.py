@@ -1,0 +1,86 @@
+"""What a solver over all patterns returns, and the lines of its history."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.evidence import Evidence
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.types import Array
+
+
+class Round(NamedTuple):
+    """One line of the history, made when the atoms have been priced.
+
+    seconds since the start; rows that the round works on; primal P, searched dual D and relative gap on these rows;
+    neurons: number of atoms; starts of the search; confirmed: whether a confirmation is among them.
+    """
+
+    seconds: float
+    rows: int
+    primal: float
+    dual: float
+    gap: float
+    neurons: int
+    starts: int
+    confirmed: bool
+
+
+Callback = Callable[[Round], None]
+
+
+class Confirmation(NamedTuple):
+    """Fresh starts, how many distinct violators (price > beta) they found, and the largest price relative to beta."""
+
+    starts: int
+    violators: int
+    price: float
+
+
+@dataclass(frozen=True, eq=False)
+class AtomSolution:
+    """What a run over all patterns arrived at.
+
+    atoms. primal : P in float64. dual : D at the largest price found, a searched bound and no proof, as evidence says.
+    confirmation : the search by fresh starts that the bound rests on, None where the run was interrupted before one.
+    status : 'optimal' when the gap is within what was asked for, else why it stopped. history : every round.
+    """
+
+    atoms: Atoms
+    primal: float
+    dual: float
+    confirmation: Confirmation | None
+    status: str
+    seconds: float
+    history: tuple[Round, ...]
+    evidence: Evidence = Evidence.SEARCHED
+
+    @property
+    def gap(self) -> float:
+        """Relative searched gap."""
+        return relative_gap(self.primal, self.dual)
+
+
+class Iterate(NamedTuple):
+    """Atoms with their objective P and residual v (n,), both in float64."""
+
+    atoms: Atoms
+    primal: float
+    v: Array
+
+
+def evaluate(program: AllPatterns, atoms: Atoms) -> Iterate:
+    """Return the atoms with P and v, in one pass in float64."""
+    f = program.passes.outputs(atoms)
+    return Iterate(atoms, program.value(f) + program.penalty(atoms), program.residual(f))
+
+
+def used(program: AllPatterns, atoms: Atoms) -> Atoms:
+    """The atoms that are not zero."""
+    return atoms.subset(program.family.norms(atoms) > 0)
+
+
+def relative_gap(primal: float, dual: float) -> float:
+    """(P - D)/P, at least 0; 0 for P = 0."""
+    return float(max(primal - dual, 0.0) / primal) if primal > 0 else 0.0
