@@ -65,7 +65,7 @@ class SgdSolver:
     def __post_init__(self) -> None:
         for name, value, example in (("gap", self.gap, "5e-2"), ("hinge", self.hinge, "1e6")):
             if not value > 0:
-                raise InputError(f"{name} = {value}: it must be positive, as {example}")
+                raise InputError(f"{name} = {value}: it must be positive, e.g. {example}")
         for name, number, least in (("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
             if number < least:
                 raise InputError(f"{name} = {number}: give at least {least}")

@@ -1,12 +1,11 @@
 """Amplitudes against SciPy's non-negative least squares and the optimality conditions."""
 
 import numpy as np
-from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from ecgcvx.solvers.active_set.amplitudes import nonnegative_quadratic
+from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, nonnegative_quadratic
 
 
 @given(st.integers(0, 10_000), st.integers(1, 20), st.floats(0.0, 0.3))
