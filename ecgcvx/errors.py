@@ -1,8 +1,16 @@
 """The exceptions of ecgcvx: one line each, naming the file or argument, the value, and what to do."""
 
+from ecgcvx.text import clean
+
 
 class EcgcvxError(Exception):
-    """Anything that ecgcvx refuses; the command line prints its message in one line and exits with code 2."""
+    """Anything that ecgcvx refuses; the command line prints its message in one line and exits with code 2.
+
+    Messages hold names and values from outside: whatever a terminal would obey is taken out here, once.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(clean(message))
 
 
 class RecordError(EcgcvxError):

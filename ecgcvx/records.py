@@ -1,35 +1,60 @@
-"""One ECG lead in mV from a WFDB record, a PhysioNet name or a CSV file."""
+"""One ECG lead in mV, from a file of any format that is read, a PhysioNet name, or pandas."""
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ecgcvx.errors import RecordError
-from ecgcvx.formats.csv_table import read_csv
-from ecgcvx.formats.physionet import fetch_record, is_physionet_name
-from ecgcvx.formats.wfdb_record import read_wfdb
+from ecgcvx.formats.amplitude import to_millivolts
+from ecgcvx.formats.locate import locate
+from ecgcvx.formats.resampling import ratio
+from ecgcvx.formats.resampling import resample as resample_signal
+from ecgcvx.formats.shared import Reading, Rhythm
+from ecgcvx.text import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENOUGH = 0.9  # share of valid, varying samples that a lead needs to be taken without a look at the others
+STILL = 1.0  # s: a signal that does not change for as long says nothing
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """Reference annotation: `samples` (k,) int64, relative to the recording's start, and a WFDB symbol for each."""
+    """Reference annotation: `samples` (k,) int64, relative to the recording's start, and a WFDB symbol for each.
+
+    rhythms : stretches of samples with the name of their rhythm, e.g. (0, 3600, 'N'), (3600, 7200, 'VFIB').
+    """
 
     samples: npt.NDArray[np.int64]
     symbols: tuple[str, ...]
+    rhythms: tuple[Rhythm, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One lead: `signal` (n,) in mV with NaN where there is no valid sample, `sampling_frequency` in Hz."""
+    """One lead: `signal` (n,) in `unit` with NaN where there is no valid sample, `sampling_frequency` in Hz.
+
+    unit : mV; adu when the file has ADC counts of unknown gain.
+    given_unit : the unit that was given for the values of a file, None when the file's own was taken.
+    original_frequency : Hz before resampling, None without.
+    warnings : what the user should know of how the file was read, a line each.
+    """
 
     signal: npt.NDArray[np.float64]
     sampling_frequency: float
     lead: str
     name: str
     annotation: Annotation | None = None
+    unit: str = "mV"
+    given_unit: str | None = None
+    original_frequency: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def gaps(self) -> npt.NDArray[np.int64]:
@@ -44,63 +69,110 @@ class Recording:
 
 
 def read_recording(
-    name: str | os.PathLike[str],
+    name: "str | os.PathLike[str] | pd.Series[Any] | pd.DataFrame",
     lead: str | int | None = None,
     start: float | None = None,
     end: float | None = None,
     sampling_frequency: float | None = None,
+    *,
+    unit: str | None = None,
+    default_unit: str | None = None,
+    annotator: str | None = None,
+    resample: float | None = None,
 ) -> Recording:
     """Read one ECG lead.
 
     Parameters
     ----------
     name
-        a local WFDB record, with or without .hea or .dat: one or several segments; a lead with several samples a frame
-        comes at its own frequency; an .atr file beside the header becomes the annotation.
+        a local WFDB record, with or without .hea, .dat or .mat: one or several segments; a lead with several samples a
+        frame comes at its own frequency; an .atr file beside the header becomes the annotation.
         Or, where there is no such file, a PhysioNet name, `database/[version/][folder/]record` such as `mitdb/100`:
         downloaded once into the user's cache directory.
-        Or a .csv file: comma separated, one column a lead; an optional first line of names such as `II` or `ECG (uV)`,
-        mV where none is given; empty fields are gaps; an optional column `time`, `t` or `seconds` in seconds.
+        Or a table, one column a lead: text (.csv, .tsv, .txt; comma, semicolon, tab or blanks between columns, decimal
+        point or comma), .parquet, .npy, .npz, .mat without a header, a pandas Series or DataFrame. Columns are named
+        like `II` or `ECG (uV)`; empty fields are gaps, and so are jumps in a column of times (`time`, `time (ms)`,
+        `timestamp`, ...), which also gives the sampling frequency.
+        Or EDF, EDF+, BDF.
     lead
-        name, in any case (the first of that name), or number from 0; by default the first with the name of an ECG lead.
+        name, in any case (the first of that name), or number from 0; by default the first with the name of an ECG lead,
+        or another ECG lead with more valid, varying samples where a tenth of that one's are missing or still.
     start, end
         seconds from the start of the record; by default all of it.
     sampling_frequency
-        Hz, for a CSV file: in place of its times.
+        Hz, for a table without times; it must not contradict what the file says.
+    unit
+        of the values, where the file names none: uV, mV, V, adu (ADC counts, left as they are), or a gain such as
+        200/mV.
+    default_unit
+        the same, but it gives way to what the file says; mV.
+    annotator
+        extension of the annotation file, by default atr where there is one.
+    resample
+        Hz to resample to (polyphase); never done unless asked for.
 
     Raises
     ------
     RecordError
         when the record is missing, damaged, cut short, without valid samples, or lacks what is asked of it.
     """
-    text = os.fspath(name)
-    if text.lower().endswith(".csv"):
-        title = Path(text).stem
-        reading = read_csv(Path(text), lead, start, end, sampling_frequency)
-    else:
-        base, title = _locate(text)
-        reading = read_wfdb(base, lead, start, end)
-        if sampling_frequency not in (None, reading.sampling_frequency):
-            raise RecordError(
-                f"{text}: sampling_frequency={sampling_frequency} Hz contradicts its header, which says "
-                f"{reading.sampling_frequency:g} Hz; leave it out"
-            )
+    source, title, read = locate(name, start, end, sampling_frequency, unit is not None, annotator)
+    reading = _best(read, lead)
     if np.isnan(reading.signal).all():
-        raise RecordError(f"{text}: lead {reading.lead} has no valid sample there; choose another lead, start or end")
+        raise RecordError(f"{source}: lead {reading.lead} has no valid sample there; choose another lead, start or end")
+    signal, result, notes = to_millivolts(reading, unit, default_unit, source)
     annotation = None if reading.annotation is None else Annotation(*reading.annotation)
-    return Recording(reading.signal, reading.sampling_frequency, reading.lead, title, annotation)
+    taken = unit if unit is not None else default_unit if not reading.unit else None
+    recording = Recording(
+        signal, reading.sampling_frequency, clean(reading.lead, LONGEST_NAME), clean(title, LONGEST_NAME), annotation,
+        result, taken, None, tuple(clean(note) for note in (*reading.notes, *notes)),
+    )  # fmt: skip
+    return recording if resample is None else _resampled(recording, float(resample), source)
 
 
-def _locate(name: str) -> tuple[Path, str]:
-    """Path without extension, and name, of a local record or of the cached copy of a PhysioNet record."""
-    root, extension = os.path.splitext(name)
-    is_file_name = extension in (".hea", ".dat")
-    base = root if is_file_name else name
-    # os.path, not Path: it answers False, not with an exception, for a name no file system takes.
-    if os.path.isfile(f"{base}.hea"):
-        return Path(base), Path(base).name
-    if os.path.isdir(name):
-        raise RecordError(f"{name}: is a folder; name a record in it")
-    if is_file_name or not is_physionet_name(name):
-        raise RecordError(f"{base}.hea: no such file; give a WFDB record, a .csv file or a name like mitdb/100")
-    return fetch_record(name), name
+def _best(read: Callable[[str | int | None], Reading], lead: str | int | None) -> Reading:
+    """The lead asked for; by default the first ECG lead, or one with more to learn from."""
+    reading = read(lead)
+    share = _useful(reading)
+    if lead is not None or share >= ENOUGH or not reading.others:
+        return reading
+    first, shares = reading.lead, {reading.lead: share}
+    for number in reading.others:
+        other = read(number)
+        shares[other.lead] = _useful(other)
+        if shares[other.lead] > share:
+            reading, share = other, shares[other.lead]
+    if reading.lead == first:
+        return reading
+    said = f"lead {reading.lead} was taken: {share:.0%} of it is valid and varies, of {first} {shares[first]:.0%}"
+    return replace(reading, notes=(*reading.notes, said))
+
+
+def _useful(reading: Reading) -> float:
+    """Share of the samples that are valid and not in a stretch of at least `STILL` s without any change."""
+    signal = reading.signal
+    valid = np.isfinite(signal)
+    changes = np.flatnonzero(np.diff(signal) != 0) + 1  # NaN differs from all
+    bounds = np.r_[0, changes, len(signal)]
+    lengths = np.diff(bounds)
+    still = lengths >= max(STILL * reading.sampling_frequency, 2)
+    return float((valid.sum() - lengths[still & valid[bounds[:-1]]].sum()) / len(signal))
+
+
+def _resampled(recording: Recording, target: float, source: str) -> Recording:
+    share = ratio(recording.sampling_frequency, target, source)
+    if share == 1:
+        return recording
+    signal = resample_signal(recording.signal, share)
+    if np.isnan(signal).all():
+        raise RecordError(f"{source}: no valid sample is left at {target:g} Hz between its gaps; leave resample out")
+    annotation = recording.annotation
+    if annotation is not None:
+        at = [min(round(int(sample) * share), len(signal) - 1) for sample in annotation.samples]
+        rhythms = [Rhythm(round(r.start * share), round(r.stop * share), r.name) for r in annotation.rhythms]
+        annotation = Annotation(np.array(at, dtype=np.int64), annotation.symbols, tuple(rhythms))
+    said = f"resampled from {recording.sampling_frequency:g} Hz to {target:g} Hz"
+    return replace(
+        recording, signal=signal, sampling_frequency=target, annotation=annotation,
+        original_frequency=recording.sampling_frequency, warnings=(*recording.warnings, said),
+    )  # fmt: skip

@@ -1,132 +1,178 @@
-"""One lead of a CSV file: one column a lead, an optional line of names, an optional column of seconds."""
+"""One lead of a text table (CSV, TSV and their kin): pandas reads the numbers, all around them is checked."""
 
-import csv
 import io
-import math
 import re
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ecgcvx.errors import RecordError
-from ecgcvx.formats.shared import Lead, Reading, choose_lead, decode, per_millivolt, reason, sample_range
+from ecgcvx.formats.clock_text import ClockText
+from ecgcvx.formats.csv_cells import MISSING, cells_of, number_of
+from ecgcvx.formats.csv_layout import Layout, read_layout
+from ecgcvx.formats.csv_lines import TextFile, open_text
+from ecgcvx.formats.table import Table
+from ecgcvx.types import Array
 
-_NAME_AND_UNIT = re.compile(r"(?P<name>.*?)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]")
+HEAD = 1 << 16  # bytes that the layout is read from
+_TRUTH = (b"rue", b"RUE", b"alse", b"ALSE")  # pandas takes a column of True and False for numbers
+_NA = sorted({spelling for text in MISSING for spelling in (text, text.upper(), text.capitalize())} | {"NaN", "N/a"})
 
 
-def read_csv(
-    path: Path, wanted: str | int | None, start: float | None, end: float | None, sampling_frequency: float | None
-) -> Reading:
-    """Read a lead from `start` to `end` seconds; without `sampling_frequency` (Hz) there must be a column of times.
+def csv_table(path: Path) -> Table:
+    """Return a text file as a table.
 
     Raises
     ------
     RecordError
-        when the file is missing, is not a table of numbers, or lacks the lead, the stretch or the frequency.
+        when it is missing, or no table of numbers.
     """
     source = str(path)
-    if sampling_frequency is not None and not (math.isfinite(sampling_frequency) and sampling_frequency > 0):
-        raise RecordError(f"{source}: sampling_frequency={sampling_frequency} is not a frequency; give it in Hz")
+    text = open_text(path)
+    layout = read_layout(text.head(HEAD), text.lines, source)
+    first = np.array([[_plain(cell, layout.decimal) for cell in row] for row in layout.rows]).reshape(-1, layout.width)
+
+    def read(column: int, times: int | None) -> tuple[Array, Array | None]:
+        return _read(text, layout, column, times, source)
+
+    def place(row: int) -> str:
+        return f"line {_line_of(text, layout, row)}"
+
+    return Table(source, layout.heads, layout.named, read, place, first, layout.clocks, layout.rate, layout.notes)
+
+
+def _plain(cell: str, decimal: str) -> float:
+    number = number_of(cell, decimal)
+    return float("nan") if number is None else number
+
+
+def _line_of(text: TextFile, layout: Layout, row: int) -> int:
+    return layout.first + 1 + row * (2 if text.spaced else 1)
+
+
+def _read(text: TextFile, layout: Layout, column: int, times: int | None, source: str) -> tuple[Array, Array | None]:
+    """A column, and that of times, as floats."""
+    signal = np.empty(text.lines)
+    stamps = None if times is None else np.empty(text.lines)
+    clock = ClockText()
+    n = 0
+    for line, block in _data_blocks(text, layout):
+        values = _read_block(block, line, layout, column, source)
+        signal[n : n + len(values)] = values
+        if stamps is not None and times is not None:
+            if times in layout.clocks:
+                stamps[n : n + len(values)] = _read_clocks(block, line, layout, times, clock, source)
+            else:
+                stamps[n : n + len(values)] = _read_block(block, line, layout, times, source)
+        n += len(values)
+    return signal[:n], None if stamps is None else stamps[:n]
+
+
+def _data_blocks(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """Blocks of rows without what precedes them, without blank lines that are no samples; each row as wide as told."""
+    held = b""  # blank lines end a file, or stand for gaps of a single column
+    for number, block in text.blocks():
+        line = number
+        if line <= layout.first:
+            skip = min(layout.first - line + 1, block.count(b"\n"))
+            cut = 0
+            for _ in range(skip):
+                cut = block.index(b"\n", cut) + 1
+            block, line = block[cut:], line + skip
+        line -= held.count(b"\n")
+        block = held + block
+        kept = block.rstrip(b"\n \t") if layout.separator != "\t" else block.rstrip(b"\n ")
+        held = block[len(kept) :]
+        if not kept:
+            continue
+        held = held[held.index(b"\n") + 1 :]
+        kept += b"\n"
+        if text.spaced:
+            kept = re.sub(rb"\n[ \t]*(?=\n)", b"", kept)
+        if layout.separator == " ":
+            kept = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", kept)
+            kept = re.sub(rb"[ \t]+", b" ", kept)
+        _check_width(kept, line, layout, str(text.path), 2 if text.spaced else 1)
+        yield line, kept
+
+
+def _check_width(block: bytes, line: int, layout: Layout, source: str, step: int) -> None:
+    """Refuse a row that is longer or shorter than the others: pandas fills up the one and cuts the other."""
+    separator = layout.separator.encode()
+    if layout.width == 1:
+        return
+    expected = layout.width - 1
+    if b'"' not in block:
+        data = np.frombuffer(block, np.uint8)
+        ends = np.flatnonzero(data == 10)
+        marks = np.flatnonzero(data == separator[0])
+        counts = np.diff(np.searchsorted(marks, ends), prepend=0)
+        wrong = np.flatnonzero(counts != expected)
+        if not len(wrong):
+            return
+        row, found = int(wrong[0]), int(counts[wrong[0]]) + 1
+        begin = int(ends[row - 1]) + 1 if row else 0
+        content = block[begin : int(ends[row])].strip()
+        what = (
+            "is blank" if not content else f"has {found} field{'s' * (found > 1)} where the others have {layout.width}"
+        )
+        raise RecordError(f"{source}: line {line + row * step} {what}; correct or remove it")
+    for row, text in enumerate(block.decode("utf-8").split("\n")[:-1]):
+        width = len(cells_of(text, layout.separator, source, line + row * step))
+        if width != layout.width:
+            raise RecordError(
+                f"{source}: line {line + row * step} has {width} fields where the others have {layout.width}; correct "
+                "or remove it"
+            )
+
+
+def _read_block(block: bytes, line: int, layout: Layout, column: int, source: str) -> Array:
+    """A column of a block of rows: by pandas when all cells are plain, else cell by cell to name the line."""
+    import pandas as pd
+
+    options: dict[str, Any] = {}
+    if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
+        options["float_precision"] = "round_trip"  # the default from pandas 3.1 on
+    if any(word in block for word in _TRUTH):
+        return _read_cells(block, line, layout, column, source)
     try:
-        text = decode(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"{source}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    if not text.strip():
-        raise RecordError(f"{source}: the file is empty; give one with samples")
-    rows = _split_rows(text, source)
-    named = not all(_is_number(cell) for cell in rows[0])
-    heads = [_read_head(cell if named else "") for cell in rows[0]]
-    times = [column for column, head in enumerate(heads) if head.name.casefold() in ("time", "t", "seconds")]
-    columns = [column for column in range(len(heads)) if column not in times]
-    leads = [Lead(heads[column].name, heads[column].unit or "mV") for column in columns]
-    if not leads:
-        raise RecordError(f"{source}: no column beside the times; give a file with a lead")
-    number = choose_lead(leads, wanted, source)
-    read_column = partial(_read_column, rows, named, source=source)
-    if sampling_frequency is not None:
-        frequency = float(sampling_frequency)
-    elif times:
-        frequency = _derive_frequency(read_column(times[0]), heads[times[0]].unit, source)
-    else:
-        raise RecordError(f"{source}: no column time, t or seconds; give sampling_frequency in Hz")
-    signal = read_column(columns[number])
-    first, last = sample_range(len(signal), frequency, start, end, source)
-    divisor = per_millivolt(leads[number].unit)
-    assert divisor is not None  # choose_lead has seen to it
-    return Reading(signal[first:last] / divisor, frequency, leads[number].name or str(number))
+        frame = pd.read_csv(
+            io.BytesIO(block), header=None, names=range(layout.width), usecols=[column], dtype=np.float64,
+            sep=layout.separator or "\x1f", decimal=layout.decimal, skipinitialspace=True, keep_default_na=False,
+            na_values=_NA, skip_blank_lines=False, engine="c", index_col=False, **options,
+        )  # fmt: skip
+        values: Array = frame[column].to_numpy(np.float64)
+        if not np.isinf(values).any() and len(values) == block.count(b"\n"):
+            return values
+    except (ValueError, UnicodeError):  # of pandas, whose parser errors are ValueErrors
+        pass
+    return _read_cells(block, line, layout, column, source)
 
 
-def _split_rows(text: str, source: str) -> list[list[str]]:
-    """Fields of each line, as many in each as in the first."""
-    # Blank lines end the file, but not in a table of one column, where they are empty fields.
-    if "," in text:
-        text = text.rstrip()
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True))
-    except csv.Error as error:
-        raise RecordError(f"{source}: not a CSV file ({reason(error)}); correct it") from error
-    width = len(rows[0])
-    if width == 0:
-        raise RecordError(f"{source}: its first line is blank; remove it")
-    for line, row in enumerate(rows, start=1):
-        if not row and width == 1:
-            row.append("")
-        if len(row) != width:
-            raise RecordError(f"{source}: line {line}: {len(row)} fields where the first has {width}; correct it")
-    return rows
+def _cells_of(block: bytes, line: int, layout: Layout, column: int, source: str) -> list[str]:
+    rows = block.decode("utf-8").split("\n")[:-1]
+    return [
+        cells_of(row, layout.separator, source, line + number)[column] if row else "" for number, row in enumerate(rows)
+    ]
 
 
-def _read_column(rows: list[list[str]], named: bool, number: int, source: str) -> npt.NDArray[np.float64]:
-    """A column (n,) as floats, NaN where a field is empty."""
-    values = np.empty(len(rows) - named)
-    for line, row in enumerate(rows[named:]):
-        cell = row[number]
-        if not _is_number(cell) or math.isinf(float(cell or "nan")):
-            raise RecordError(f"{source}: line {line + 1 + named}: {cell[:40]} is not a number; correct or empty it")
-        values[line] = float(cell or "nan")
+def _read_cells(block: bytes, line: int, layout: Layout, column: int, source: str) -> Array:
+    cells = _cells_of(block, line, layout, column, source)
+    values = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        number = number_of(cell, layout.decimal)
+        if number is None or abs(number) == float("inf"):
+            raise RecordError(f"{source}: line {line + row}: {cell.strip()[:40]} is not a number; correct or empty it")
+        values[row] = number
     return values
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return False
-    return True
-
-
-def _read_head(cell: str) -> Lead:
-    """Name and unit, "" where there is none, of a column: `ECG (uV)`, `ECG [uV]`, `ECG`, or a unit alone."""
-    cell = cell.strip(" '\"\t")
-    match = _NAME_AND_UNIT.fullmatch(cell)
-    if match:
-        return Lead(match["name"], match["unit"].strip())
-    # A lone V is the chest lead of monitors, not a unit.
-    if cell.casefold() != "v" and per_millivolt(cell):
-        return Lead("", cell)
-    return Lead(cell, "")
-
-
-def _derive_frequency(times: npt.NDArray[np.float64], unit: str, source: str) -> float:
-    """Hz of uniform times in seconds, which may be rounded to less than half a sample."""
-    if unit.casefold() not in ("", "s", "sec", "seconds"):
-        raise RecordError(
-            f"{source}: its times are in {unit}, not seconds; convert them or give sampling_frequency in Hz"
-        )
-    if len(times) < 2 or np.isnan(times).any():
-        raise RecordError(f"{source}: not a time in every line; complete them or give sampling_frequency in Hz")
-    duration = float(times[-1] - times[0])
-    period = duration / (len(times) - 1)
-    deviation = np.abs(np.diff(times) - period)
-    if not period > 0 or deviation.max() >= 0.5 * period:
-        place = int(np.argmax(deviation)) + 1
-        raise RecordError(
-            f"{source}: times are not uniform, see {times[place - 1]:g} s to {times[place]:g} s; "
-            "add lines with empty fields, or give sampling_frequency in Hz"
-        )
-    # Times rounded to, say, ms say 359.999 for 360: take the whole number where their rounding allows it.
-    whole = round(1 / period)
-    close = whole > 0 and abs((len(times) - 1) / whole - duration) <= deviation.max() + 1e-9 * duration
-    return float(whole) if close else 1 / period
+def _read_clocks(block: bytes, line: int, layout: Layout, column: int, clock: ClockText, source: str) -> Array:
+    cells = _cells_of(block, line, layout, column, source)
+    seconds = clock.seconds(cells)
+    bad = np.flatnonzero(np.isnan(seconds))
+    if len(bad):
+        raise RecordError(f"{source}: line {line + int(bad[0])}: {cells[bad[0]][:40]!r} is no time; correct it")
+    return seconds

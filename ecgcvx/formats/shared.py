@@ -1,83 +1,55 @@
-"""What every file format shares: its leads and their units, the choice of one, the stretch of time asked for."""
+"""What every file format shares: what a reader returns, the stretch of time asked for, text of unknown encoding."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from ecgcvx.errors import RecordError
+from ecgcvx.types import Array
+
+LOWEST, HIGHEST = 1.0, 1e5  # Hz: no ECG is sampled outside
 
 
-class Reading(NamedTuple):
-    """What a reader returns: `signal` (n,) in mV, Hz, the lead's name, annotation as (samples, symbols) or None."""
+class Rhythm(NamedTuple):
+    """A stretch of a rhythm as annotators mark it, from sample `start` to `stop` (exclusive): `VFIB`, `N`, ..."""
 
-    signal: npt.NDArray[np.float64]
+    start: int
+    stop: int
+    name: str
+
+
+class Marks(NamedTuple):
+    """An annotation file: samples (k,) from the start of what was read, WFDB symbols, stretches of rhythm."""
+
+    samples: NDArray[np.int64]
+    symbols: tuple[str, ...]
+    rhythms: tuple[Rhythm, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a reader returns of one lead.
+
+    signal : (n,) in `unit`, NaN where there is no sample. sampling_frequency : Hz. lead : its name, or its number.
+    unit : as the file names it, "" where it names none. others : numbers of the other ECG leads, when this one was
+    taken without having been asked for. notes : what the user should know of how the file was read.
+    """
+
+    signal: Array
     sampling_frequency: float
     lead: str
-    annotation: tuple[npt.NDArray[np.int64], tuple[str, ...]] | None = None
-
-
-@dataclass(frozen=True)
-class Lead:
-    """A lead as its file describes it."""
-
-    name: str
     unit: str
+    annotation: Marks | None = None
+    others: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-_UNITS_PER_MILLIVOLT = {"v": 1e-3, "mv": 1.0, "uv": 1e3, "nv": 1e6}
-
-# ECG leads in PhysioNet's databases and in clinical use: limb, augmented, chest, bipolar monitor and Holter leads.
-_ECG_NAME = re.compile(
-    r"(ecg|ekg).*"
-    r"|(lead[ _-]?)?((ml|d)?i{1,3}|(ml|d)[1-6]|-?(mod\.?)?a?v[rlf]|(mod\.?|m)?v([1-9]r?|[xyz])?(-v[1-9])?)"
-    r"|mcl[1-6]?|c[mcsb][1-6]|a-s|a-i|e-s",
-    re.IGNORECASE,
-)
-
-
-def per_millivolt(unit: str) -> float | None:
-    """Return how many units make a mV; None when `unit` is not a voltage."""
-    return _UNITS_PER_MILLIVOLT.get(unit.replace("µ", "u").replace("μ", "u").lower())
-
-
-def list_leads(leads: Sequence[Lead]) -> str:
-    """Return the numbers, names and units of leads as a part of a line."""
-    return ", ".join(f"{number}: {lead.name or 'unnamed'} ({lead.unit})" for number, lead in enumerate(leads))
-
-
-def choose_lead(leads: Sequence[Lead], wanted: str | int | None, source: str) -> int:
-    """Return the number of the lead asked for, or of the first ECG lead.
-
-    Raises
-    ------
-    RecordError
-        when there is no such lead, or its unit is not a voltage.
-    """
-    if wanted is None:
-        for number, lead in enumerate(leads):
-            # A file with a single, nameless lead leaves no doubt which one is meant.
-            known = _ECG_NAME.fullmatch(lead.name) or (not lead.name and len(leads) == 1)
-            if known and per_millivolt(lead.unit):
-                return number
-        raise RecordError(f"{source}: no ECG lead among {list_leads(leads)}; name the one to use with lead")
-    names = [lead.name.casefold() for lead in leads]
-    label = str(wanted).strip().casefold()
-    if isinstance(wanted, str) and label and label in names:
-        number = names.index(label)
-    elif label.isdecimal() and int(label) < len(leads):
-        number = int(label)
-    else:
-        raise RecordError(f"{source}: no lead {wanted!r}; there are {list_leads(leads)}")
-    if not per_millivolt(leads[number].unit):
-        raise RecordError(
-            f"{source}: lead {leads[number].name or number} is in {leads[number].unit}, which is not a voltage; "
-            f"choose another of {list_leads(leads)}"
-        )
-    return number
+def check_frequency(frequency: float, source: str, cure: str) -> None:
+    """Refuse a sampling frequency in Hz that no ECG has; RecordError."""
+    if not LOWEST <= frequency <= HIGHEST:
+        raise RecordError(f"{source}: sampled at {frequency:.4g} Hz, which no ECG is; {cure}")
 
 
 def sample_range(n: int, frequency: float, start: float | None, end: float | None, source: str) -> tuple[int, int]:
