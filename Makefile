@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 RECORD ?= data/mitdb208/208
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test reproduce lint format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/made: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,6 +22,10 @@ demo: $(VENV)/made ## fit the record that ships with the project; results in out
 
 test: $(VENV)/made ## run the tests on all cores
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+reproduce: $(VENV)/made ## every slide of the lecture as figure and checked claim; page in out/lecture
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/reproduce/all.py $(if $(MITDB),--mitdb $(MITDB)) \
+		$(if $(CIFAR),--cifar $(CIFAR))
 
 lint: $(VENV)/made ## ruff and mypy
 	$(BIN)/ruff check .

@@ -151,7 +151,7 @@ def test_lasso_path_equals_scikit_learn(regression):
     X, y = regression
     for w, penalty in zip(lasso_path(triangle(X, y), PENALTIES), PENALTIES, strict=True):
         peer = linear_model.Lasso(alpha=penalty, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(X, y)
-        np.testing.assert_allclose(w, peer.coef_, atol=1e-6)
+        np.testing.assert_allclose(w, peer.coef_, atol=1e-9)
         np.testing.assert_array_equal(w == 0, peer.coef_ == 0)
 
 
@@ -164,7 +164,7 @@ def test_group_lasso_is_optimal(regression, penalty):
     for group in GROUPS:
         bound = penalty * np.sqrt(len(group))
         if w[group].any():
-            np.testing.assert_allclose(slope[group], bound * w[group] / np.linalg.norm(w[group]), atol=1e-5)
+            np.testing.assert_allclose(slope[group], bound * w[group] / np.linalg.norm(w[group]), atol=1e-9)
         else:
             assert np.linalg.norm(slope[group]) <= bound * (1 + 1e-5)
 
@@ -173,8 +173,19 @@ def test_the_solution_is_zero_from_the_largest_penalty_up_and_only_there(regress
     X, y = regression
     largest = max(np.linalg.norm(X[:, group].T @ y) / (150 * np.sqrt(len(group))) for group in GROUPS)
     above, below = group_lasso_path(triangle(X, y), [1.001 * largest, 0.99 * largest], GROUPS)
-    assert np.abs(above).max() < 1e-6
+    assert not above.any()
     assert np.abs(below).max() > 1e-4
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_the_path_follows_the_unit_of_the_targets(unit, random):
+    """Blocks of 4, half of them without signal; with y in units of 1/1000 or 1000 the weights are, too."""
+    X = random.standard_normal((200, 32))
+    y = X[:, :16] @ random.standard_normal(16) + random.standard_normal(200)
+    groups, penalties = np.arange(32).reshape(8, 4).tolist(), np.geomspace(1e-3, 1.0, 12)
+    expected = group_lasso_path(triangle(X, y), penalties, groups)
+    path = group_lasso_path(triangle(X, unit * y), unit * penalties, groups)
+    np.testing.assert_allclose(path / unit, expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("path", [ridge_path, lasso_path])
