@@ -124,9 +124,10 @@ def group_lasso_path(data: Triangle, penalties: Sequence[float] | Array, groups:
             continue
         penalty.value = value / unit
         _solve(problem, value)
-        sizes = [float(np.linalg.norm(w.value[list(group)])) for group in groups]
+        interior = unit * np.asarray(w.value, dtype=np.float64)
+        sizes = [float(np.linalg.norm(interior[list(group)])) for group in groups]
         for group, size in zip(groups, sizes, strict=True):
-            row[list(group)] = unit * w.value[list(group)] if size > ZERO * max(sizes) else 0.0
+            row[list(group)] = interior[list(group)] if size > ZERO * max(sizes) else 0.0
         row[:] = _newton(data, row, value, [list(group) for group in groups if row[list(group)].any()])
     return path
 

@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from ecgcvx.files import atomic_write
 from ecgcvx.figures import save_figure
+from ecgcvx.files import atomic_write
 
 INK, BLUE, ORANGE, GREEN, RED, GREY, FAINT = (
     "#1a1a1a", "#4a8df0", "#e0913d", "#3f9b6c", "#c8473d", "#8a8a8a", "#e4e4e4"
@@ -108,7 +108,9 @@ def main(reproduce: Reproduce, add_options: Callable[[argparse.ArgumentParser], 
     output = options.pop("output")
     record = keep(source.stem, reproduce, output, **options)
     for claim in record.claims:
-        print(f"{claim.verdict}: {claim.text}\n    {claim.found}" + (f"\n    {claim.correction}" * bool(claim.correction)))
+        print(
+            f"{claim.verdict}: {claim.text}\n    {claim.found}" + (f"\n    {claim.correction}" * bool(claim.correction))
+        )
     print(f"{source.stem}: {record.seconds:.1f} s of processor time, {output}")
     sys.exit(record.verdict == "does not hold")
 

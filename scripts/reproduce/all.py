@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from _page import DEFAULT_OUTPUT, Record, docs_page, index_html, read_record
-
 from ecgcvx.cores import usable_cores
 from ecgcvx.files import atomic_write
 
@@ -28,11 +27,11 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 """Scripts in the order of the page, with those of the options below that they take."""
 
-INTRODUCTION = """Each numerical slide of the lecture on convex training of neural networks is a script in `scripts/reproduce`: it draws
-the slide's figure, measures what the slide claims, and fails if the claim does not hold. `make reproduce` runs them all
-and writes the same as a page, `out/lecture/index.html`. Where a slide is printed differently from what holds, the verdict
-says what has to be corrected. Numbers are those of the run that made the figures; seconds are processor time of one
-thread on a shared machine."""
+INTRODUCTION = """Each numerical slide of the lecture on convex training of neural networks is a script in
+`scripts/reproduce`: it draws the slide's figure, measures what the slide claims, and fails if the claim does not hold.
+`make reproduce` runs them all and writes the same as a page, `out/lecture/index.html`. Where a slide is printed
+differently from what holds, the verdict says what has to be corrected. Numbers are those of the run that made the
+figures; seconds are processor time of one thread."""
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ from math import comb
 
 import cvxpy as cp
 import numpy as np
-from _page import BLUE, FAINT, GREEN, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from _page import BLUE, FAINT, GREEN, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, style
 from ecgcvx.arrangements import Patterns, enumerate_patterns, pattern_bound
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.lbfgs import train_lbfgs
@@ -98,9 +98,9 @@ def reproduce(reduced: bool) -> Entry:
 def _values(patterns: Patterns, y: Array, starts: int) -> dict[str, float]:
     """Optimum of the convex program, with printed cones, without cones, and the best network of so many starts."""
     features = PatternFeatures(X, patterns)
-    exact = CvxpySolver(tolerance=1e-8)
+    exact = CvxpySolver(gap=1e-8)
     problem = Problem(Layers((2, NEURONS, 1)), X, y, BETA)
-    runs = (train_lbfgs(problem, problem.layers.initial(np.random.default_rng(seed))) for seed in range(starts))
+    runs = (train_lbfgs(problem, problem.layers.initial(np.random.default_rng(seed)), 200) for seed in range(starts))
     return {
         "convex": exact.solve(relu_program(features, y, BETA)).primal,
         "gated": exact.solve(gated_relu_program(features, y, BETA)).primal,

@@ -11,10 +11,10 @@ stands for two numbers: weight decay has beta/2 where the l1 norm has beta.
 
 import cvxpy as cp
 import numpy as np
-from _page import BLUE, GREEN, GREY, INK, ORANGE, RED, Claim, Entry, Picture, main, new_figure, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from _page import BLUE, GREEN, GREY, INK, ORANGE, RED, Claim, Entry, Picture, main, new_figure, style
 from ecgcvx.arrangements import enumerate_patterns
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.lbfgs import train_lbfgs
@@ -37,7 +37,7 @@ AGREE = 1e-6
 def reproduce(reduced: bool) -> Entry:
     """Solve primal, dual and bidual, and train networks of growing width."""
     program = relu_program(PatternFeatures(X, enumerate_patterns(X)), Y, BETA)
-    solution = CvxpySolver(tolerance=1e-9).solve(program)
+    solution = CvxpySolver(gap=1e-9).solve(program)
     v = program.residual(solution.u)
     network = network_of(program, solution.u)
     neurons = network.W1.T / np.linalg.norm(network.W1, axis=0)[:, None]
@@ -70,7 +70,7 @@ def reproduce(reduced: bool) -> Entry:
         ),
         Claim(
             "The bidual, an l1 problem over all w, has the same value with finitely many neurons, at most n + 1.",
-            f"lasso over a grid of the circle {bidual:.7f} with {atoms} directions (neighbours on the grid counted once)",
+            f"lasso over a grid of the circle {bidual:.7f} with {atoms} directions (neighbours counted once)",
             abs(bidual - p) < 1e-4 * p and atoms <= len(Y) + 1,
         ),
         Claim(
@@ -93,7 +93,7 @@ def reproduce(reduced: bool) -> Entry:
             ),
             Picture(
                 "duality_numbers",
-                "Left: weight decay of a neuron along its scale. Right: best networks of m neurons and the convex optimum.",
+                "Left: weight decay along the scale of the neurons. Right: best networks of m neurons, convex optimum.",
                 _number_figure(scales, decay, l1, best, p),
             ),
         ),

@@ -10,7 +10,14 @@ from _page import Claim, Record, docs_page, index_html, keep, read_record
 
 QUICK = ["arrangements", "linear_penalties", "duality", "polynomial_networks"]
 MADE = Record(
-    "example", "An example", "a slide", (Claim("x < 1", "x = 0.5", True),), (("example.png", "a & b"),), "", "command", 1.0
+    "example",
+    "An example",
+    "a slide",
+    (Claim("x < 1", "x = 0.5", True),),
+    (("example.png", "a & b"),),
+    "",
+    "command",
+    1.0,
 )
 
 
