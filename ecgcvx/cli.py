@@ -191,7 +191,7 @@ def _predict(options: argparse.Namespace) -> None:
     import numpy as np
 
     from ecgcvx.files import atomic_write
-    from ecgcvx.forecaster import load
+    from ecgcvx.model_file import load
     from ecgcvx.output import forecast_csv
 
     forecaster = load(options.model)
@@ -211,7 +211,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _certify(options: argparse.Namespace) -> None:
     from ecgcvx.certificates import certify_searched
     from ecgcvx.errors import InputError
-    from ecgcvx.forecaster import load
+    from ecgcvx.model_file import load
     from ecgcvx.proof import problems_of, proof_json, proof_words, prove, searched_words
 
     forecaster = load(options.model)
@@ -245,9 +245,9 @@ def _interpret(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from ecgcvx.files import atomic_write
-    from ecgcvx.forecaster import load
     from ecgcvx.interpret import Refitting, interpret
     from ecgcvx.interpret.output import heading, interpretation_json, notes, pattern_table, table_csv
+    from ecgcvx.model_file import load
     from ecgcvx.report import read_training, report_path, write_report
 
     forecaster, training = load(options.model), read_training(options.model)

@@ -16,7 +16,7 @@ from ecgcvx.certificates import Certificate
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork, TwoLayerNetwork
 from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.proof import prove
@@ -140,7 +140,7 @@ def fit(
         sparse = _sparse_lines(sparsified, program, split)
     seconds = time.perf_counter() - started
     network = trained.network
-    assert isinstance(network, Network)
+    assert isinstance(network, TwoLayerNetwork)
     checks: tuple[Check, ...] = ()
     if options.check and isinstance(trained.warm, Atoms) and len(trained.warm):
         progress(f"checking: the convex program over the patterns of {network.neurons} neurons", None)
@@ -219,7 +219,7 @@ def _backprop(split: Split, options: FitOptions, progress: Progress) -> Score:
         callback=lambda epoch, loss: progress(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
     )  # fmt: skip
     W1, W2 = problem.layers.split(trained.parameters)
-    network = Network(W1, W2)
+    network = ReluNetwork(W1, W2)
     seconds = time.perf_counter() - started
     objective = problem.objective(trained.parameters)
     return _score("backprop_adam", network.neurons, network.predict, split, seconds, (objective, None, None, None))

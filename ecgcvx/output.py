@@ -15,8 +15,8 @@ from ecgcvx.errors import InputError
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import atomic_write
 from ecgcvx.fitting import Fit, Score, SparseLine
-from ecgcvx.forecaster import save
 from ecgcvx.interpret import interpret
+from ecgcvx.model_file import save
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording

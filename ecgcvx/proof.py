@@ -5,7 +5,7 @@ from typing import Any
 
 from ecgcvx.certificates import Certificate, certify_bounded
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork, Stack, TwoLayerNetwork
 from ecgcvx.rows import Matrix
 from ecgcvx.stacks.features import features
 from ecgcvx.types import Array, Progress
@@ -17,7 +17,7 @@ class Problem:
     """A two-layer ReLU network with the rows X (n, d), targets y (n,) and beta of its program; name : of its stage."""
 
     name: str
-    network: Network
+    network: TwoLayerNetwork
     X: Matrix
     y: Array
     beta: float
@@ -30,9 +30,10 @@ def problems_of(forecaster: Forecaster, windows: Windows) -> list[Problem]:
     its features and its linear part.
     """
     network = forecaster.network
-    if isinstance(network, Network):
-        plain = network.gates is None and network.polynomial is None
-        return [Problem("", network, windows.X, windows.y, forecaster.beta)] if plain else []
+    if isinstance(network, ReluNetwork):
+        return [Problem("", network, windows.X, windows.y, forecaster.beta)]
+    if not isinstance(network, Stack):
+        return []
     problems = []
     for k, member in enumerate(network.members, 1):
         left = windows.y
@@ -45,7 +46,9 @@ def problems_of(forecaster: Forecaster, windows: Windows) -> list[Problem]:
     return problems
 
 
-def prove(network: Network, X: Matrix, y: Array, beta: float, seconds: float, progress: Progress) -> Certificate:
+def prove(
+    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, seconds: float, progress: Progress
+) -> Certificate:
     """The proved bound of a network on its training windows X (n, d), y (n,), after some seconds or Ctrl-C."""
 
     def tell(best: Certificate, factor: float) -> None:

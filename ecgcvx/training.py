@@ -12,10 +12,9 @@ from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
 from ecgcvx.arrangements.sampling import sample_patterns
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.baselines.linear import least_squares
-from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.errors import InputError
-from ecgcvx.maps import merge
-from ecgcvx.networks import Network, network_of
+from ecgcvx.models import Model, network_of, polynomial_network_of
+from ecgcvx.models.maps import merge
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures, two_layer_features
 from ecgcvx.programs.polynomial import PolynomialProgram
@@ -30,7 +29,6 @@ from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 from ecgcvx.solvers.solution import Iteration, Solution, Solver
-from ecgcvx.stacks.network import Stack
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
@@ -174,7 +172,7 @@ class Trained:
     where the solver of a neighbouring beta may start.
     """
 
-    network: Network | Stack
+    network: Model
     primal: float
     dual: float
     gap_kind: str

@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 from contenders import machine, table
 from ecgcvx.baselines.linear import least_squares
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
+from ecgcvx.models import GatedNetwork, ReluNetwork
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -76,7 +76,9 @@ def train(signal: Array, name: str, horizon: int, beta: float, rate: float) -> F
     if name == "linear AR":
         gate = np.zeros((16, 1))
         gate[-1] = 1.0
-        network = Network(least_squares(windows.X, windows.y)[:, None], np.ones(1), gate)
+        network: GatedNetwork | ReluNetwork = GatedNetwork(
+            least_squares(windows.X, windows.y)[:, None], np.ones(1), gate
+        )
     else:
         solver = ActiveSetSolver(gap=3e-2, rounds=8, confirm_starts=0)
         program = AllPatterns(windows.X, windows.y, beta)

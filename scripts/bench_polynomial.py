@@ -14,7 +14,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from ecgcvx.activations import QUADRATIC, RELU_LIKE
-from ecgcvx.decomposition import polynomial_network_of
+from ecgcvx.models import polynomial_network_of
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver

@@ -21,7 +21,8 @@ import numpy as np
 
 from anomaly import AROUND, beats_of
 from contenders import machine
-from ecgcvx.forecaster import Forecaster, load
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.model_file import load
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.streaming.adaptation import SizeStatistics

@@ -34,7 +34,7 @@ import numpy as np
 from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from ecgcvx.arrangements import sample_patterns
 from ecgcvx.figures import save_figure
-from ecgcvx.networks import network_of_neurons
+from ecgcvx.models import network_of_neurons
 from training_bars import BARS, PATIENCE, bar_rows
 from training_curves import (
     OURS,
@@ -229,10 +229,11 @@ def _run(contender: Contender, problem: Problem, data: Path, seed: int, argument
         if "u" in arrays:  # of a gated program
             used = np.flatnonzero(np.linalg.norm(arrays["u"], axis=1))
             with np.load(data) as held:
-                network = network_of_neurons(arrays["u"][used], np.ones(len(used)), held["gates"][used].T)
+                network = network_of_neurons(arrays["u"][used], np.ones(len(used)))
+                gates = held["gates"][used].T
             arrays = {
                 "seconds": np.atleast_1d(arrays["seconds"]), "sizes": [network.neurons], "W1": network.W1,
-                "W2": network.W2, "gates": network.gates, "version": arrays["version"],
+                "W2": network.W2, "gates": gates, "version": arrays["version"],
             }  # fmt: skip
         meta = {"machine": machine(), "threads": contender.threads, "version": str(arrays.pop("version"))}
         np.savez(result, **arrays, meta=json.dumps(meta))

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ecgcvx.errors import EcgcvxError, InputError
-from ecgcvx.forecaster import Forecaster, load
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.model_file import load
 from ecgcvx.streaming import Step, StreamPredictor
 from ecgcvx.streaming.adaptation import Adapted, AdaptiveStream
 

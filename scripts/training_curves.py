@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.networks import Network
+from ecgcvx.models import GatedNetwork, ReluNetwork
 from ecgcvx.records import read_recording
 from ecgcvx.types import Array
 from ecgcvx.windows import Split, Windows, split_windows
@@ -122,7 +122,7 @@ def _points(held: "np.lib.npyio.NpzFile", problem: Problem) -> Iterator[Point]:
     W1s, W2s, gates = held["W1"], held["W2"], held.get("gates")
     for now, a, b in zip(seconds, [0, *ends], ends, strict=False):
         W1, W2 = W1s[:, a:b], W2s[a:b]
-        network = Network(W1, W2, gates)
+        network = ReluNetwork(W1, W2) if gates is None else GatedNetwork(W1, W2, gates)
         penalty = float(np.linalg.norm(W1, axis=0) @ np.abs(W2))
         objective = float(np.mean((network.predict(X) - y) ** 2)) / 2 + problem.beta * penalty
         used = int(np.count_nonzero(np.linalg.norm(W1, axis=0) * W2))

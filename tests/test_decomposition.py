@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polynomial_cases import ACTIVATIONS, random_data
 
-from ecgcvx.decomposition import neural_decomposition, polynomial_network_of
 from ecgcvx.errors import InputError
+from ecgcvx.models import neural_decomposition, polynomial_network_of
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 

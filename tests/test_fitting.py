@@ -5,7 +5,7 @@ import pytest
 
 from ecgcvx.errors import InputError
 from ecgcvx.fitting import fit
-from ecgcvx.networks import network_of
+from ecgcvx.models import network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.records import read_recording

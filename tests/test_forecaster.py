@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from two_layers import two_layers
 
-from ecgcvx.activations import Polynomial
+from ecgcvx.activations import QUADRATIC, Polynomial
 from ecgcvx.errors import ModelError
-from ecgcvx.forecaster import Forecaster, load, save
-from ecgcvx.networks import Network
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.model_file import digest, load, save
+from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, Stack, Stage
 from ecgcvx.records import Recording
 from ecgcvx.windows import Scaler
 
@@ -21,8 +23,34 @@ from ecgcvx.windows import Scaler
 def forecaster(seed=0, gated=True, window=5, horizon=2, neurons=4):
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal((3, window + 1, neurons))
-    network = Network(weights[0], rng.standard_normal(neurons), weights[1] if gated else None)
+    network = two_layers(weights[0], rng.standard_normal(neurons), weights[1] if gated else None)
     return Forecaster(network, Scaler(0.3, 0.5), "MLII", 360.0, window, horizon, 1e-4)
+
+
+SETTINGS = {
+    "scaler": {"mean": 0.3, "scale": 0.5}, "lead": "MLII", "sampling_frequency": 360.0, "window": 5, "horizon": 2,
+    "beta": 1e-4,
+}  # fmt: skip
+
+
+def model_of(name):
+    rng = np.random.default_rng(7)
+    W1, W2 = rng.standard_normal((6, 4)), rng.standard_normal(4)
+    network = {
+        "relu": lambda: ReluNetwork(W1, W2),
+        "gated": lambda: GatedNetwork(W1, W2, rng.standard_normal((6, 4))),
+        "polynomial": lambda: PolynomialNetwork(W1, W2, Polynomial(0.1, 0.5, 0.3)),
+        "quadratic": lambda: PolynomialNetwork(W1, W2, QUADRATIC),
+        "stack": lambda: Stack(
+            (
+                (
+                    Stage(rng.standard_normal((6, 3)), rng.standard_normal(3), ReluNetwork(W1[:3], W2), 1e-3),
+                    Stage(rng.standard_normal((10, 2)), rng.standard_normal(2), ReluNetwork(W1[:2], W2), 1e-4),
+                ),
+            )
+        ),
+    }[name]()
+    return Forecaster(network, Scaler(0.3, 0.5), "MLII", 360.0, 5, 2, 1e-4, name)
 
 
 def recording(seed=0, n=80, frequency=360.0):
@@ -57,21 +85,46 @@ def test_round_trip(tmp_path_factory, seed, gated, window, horizon, neurons):
     assert all(getattr(again, name) == getattr(model, name) for name in fields)
 
 
-def test_a_polynomial_network_keeps_its_activation_and_is_no_model_of_format_1(tmp_path):
-    """A reader of format 1 alone would take it for a ReLU network; files of that format stay as they were."""
-    plain = forecaster(gated=False)
-    model = dataclasses.replace(plain, network=dataclasses.replace(plain.network, polynomial=Polynomial(0.1, 0.5, 0.3)))
-    save(model, tmp_path / "model.safetensors")
+@pytest.mark.parametrize("name", ["relu", "gated", "polynomial", "quadratic", "stack"])
+def test_every_network_comes_back_as_what_it_was(tmp_path, name):
+    model = model_of(name)
+    model.save(tmp_path / "model.safetensors")
     again = load(tmp_path)
-    assert again.network.polynomial == Polynomial(0.1, 0.5, 0.3)
+    assert (type(again.network), again.kind) == (type(model.network), name)
+    assert again.network.attributes() == model.network.attributes()
     np.testing.assert_array_equal(again.predict(recording()), model.predict(recording()))
-    with safe_open(tmp_path / "model.safetensors", framework="numpy") as file:
-        assert json.loads(file.metadata()["ecgcvx"])["format"] == 2
-    save(plain, tmp_path / "plain")
-    with safe_open(tmp_path / "plain", framework="numpy") as file:
-        metadata = json.loads(file.metadata()["ecgcvx"])
-    assert metadata["format"] == 1
-    assert "activation" not in metadata
+    assert digest(again) == digest(model)
+
+
+@pytest.mark.parametrize("name", ["relu", "gated", "polynomial", "quadratic", "stack"])
+def test_files_of_the_formats_before_the_digest_still_load(tmp_path, name):
+    model = model_of(name)
+    metadata = {"format": 1, "version": "0.1.0", **SETTINGS}
+    if name in ("polynomial", "quadratic"):
+        metadata |= {"format": 2, "activation": {"polynomial": list(model.network.polynomial)}}
+    elif name == "stack":
+        metadata |= {"format": 3, **model.network.attributes()}
+    save_file(model.network.tensors(), tmp_path / "m", metadata={"ecgcvx": json.dumps(metadata)})
+    again = load(tmp_path / "m")
+    assert again.kind == name
+    np.testing.assert_array_equal(again.predict(recording()), model.predict(recording()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["relu", "gated", "quadratic", "stack"]), st.data())
+def test_a_file_with_any_bit_changed_is_refused(tmp_path_factory, name, data):
+    path = tmp_path_factory.mktemp("flip") / "m"
+    save(model_of(name), path)
+    content = bytearray(path.read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    try:
+        found = digest(load(path))
+    except ModelError as error:
+        found = str(error)
+    # Digests are equal where the bit says nothing: of the version, or of blank space.
+    assert found == digest(model_of(name)) or (found.startswith(str(path)) and "\n" not in found)
 
 
 def test_a_folder_is_as_good_as_its_file(tmp_path):
@@ -84,32 +137,57 @@ def test_another_sampling_frequency_is_refused():
         forecaster().predict(recording(frequency=250.0))
 
 
-def rewritten(path, change):
-    """The model file with its metadata changed."""
-    save(forecaster(), path)
-    metadata = {
-        "format": 1, "scaler": {"mean": 0.0, "scale": 1.0}, "lead": "II", "sampling_frequency": 360.0, "window": 5,
-        "horizon": 1, "beta": 1e-4,
-    }  # fmt: skip
-    change(metadata)
-    save_file(load_file(path), path, metadata={"ecgcvx": json.dumps(metadata)})
-
-
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda m: m.update(format=4), "format 4"),
-        (lambda m: m.update(format=2), "damaged"),
-        (lambda m: m.update(format=2, activation={"polynomial": [1.0, 2.0]}), "damaged"),
-        (lambda m: m.update(format=2, activation={"polynomial": [1.0, 2.0, 3.0]}), "exclude each other"),
-        (lambda m: m.pop("scaler"), "damaged"),
-        (lambda m: m.update(window="x"), "damaged"),
-        (lambda m: m.update(window=9), "windows of 9"),
+        ({"format": 5}, "model format 5"),
+        ({"format": None}, "model format None"),
+        ({"network": "deep"}, "choose one of"),
+        ({"network": "gated"}, "'gates'"),
+        ({"network": 3}, "no short text"),
+        ({"attributes": []}, "no JSON object"),
+        ({"scaler": None}, "no JSON object"),
+        ({"scaler": {"mean": 0.0}}, "'scale'"),
+        ({"scaler": {"mean": 0.0, "scale": 0.0}}, "scale = 0"),
+        ({"scaler": {"mean": 0.0, "scale": -1.0}}, "scale = -1"),
+        ({"scaler": {"mean": True, "scale": 1.0}}, "mean is no number"),
+        ({"sampling_frequency": 0}, "sampling_frequency = 0"),
+        ({"window": "x"}, "window is no whole number"),
+        ({"window": 9}, "windows of 9"),
+        ({"window": 5.0}, "window is no whole number"),
+        ({"horizon": 10**9}, "horizon = 1000000000"),
+        ({"horizon": 0}, "horizon = 0"),
+        ({"horizon": True}, "horizon is no whole number"),
+        ({"beta": -1.0}, "beta = -1"),
+        ({"beta": "1e-4"}, "beta is no number"),
+        ({"lead": 7}, "no short text"),
+        ({"lead": "V5"}, "digest"),
+        ({"beta": 2e-4}, "digest"),
     ],
 )
 def test_wrong_metadata_is_refused(tmp_path, change, named):
-    rewritten(tmp_path / "m", change)
+    path = tmp_path / "m"
+    save(forecaster(gated=False), path)
+    with safe_open(path, framework="numpy") as file:
+        metadata = json.loads(file.metadata()["ecgcvx"])
+    save_file(load_file(path), path, metadata={"ecgcvx": json.dumps(metadata | change)})
     with pytest.raises(ModelError, match=named):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ['{"format": NaN}', "[" * 100_000, '{"format": Infinity}', "[]", "null", "{", '"x"'])
+def test_metadata_that_is_no_plain_json_object_is_refused(tmp_path, text):
+    save_file({"W1": np.ones((6, 1)), "W2": np.ones(1)}, tmp_path / "m", metadata={"ecgcvx": text})
+    with pytest.raises(ModelError):
+        load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
+def test_weights_of_another_type_are_refused(tmp_path, dtype):
+    metadata = {"format": 1, **SETTINGS}
+    weights = {"W1": np.ones((6, 1), dtype), "W2": np.ones(1, dtype)}
+    save_file(weights, tmp_path / "m", metadata={"ecgcvx": json.dumps(metadata)})
+    with pytest.raises(ModelError, match="float64"):
         load(tmp_path / "m")
 
 

@@ -3,11 +3,12 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+from two_layers import two_layers
 
 from ecgcvx.arrangements import enumerate_patterns, patterns_of_gates, sample_patterns
 from ecgcvx.errors import InputError, SolverError
-from ecgcvx.maps import balance, decompose, merge, variables_of
-from ecgcvx.networks import Network, network_of
+from ecgcvx.models import ReluNetwork, network_of
+from ecgcvx.models.maps import balance, decompose, merge, variables_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
@@ -30,7 +31,7 @@ def windows(n, d, seed=0):
 def random_network(X, neurons, gated, seed=1):
     rng = np.random.default_rng(seed)
     d = X.shape[1]
-    return Network(
+    return two_layers(
         rng.standard_normal((d, neurons)) * rng.uniform(0.1, 10, neurons),
         rng.standard_normal(neurons),
         rng.standard_normal((d, neurons)) if gated else None,
@@ -74,7 +75,7 @@ def test_a_solution_survives_the_way_to_its_network_and_back(kind):
 
 def test_a_neuron_on_a_face_finds_the_only_cone_that_is_offered():
     X = np.array([[2.0, 2.0], [3.0, 3.0], [1.0, 0.0]])
-    network = Network(np.array([[1.0], [-1.0]]), np.array([-2.0]))  # orthogonal to the first two rows
+    network = ReluNetwork(np.array([[1.0], [-1.0]]), np.array([-2.0]))  # orthogonal to the first two rows
     for pattern in ([0, 0, 1], [1, 1, 1]):
         patterns = enumerate_patterns(X)
         index = next(i for i in range(len(patterns)) if list(patterns.mask(i)) == pattern)
@@ -86,7 +87,7 @@ def test_a_neuron_on_a_face_finds_the_only_cone_that_is_offered():
 
 def test_neurons_without_an_active_sample_are_left_out():
     X = np.c_[np.arange(1.0, 6.0), np.ones(5)]
-    network = Network(np.array([[-1.0, 1.0], [0.5, 1.0]]), np.array([1.0, 1.0]))
+    network = ReluNetwork(np.array([[-1.0, 1.0], [0.5, 1.0]]), np.array([1.0, 1.0]))
     program = relu_program(PatternFeatures(X, enumerate_patterns(X)), np.zeros(5), 0.1)
     u = variables_of(program, network)
     assert np.count_nonzero(np.linalg.norm(u, axis=1)) == 1
@@ -102,7 +103,7 @@ def test_unusable_networks_are_refused(gated):
         variables_of(build(features, y, 0.1), network)
     with pytest.raises(InputError, match="but the program is not"):
         variables_of(other(features, y, 0.1), network)
-    narrow = Network(np.ones((2, 1)), np.ones(1), np.ones((2, 1)) if gated else None)
+    narrow = two_layers(np.ones((2, 1)), np.ones(1), np.ones((2, 1)) if gated else None)
     with pytest.raises(InputError, match="X has 4 columns"):
         variables_of(build(features, y, 0.1), narrow)
     with pytest.raises(InputError, match="X has 4 columns"):
@@ -122,7 +123,7 @@ def test_merging_keeps_the_output_and_one_neuron_a_cone_and_sign(gated):
 
 def test_neurons_on_a_common_face_merge():
     X = np.array([[1.0, 0.0], [0.0, 1.0]])
-    network = Network(np.array([[1.0, 0.0], [0.0, 1.0]]), np.ones(2))  # the two edges of the positive quadrant
+    network = ReluNetwork(np.array([[1.0, 0.0], [0.0, 1.0]]), np.ones(2))  # the two edges of the positive quadrant
     merged = merge(network, X)
     assert merged.neurons == 1
     np.testing.assert_allclose(merged.predict(X), [1.0, 1.0], atol=1e-12)
@@ -131,7 +132,7 @@ def test_neurons_on_a_common_face_merge():
 def test_a_merged_neuron_takes_part_in_the_next_decision():
     """The y axis has no side for row 0; joined to the first neuron it has one, so that the third must stay apart."""
     X = np.array([[1.0, 0.0], [0.0, 1.0]])
-    network = Network(np.array([[0.0, 1.0, -1.0], [1.0, 1.0, 1.0]]), np.ones(3))
+    network = ReluNetwork(np.array([[0.0, 1.0, -1.0], [1.0, 1.0, 1.0]]), np.ones(3))
     merged = merge(network, X)
     assert merged.neurons == 2
     np.testing.assert_allclose(merged.predict(X), network.predict(X), atol=1e-12)
@@ -146,7 +147,7 @@ def test_rounding_does_not_move_a_neuron_off_its_face():
     assert len(patterns) == 8
     for index in range(8):
         program = relu_program(PatternFeatures(X, patterns.subset([index])), np.zeros(40), 0.1)
-        network = Network(w[:, None], np.ones(1))
+        network = ReluNetwork(w[:, None], np.ones(1))
         np.testing.assert_allclose(program.predict(variables_of(program, network)), network.predict(X), atol=1e-9)
 
 
@@ -164,10 +165,10 @@ def test_balancing_keeps_the_output_everywhere_and_attains_the_least_weight_deca
 
 
 def test_neurons_without_effect_are_balanced_away():
-    network = Network(np.array([[1.0, 0.0, 2.0], [1.0, 0.0, 1.0]]), np.array([0.0, 3.0, -1.0]))
+    network = ReluNetwork(np.array([[1.0, 0.0, 2.0], [1.0, 0.0, 1.0]]), np.array([0.0, 3.0, -1.0]))
     assert balance(network).neurons == 1
-    assert balance(Network(np.ones((2, 1)), np.zeros(1))).neurons == 0
-    assert merge(Network(np.ones((2, 1)), np.zeros(1)), np.eye(2)).neurons == 0
+    assert balance(ReluNetwork(np.ones((2, 1)), np.zeros(1))).neurons == 0
+    assert merge(ReluNetwork(np.ones((2, 1)), np.zeros(1)), np.eye(2)).neurons == 0
 
 
 @pytest.mark.parametrize("method", ["exact", "fast"])

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from two_layers import two_layers
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.arrangements.sampling import sample_patterns
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network, network_of
+from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
@@ -22,11 +23,9 @@ def data():
 def test_a_polynomial_network_is_the_formula():
     rng = np.random.default_rng(0)
     X, W1, W2 = rng.standard_normal((20, 4)), rng.standard_normal((4, 3)), rng.standard_normal(3)
-    network = Network(W1, W2, polynomial=Polynomial(2.0, 3.0, 5.0))
+    network = PolynomialNetwork(W1, W2, Polynomial(2.0, 3.0, 5.0))
     expected = [sum(W2[j] * (2 * (x @ W1[:, j]) ** 2 + 3 * (x @ W1[:, j]) + 5) for j in range(3)) for x in X]
     np.testing.assert_allclose(network.predict(X), expected, rtol=1e-12)
-    with pytest.raises(InputError, match="exclude each other"):
-        Network(W1, W2, W1, Polynomial(2.0, 3.0, 5.0))
 
 
 def by_hand(network, x):
@@ -34,7 +33,7 @@ def by_hand(network, x):
     total = 0.0
     for j in range(network.neurons):
         z = float(x @ network.W1[:, j])
-        on = z > 0 if network.gates is None else float(x @ network.gates[:, j]) >= 0
+        on = z > 0 if not isinstance(network, GatedNetwork) else float(x @ network.gates[:, j]) >= 0
         total += network.W2[j] * z * on
     return total
 
@@ -43,7 +42,7 @@ def by_hand(network, x):
 def test_predict_is_the_formula(gated):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((50, 4))
-    network = Network(
+    network = two_layers(
         rng.standard_normal((4, 7)), rng.standard_normal(7), rng.standard_normal((4, 7)) if gated else None
     )
     np.testing.assert_allclose(network.predict(X), [by_hand(network, x) for x in X], atol=1e-12)
@@ -62,16 +61,16 @@ def test_a_program_and_its_network_agree(data, build):
 
 
 def test_an_empty_network_predicts_zero():
-    network = Network(np.empty((3, 0)), np.empty(0))
+    network = ReluNetwork(np.empty((3, 0)), np.empty(0))
     np.testing.assert_array_equal(network.predict(np.ones((5, 3))), np.zeros(5))
 
 
 def test_unusable_weights_are_refused():
     with pytest.raises(InputError, match="do not fit"):
-        Network(np.ones((3, 2)), np.ones(3))
+        ReluNetwork(np.ones((3, 2)), np.ones(3))
     with pytest.raises(InputError, match="gates"):
-        Network(np.ones((3, 2)), np.ones(2), np.ones((2, 2)))
+        GatedNetwork(np.ones((3, 2)), np.ones(2), np.ones((2, 2)))
     with pytest.raises(InputError, match="W1 holds"):
-        Network(np.full((3, 2), np.nan), np.ones(2))
+        ReluNetwork(np.full((3, 2), np.nan), np.ones(2))
     with pytest.raises(InputError, match="takes 3 inputs"):
-        Network(np.ones((3, 2)), np.ones(2)).predict(np.ones((5, 4)))
+        ReluNetwork(np.ones((3, 2)), np.ones(2)).predict(np.ones((5, 4)))

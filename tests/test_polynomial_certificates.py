@@ -14,10 +14,9 @@ from ecgcvx.certificates import (
     certify_searched,
     kkt_residuals,
 )
-from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.errors import InputError
-from ecgcvx.maps import balance
-from ecgcvx.networks import Network
+from ecgcvx.models import PolynomialNetwork, ReluNetwork, polynomial_network_of
+from ecgcvx.models.maps import balance
 from ecgcvx.programs.losses import LogisticLoss, SquaredLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.solvers.polynomial import PolynomialSolver
@@ -32,7 +31,7 @@ def test_a_polynomial_network_has_a_proved_gap(name, loss):
     rng = np.random.default_rng(0)
     W = rng.standard_normal((4, X.shape[1]))
     lengths = np.linalg.norm(W, axis=1)
-    start = Network((W / lengths[:, None]).T, signs * lengths**2, polynomial=activation)
+    start = PolynomialNetwork((W / lengths[:, None]).T, signs * lengths**2, activation)
     certificate = certify_polynomial(start, X, y, 0.05, loss)
     primal, _ = backprop_objective(W.ravel(), X, y, 0.05, activation, signs, loss)
     assert certificate.primal == pytest.approx(primal, rel=1e-10)
@@ -50,7 +49,7 @@ def test_the_price_of_a_polynomial_network_is_that_of_the_program(seed, d, name)
     """Two methods that share no code, and no direction of a cloud of them has a larger price."""
     rng = np.random.default_rng(seed)
     X, y, u = rng.standard_normal((20, d)), rng.standard_normal(20), rng.standard_normal((d, 2))
-    network = Network(u / np.linalg.norm(u, axis=0), rng.standard_normal(2), polynomial=ACTIVATIONS[name])
+    network = PolynomialNetwork(u / np.linalg.norm(u, axis=0), rng.standard_normal(2), ACTIVATIONS[name])
     certificate = certify_polynomial(network, X, y, 0.1)
     residual = y - network.predict(X)
     prices = PolynomialProgram(X, y, 0.1, ACTIVATIONS[name]).prices(residual)
@@ -62,7 +61,7 @@ def test_the_price_of_a_polynomial_network_is_that_of_the_program(seed, d, name)
 
 def test_certificates_of_other_networks_are_refused():
     X, y = random_data(1)
-    network = Network(np.eye(3), np.ones(3), polynomial=ACTIVATIONS["polynomial"])
+    network = PolynomialNetwork(np.eye(3), np.ones(3), ACTIVATIONS["polynomial"])
     for refuse in (
         lambda: certify_enumerated(network, X, y, 0.1),
         lambda: certify_searched(network, X, y, 0.1, 5, 0),
@@ -72,8 +71,8 @@ def test_certificates_of_other_networks_are_refused():
         with pytest.raises(InputError, match="polynomial"):
             refuse()
     with pytest.raises(InputError, match="no polynomial"):
-        certify_polynomial(Network(np.eye(3), np.ones(3)), X, y, 0.1)
+        certify_polynomial(ReluNetwork(np.eye(3), np.ones(3)), X, y, 0.1)
     with pytest.raises(InputError, match="length 2"):
-        certify_polynomial(Network(2 * np.eye(3), np.ones(3), polynomial=ACTIVATIONS["quadratic"]), X, y, 0.1)
+        certify_polynomial(PolynomialNetwork(2 * np.eye(3), np.ones(3), ACTIVATIONS["quadratic"]), X, y, 0.1)
     with pytest.raises(InputError, match="polynomial"):
         balance(network)

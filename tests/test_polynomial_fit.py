@@ -9,7 +9,7 @@ from polynomial_cases import ACTIVATIONS
 from ecgcvx.certificates import certify_polynomial
 from ecgcvx.cli import main
 from ecgcvx.fitting import fit
-from ecgcvx.forecaster import load
+from ecgcvx.model_file import load
 from ecgcvx.path import regularisation_path
 from ecgcvx.records import read_recording
 from ecgcvx.training import FitOptions

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_layers import two_layers
 
 from ecgcvx.activations import Polynomial
-from ecgcvx.networks import Network
 from ecgcvx.rowwise import product, row_output
 
 
@@ -14,7 +14,7 @@ def network(kind, d, m, seed):
     rng = np.random.default_rng(seed)
     W1, gates = rng.standard_normal((2, d, m))
     extra = {"relu": {}, "gated": {"gates": gates}, "polynomial": {"polynomial": Polynomial(0.09, 0.5, 0.47)}}[kind]
-    return Network(W1, rng.standard_normal(m), **extra)
+    return two_layers(W1, rng.standard_normal(m), **extra)
 
 
 @settings(max_examples=40, deadline=None)
@@ -28,7 +28,7 @@ def test_a_row_has_the_same_bits_alone_and_in_every_batch(kind, d, m, n, cut, se
     whole = model.predict(X)
     parts = [model.predict(part) for part in (X[: min(cut, n)], X[min(cut, n) :]) if len(part)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    columns, on = model.layers.columns(), np.empty(m, dtype=np.bool_)
+    columns, on = model.compiled.columns(), np.empty(m, dtype=np.bool_)
     padded = np.zeros(columns.W1.shape[0])
     for row in (0, n // 2, n - 1):
         padded[:d] = X[row]

@@ -16,8 +16,8 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from ecgcvx.arrangements import enumerate_patterns, pattern_bound
-from ecgcvx.maps import balance, merge, variables_of
-from ecgcvx.networks import Network, network_of
+from ecgcvx.models import ReluNetwork, network_of
+from ecgcvx.models.maps import balance, merge, variables_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.losses import LogisticLoss
 from ecgcvx.programs.program import gated_relu_program, relu_program
@@ -133,7 +133,7 @@ def trained(name, neurons, starts, loss="squared", bias=False):
 
 def network_of_weights(weights, d, neurons):
     """The network of the first two groups of weights of `network_objective`."""
-    return Network(weights[: d * neurons].reshape(d, neurons), weights[d * neurons : (d + 1) * neurons])
+    return ReluNetwork(weights[: d * neurons].reshape(d, neurons), weights[d * neurons : (d + 1) * neurons])
 
 
 # Section 1: the convex program is the network

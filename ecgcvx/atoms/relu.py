@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms import kernels
 from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
 from ecgcvx.atoms.workers import Workers, group_bounds
-from ecgcvx.networks import Network, network_of_neurons
+from ecgcvx.models import ReluNetwork, network_of_neurons
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -39,10 +39,10 @@ class ReluFamily(AtomFamily):
         whitening = (Q * np.maximum(values, 1e-10 * values[-1] + 1e-300) ** -0.25) @ Q.T
         return ReluPasses(self, X, n, d, chunks, bias, whitening)
 
-    def network(self, atoms: Atoms) -> Network:
+    def network(self, atoms: Atoms) -> ReluNetwork:
         return network_of_neurons(atoms.points, self.signs(atoms))
 
-    def atoms(self, network: Network) -> Atoms:
+    def atoms(self, network: ReluNetwork) -> Atoms:
         norms = np.linalg.norm(network.W1, axis=0) * np.abs(network.W2)
         used = norms > 0
         return self.neurons((network.W1 * np.abs(network.W2)).T[used], np.sign(network.W2)[used])

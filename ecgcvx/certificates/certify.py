@@ -12,7 +12,7 @@ from ecgcvx.arrangements.enumeration import enumerate_patterns
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.search import search_price
 from ecgcvx.types import Array
@@ -62,14 +62,14 @@ class Certificate:
         return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {self.gap:.1e}: {self.name}"
 
 
-def primal_objective(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
+def primal_objective(network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
     """Return L(f) + beta/2 (||W1||_F^2 + ||W2||^2) of the network as it stands.
 
     With a polynomial activation it is L(f) + beta ||W2||_1, of neurons with ||W1_j|| = 1; InputError for others.
     """
     f = network.predict(X)
     value = float(np.mean((f - y) ** 2)) / 2 if loss == "squared" else float(np.mean(np.logaddexp(0.0, -y * f)))
-    if network.polynomial is not None:
+    if isinstance(network, PolynomialNetwork):
         lengths = np.linalg.norm(network.W1, axis=0)
         if (np.abs(lengths - 1) > UNIT).any():
             odd = lengths[np.argmax(np.abs(lengths - 1))]
@@ -79,7 +79,7 @@ def primal_objective(network: Network, X: Matrix, y: Array, beta: float, loss: L
 
 
 def certify_given(
-    network: Network, X: Matrix, y: Array, beta: float, patterns: Patterns, loss: LossName = "squared"
+    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, patterns: Patterns, loss: LossName = "squared"
 ) -> Certificate:
     """Certificate over given patterns (of a gated network: over its gates, which must be among them).
 
@@ -89,7 +89,7 @@ def certify_given(
     v = residual_of(network, X, y, beta, loss)
     gradients = _pattern_gradients(X, v, patterns) / len(y)
     norms = np.linalg.norm(gradients, axis=1)
-    if network.gates is not None:
+    if isinstance(network, GatedNetwork):
         return certificate_of(
             network, X, y, beta, loss, v, float(norms.max(initial=0.0)), "given patterns", f"{len(patterns)} gates"
         )
@@ -98,7 +98,7 @@ def certify_given(
 
 
 def certify_enumerated(
-    network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared", limit: int = 100_000
+    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared", limit: int = 100_000
 ) -> Certificate:
     """Certificate over all patterns of X, proved by enumerating them.
 
@@ -112,7 +112,7 @@ def certify_enumerated(
 
 
 def certify_bounded(
-    network: Network,
+    network: TwoLayerNetwork,
     X: Matrix,
     y: Array,
     beta: float,
@@ -145,7 +145,7 @@ def certify_bounded(
 
 
 def certify_searched(
-    network: Network, X: Matrix, y: Array, beta: float, starts: int, seed: int, loss: LossName = "squared"
+    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, starts: int, seed: int, loss: LossName = "squared"
 ) -> Certificate:
     """Certificate over all patterns as far as a search of `starts` starts found violators; no proof.
 
@@ -158,7 +158,7 @@ def certify_searched(
 
 
 def certificate_of(
-    network: Network,
+    network: TwoLayerNetwork,
     X: Matrix,
     y: Array,
     beta: float,
@@ -174,7 +174,7 @@ def certificate_of(
     )
 
 
-def residual_of(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
+def residual_of(network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
     """Return v: y - f of the squared loss, y / (1 + exp(y f)) of the logistic; InputError for unusable y or beta."""
     if y.shape != (X.shape[0],) or not np.isfinite(y).all():
         raise InputError(f"y has shape {y.shape}; give {X.shape[0]} finite numbers, one for each row of X")
@@ -255,12 +255,12 @@ def row_lengths(rows: Array) -> Array:
     return lengths
 
 
-def refuse_polynomial(network: Network) -> None:
-    if network.polynomial is not None:
+def refuse_polynomial(network: TwoLayerNetwork) -> None:
+    if isinstance(network, PolynomialNetwork):
         raise InputError("network: its activation is a polynomial, which has no patterns; use certify_polynomial")
 
 
-def _refuse_gated(network: Network) -> None:
+def _refuse_gated(network: TwoLayerNetwork) -> None:
     refuse_polynomial(network)
-    if network.gates is not None:
+    if isinstance(network, GatedNetwork):
         raise InputError("network: it is gated, and its gates are given; use certify_given")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.certify import CHUNK, LossName, refuse_polynomial, residual_of, row_lengths
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models import GatedNetwork, TwoLayerNetwork
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -43,7 +43,12 @@ class Residuals:
 
 
 def kkt_residuals(
-    network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared", patterns: Patterns | None = None
+    network: TwoLayerNetwork,
+    X: Matrix,
+    y: Array,
+    beta: float,
+    loss: LossName = "squared",
+    patterns: Patterns | None = None,
 ) -> Residuals:
     """Return the KKT residuals of a network.
 
@@ -61,11 +66,12 @@ def kkt_residuals(
     residuals, faces = np.zeros(network.neurons), np.zeros(network.neurons, dtype=np.intp)
     for j in range(network.neurons):
         w = network.W1[:, j] / max(float(lengths[j]), 1e-300)
-        gate = w if network.gates is None else network.gates[:, j]
+        gate = network.gates[:, j] if isinstance(network, GatedNetwork) else w
         cosines = np.concatenate([rows @ gate / row_lengths(rows) for _, rows in row_chunks(X, CHUNK)])
         s = float(np.sign(network.W2[j]))
-        gradient = w - s * _masked(X, v, cosines > 0 if network.gates is None else cosines >= 0) / (len(y) * beta)
-        if network.gates is not None:
+        active = cosines >= 0 if isinstance(network, GatedNetwork) else cosines > 0
+        gradient = w - s * _masked(X, v, active) / (len(y) * beta)
+        if isinstance(network, GatedNetwork):
             residuals[j] = np.linalg.norm(gradient)
             continue
         near = np.flatnonzero(np.abs(cosines) < NEAR)

@@ -4,14 +4,16 @@ import numpy as np
 
 from ecgcvx.certificates.certify import CHUNK, Certificate, LossName, certificate_of, residual_of
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models import PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
 
 HALVINGS = 100
 
 
-def certify_polynomial(network: Network, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Certificate:
+def certify_polynomial(
+    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared"
+) -> Certificate:
     """Certificate of a network with a polynomial activation over all networks with that activation, proved.
 
     v's(Xw)/n = (w, 1)'B(w, 1) on the sphere, where J = diag(1, ..., 1, -1) adds nothing: (w, 1)'J(w, 1) = 0. So it is
@@ -19,7 +21,7 @@ def certify_polynomial(network: Network, X: Matrix, y: Array, beta: float, loss:
 
     Raises InputError for another network, and when a first-layer weight is no unit vector.
     """
-    if network.polynomial is None:
+    if not isinstance(network, PolynomialNetwork):
         raise InputError("network: its activation is no polynomial; use certify_given, _enumerated or _searched")
     v = residual_of(network, X, y, beta, loss)
     a, b, c = network.polynomial

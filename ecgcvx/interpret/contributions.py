@@ -5,9 +5,7 @@ import numpy as np
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.results import Decomposition
-from ecgcvx.interpret.units import on_window, units_of
 from ecgcvx.records import Recording
-from ecgcvx.stacks.network import Stack
 
 
 def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Decomposition:
@@ -17,7 +15,7 @@ def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Deco
 
     Raises InputError when no whole window predicts that sample.
     """
-    network = on_window(forecaster).two_layers
+    network = forecaster.network
     length, horizon, scaler = forecaster.window, forecaster.horizon, forecaster.scaler
     first = sample - horizon - length + 1
     stretch = recording.signal[max(first, 0) : max(sample + 1, 0)]
@@ -27,11 +25,11 @@ def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Deco
             f"sample = {sample}: {recording.name} has no {length + horizon} valid samples up to there; give another"
         )
     row = np.append(scaler.standardise(stretch[:length]), 1.0)[None]
-    units = units_of(network)
-    on, forecast = units.on(row), forecaster.network.predict(row)
+    units = network.units()
+    on, forecast = units.on(row), network.predict(row)
     outputs = units.outputs(row, on)[0]
-    if isinstance(forecaster.network, Stack):
-        outputs = np.append(outputs, forecaster.network.contributions(row)[0, 1:].sum())
+    if network.stage_neurons:
+        outputs = np.append(outputs, network.contributions(row)[0, 1:].sum())
     return Decomposition(
         sample=sample,
         window=stretch[:length],

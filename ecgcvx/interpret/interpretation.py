@@ -12,7 +12,6 @@ from ecgcvx.interpret.results import (
     BeatAverage,
     Importance,
     Interpretation,
-    Kind,
     Part,
     PatternStability,
     Stability,
@@ -22,9 +21,9 @@ from ecgcvx.interpret.sequence import transitions
 from ecgcvx.interpret.stability import Refitting, recurrence
 from ecgcvx.interpret.summaries import Shown, mean_maps, mean_tangent, summaries
 from ecgcvx.interpret.table import numbers, table_of
-from ecgcvx.interpret.units import group, on_window, quadratic_form, units_of
+from ecgcvx.interpret.units import group, on_window, quadratic_form
+from ecgcvx.models import PolynomialNetwork
 from ecgcvx.records import Recording
-from ecgcvx.stacks.network import Stack
 from ecgcvx.types import Progress
 from ecgcvx.windows import Windows, all_windows, split_windows
 
@@ -59,7 +58,7 @@ def interpret(
     Raises InputError for an unknown option, ModelError for another sampling frequency.
     """
     whole, forecaster = forecaster, on_window(forecaster)
-    network = forecaster.two_layers
+    network = forecaster.network
     if top < 1:
         raise InputError(f"top = {top}: show at least 1 pattern")
     if importance not in IMPORTANCES:
@@ -68,8 +67,8 @@ def interpret(
     progress(f"{network.neurons} neurons on {len(windows):,} windows", None)
     stages = _stages(whole, windows)
     f = whole.network.predict(windows.X)
-    form = None if network.polynomial is None else quadratic_form(forecaster)
-    units, silent, opposite = group(units_of(network), windows.X)
+    form = quadratic_form(network, forecaster) if isinstance(network, PolynomialNetwork) else None
+    units, silent, opposite = group(network.units(), windows.X)
     beats = find_beats(recording)
     labels = None if beats is None else label_windows(beats, windows, recording.sampling_frequency)
     found = moments(units, windows, f, labels)
@@ -97,7 +96,7 @@ def interpret(
     return Interpretation(
         forecaster=whole,
         recording=recording,
-        kind=_kind(whole),
+        kind=whole.network.activation,
         part=part,
         windows=len(windows),
         explained_variance=float(1 - r.var() / windows.y.var()),
@@ -116,23 +115,15 @@ def interpret(
     )
 
 
-def _kind(forecaster: Forecaster) -> Kind:
-    if isinstance(forecaster.network, Stack):
-        return "stack"
-    if forecaster.network.polynomial is not None:
-        return "polynomial"
-    return "relu" if forecaster.network.gates is None else "gated"
-
-
 def _stages(forecaster: Forecaster, windows: Windows) -> tuple[StageShare, ...]:
     """What every stage of a stack does; nothing for other networks."""
-    stack, scale = forecaster.network, forecaster.scaler.scale
-    if not isinstance(stack, Stack):
+    network, scale = forecaster.network, forecaster.scaler.scale
+    if not network.stage_neurons:
         return ()
     r, shares = windows.y.copy(), []
-    for number, added in enumerate(stack.contributions(windows.X).T, 1):
+    added_by_stage = network.contributions(windows.X).T
+    for number, (neurons, added) in enumerate(zip(network.stage_neurons, added_by_stage, strict=True), 1):
         r -= added
-        neurons = sum(member[number - 1].network.neurons for member in stack.members if len(member) >= number)
         explained = float(1 - r.var() / windows.y.var())
         shares.append(
             StageShare(number, neurons, scale * float(added.std()), scale * float(np.sqrt(np.mean(r * r))), explained)

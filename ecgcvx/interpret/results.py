@@ -14,7 +14,6 @@ from ecgcvx.records import Recording
 from ecgcvx.types import Array
 
 Part = Literal["train", "test", "all"]
-Kind = Literal["relu", "gated", "polynomial", "stack"]
 Importance = Literal["explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage"]
 Verdict = Literal["stable", "not stable", "not testable"]
 IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage")
@@ -158,7 +157,8 @@ class StageShare:
 class Interpretation:
     """A fitted network read on a recording.
 
-    part : the windows that every number here belongs to: 'test' (not trained on), 'train' or 'all'. windows : how many.
+    kind : the activation of the network. part : the windows that every number here belongs to: 'test' (not trained
+    on), 'train' or 'all'. windows : how many.
     explained_variance : 1 - Var(y - f)/Var(y) of the forecast there; rmse_mv : its root-mean-square error in mV.
     table : one row a pattern that is ever on, most important first by the column `importance`; see `COLUMNS`.
     patterns : the first K of them in full. inactive : neurons that are on in no window. overlap : (K, K), entry i, j
@@ -172,7 +172,7 @@ class Interpretation:
 
     forecaster: Forecaster
     recording: Recording
-    kind: Kind
+    kind: str
     part: Part
     windows: int
     explained_variance: float

@@ -12,7 +12,8 @@ from ecgcvx.interpret.moments import Moments
 from ecgcvx.interpret.results import PatternStability, PatternSummary
 from ecgcvx.interpret.sequence import strongest_windows
 from ecgcvx.interpret.table import Columns
-from ecgcvx.interpret.units import Units, gate_in_mv, in_mv
+from ecgcvx.interpret.units import gate_in_mv, in_mv
+from ecgcvx.models.units import Units
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
@@ -61,7 +62,7 @@ def summaries(
     recurrences: Sequence[PatternStability | None],
 ) -> tuple[PatternSummary, ...]:
     """Return the summaries of the patterns shown. beat (n,) : the beat of every window, -1 for none."""
-    polynomial = forecaster.two_layers.polynomial is not None
+    polynomial = shown.units.activation is not None
     span = windows.length + windows.horizon
     out = []
     for i, unit in enumerate(shown.index):

@@ -11,7 +11,7 @@ from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.beats import beat_columns
 from ecgcvx.interpret.moments import Moments
 from ecgcvx.interpret.results import COLUMNS, PatternStability
-from ecgcvx.interpret.units import Units
+from ecgcvx.models.units import Units
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
@@ -29,7 +29,8 @@ def numbers(
     with_error = found.cr / n - mean * r.mean()
     with_forecast = found.cf / n - mean * f.mean()
     linear = np.linalg.lstsq(found.xx, found.cx.T, rcond=1e-12)[0].T  # predictors of every contribution
-    norms = np.linalg.norm(forecaster.two_layers.W1, axis=0) * np.abs(forecaster.two_layers.W2)
+    network = forecaster.network.on_window()
+    norms = np.linalg.norm(network.W1, axis=0) * np.abs(network.W2)
     beats = {name: np.full(len(units), np.nan) for name in EMPTY}
     if labels is not None and (labels.beat >= 0).any():
         beats = beat_columns(labels, found.segments, found.bins, found.beats)

@@ -1,82 +1,23 @@
-"""The neurons of a forecaster as gates and linear filters, those with the same pattern on given windows as one unit.
+"""The neurons of a forecaster with the same pattern on given windows as one unit, in mV."""
 
-On standardised rows x = ((s - mean)/scale, 1) a ReLU neuron is s_j |W2_j| 1[x'W1_j >= 0] x'W1_j: gate g_j = W1_j,
-filter u_j = W2_j W1_j. A gated neuron has its own gate. In mV, times the scale, filters add up to the forecast
-minus the mean of the signal.
-"""
-
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.activations import Polynomial
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
-from ecgcvx.networks import Network
+from ecgcvx.models import PolynomialNetwork
+from ecgcvx.models.units import Units
 from ecgcvx.rows import Matrix, row_chunks
-from ecgcvx.stacks.network import Stack
 from ecgcvx.types import Array
 
 CHUNK_ELEMENTS = 1 << 18  # rows x units of one product: 2 MB
 
 
-@dataclass(frozen=True, eq=False)
-class Units:
-    """p patterns: gates (p, d) and filters (p, d) on standardised rows, and the neurons of each, heaviest first.
-
-    A unit of a polynomial network is on everywhere and puts out amplitude * activation(filter): amplitudes (p,).
-    """
-
-    gates: Array
-    filters: Array
-    neurons: tuple[tuple[int, ...], ...]
-    activation: Polynomial | None = None
-    amplitudes: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.gates)
-
-    @property
-    def norms(self) -> Array:
-        """Size (p,) of each in the penalty, of several neurons the size of their sum."""
-        return np.linalg.norm(self.filters, axis=1) if self.amplitudes is None else np.abs(self.amplitudes)
-
-    def on(self, rows: Array) -> NDArray[np.bool_]:
-        """Which are on (n, p) in standardised rows (n, d)."""
-        return rows @ self.gates.T >= 0
-
-    def outputs(self, rows: Array, on: NDArray[Any]) -> Array:
-        """What they add to the output of the network (n, p), given where they are on."""
-        if self.activation is not None:
-            assert self.amplitudes is not None
-            return self.activation(rows @ self.filters.T) * self.amplitudes
-        return (rows @ self.filters.T) * on
-
-    def subset(self, chosen: NDArray[np.intp]) -> "Units":
-        """The units of an index array, in that order."""
-        return Units(
-            self.gates[chosen], self.filters[chosen], tuple(self.neurons[i] for i in chosen), self.activation,
-            None if self.amplitudes is None else self.amplitudes[chosen],
-        )  # fmt: skip
-
-
 def on_window(forecaster: Forecaster) -> Forecaster:
     """The forecaster with the two-layer network whose neurons act on the window: of a stack, its lowest stage."""
-    network = forecaster.network
-    return replace(forecaster, network=network.lowest()) if isinstance(network, Stack) else forecaster
-
-
-def units_of(network: Network) -> Units:
-    """Return one unit a neuron, with its gate and filter."""
-    neurons = tuple((j,) for j in range(network.neurons))
-    if network.polynomial is not None:
-        always = np.zeros_like(network.W1.T)
-        always[:, -1] = 1.0  # the gate of the bias
-        return Units(always, np.ascontiguousarray(network.W1.T), neurons, network.polynomial, network.W2)
-    gates = (network.W1 if network.gates is None else network.gates).T
-    return Units(np.ascontiguousarray(gates), np.ascontiguousarray((network.W1 * network.W2).T), neurons)
+    return replace(forecaster, network=forecaster.network.on_window())
 
 
 def group(units: Units, X: Matrix, seed: int = 0) -> tuple[Units, tuple[int, ...], NDArray[np.intp]]:
@@ -131,10 +72,9 @@ def gate_in_mv(forecaster: Forecaster, gate: Array) -> LinearFilter:
     return in_mv(forecaster, gate / size)
 
 
-def quadratic_form(forecaster: Forecaster) -> QuadraticForm:
+def quadratic_form(network: PolynomialNetwork, forecaster: Forecaster) -> QuadraticForm:
     """Return the forecast in mV of a polynomial network as one quadratic form of the window in mV."""
-    network, scaler = forecaster.two_layers, forecaster.scaler
-    assert network.polynomial is not None
+    scaler = forecaster.scaler
     a, b, c = network.polynomial
     T = network.W1[:-1] / scaler.scale  # z = T's + shift
     shift = network.W1[-1] - scaler.mean * T.sum(axis=0)

@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from ecgcvx.errors import InputError
-from ecgcvx.networks import network_of
+from ecgcvx.models import network_of
 from ecgcvx.programs.features import Gram, PatternFeatures
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.program import ConvexProgram, DualBound, relu_program

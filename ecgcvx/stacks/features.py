@@ -7,9 +7,9 @@ the components of small variance a stage is two to four times quicker and foreca
 
 import numpy as np
 
+from ecgcvx.models.stack import Stage, columns_above
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import product
-from ecgcvx.stacks.network import Stage, columns_above
 from ecgcvx.types import Array
 
 CHUNK = 4096  # rows

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
+from ecgcvx.models.stack import Stage
 from ecgcvx.rows import Matrix
-from ecgcvx.stacks.network import Stage
 from ecgcvx.types import Array
 
 Floats = NDArray[np.floating[Any]]
@@ -60,7 +60,7 @@ def joint_descent(
         callback(epoch + 1)
     weights = [w.astype(np.float64) for w in parameters]
     return tuple(
-        Stage(stage.projection, weights[3 * s + 2], Network(weights[3 * s], weights[3 * s + 1]), stage.beta)
+        Stage(stage.projection, weights[3 * s + 2], ReluNetwork(weights[3 * s], weights[3 * s + 1]), stage.beta)
         for s, stage in enumerate(member)
     )
 

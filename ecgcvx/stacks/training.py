@@ -25,13 +25,13 @@ from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.certificates import certify_searched
 from ecgcvx.errors import InputError
 from ecgcvx.metrics import root_mean_square
+from ecgcvx.models.stack import Stack, Stage
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.rows import Matrix
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.solution import AtomSolution
 from ecgcvx.stacks.features import features, first_projection, next_projection
 from ecgcvx.stacks.joint import joint_descent
-from ecgcvx.stacks.network import Stack, Stage
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 

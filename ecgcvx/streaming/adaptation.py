@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecgcvx.errors import InputError
+from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
+from ecgcvx.models import TwoLayerNetwork
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, nonnegative_quadratic
 from ecgcvx.streaming.predictor import Step, StreamPredictor
 from ecgcvx.types import Array
@@ -39,7 +39,7 @@ class Adapted:
     them of the change of the forecast since training, in mV.
     """
 
-    network: Network
+    network: TwoLayerNetwork
     before: float
     after: float
     gap: float
@@ -57,7 +57,7 @@ class SizeStatistics:
 
     memory : seconds after which a sample weighs 1/e.
 
-    Raises InputError for a memory that is not positive and a model trained without a penalty.
+    Raises InputError for a memory that is not positive and a model trained without a penalty, ModelError for a stack.
     """
 
     def __init__(self, model: Forecaster, memory: float) -> None:
@@ -65,9 +65,11 @@ class SizeStatistics:
             raise InputError(f"memory = {memory}: give a positive number of seconds")
         if not model.beta > 0:
             raise InputError(f"beta = {model.beta}: adaptation needs a model that was trained with a penalty")
-        network = model.two_layers
-        self.model = model
-        norms = np.linalg.norm(network.W1, axis=0) if network.polynomial is None else np.ones(network.neurons)
+        network = model.network
+        if not isinstance(network, TwoLayerNetwork):
+            raise ModelError("model: it is a stack of networks; adaptation takes a single two-layer network")
+        self.model, self._network = model, network
+        norms = network.directions
         self._units = np.sign(network.W2) / np.where(norms > 0, norms, 1.0)
         self._trained = np.abs(network.W2) * norms
         self._sizes = self._trained
@@ -89,7 +91,7 @@ class SizeStatistics:
             return
         windows = all_windows(signal, model.scaler, model.window, model.horizon)
         weights = self._forget ** (len(signal) - 1.0 - windows.targets)
-        features = model.two_layers.activations(windows.X[:]) * self._units
+        features = self._network.activations(windows.X[:]) * self._units
         weighted = weights[:, None] * features
         self._Q += features.T @ weighted
         self._b += weighted.T @ windows.y
@@ -98,7 +100,7 @@ class SizeStatistics:
 
     def solve(self) -> Adapted | None:
         """Return the best sizes, from a warm start at the last ones; None while too little is remembered for them."""
-        network, beta = self.model.two_layers, self.model.beta
+        network, beta = self._network, self.model.beta
         if self._n < SAMPLES_A_NEURON * network.neurons:
             return None
         system = AmplitudeSystem(self._Q / self._n, self._b / self._n)
@@ -109,7 +111,7 @@ class SizeStatistics:
         before, after = self._objective(system, self._sizes), self._objective(system, sizes)
         bound, change = self._bound(system, sizes), sizes - self._trained
         adapted = Adapted(
-            Network(network.W1, self._units * sizes, network.gates, network.polynomial),
+            network.with_output_weights(self._units * sizes),
             before, after, max(after - bound, 0.0) / after, self._n,
             self.model.scaler.scale * max(float(change @ system.Q @ change), 0.0) ** 0.5,
         )  # fmt: skip
@@ -159,7 +161,7 @@ class AdaptiveStream:
         self._report = report
         self._interval = [0.0] * max(round(every * stream.model.sampling_frequency), 1)
         self._filled = 0
-        self._ready: Network | None = None
+        self._ready: TwoLayerNetwork | None = None
         self._handed: queue.Queue[Array | None] = queue.Queue(maxsize=1)
         self._follows = True
         self._thread = threading.Thread(target=self._work, name="ecgcvx-adaptation", daemon=True)

@@ -9,9 +9,7 @@ the share `rate` of all scores exceeds in the long run, whatever the signal: whe
 about that share of false alarms. Score and threshold know only the past.
 """
 
-import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +19,11 @@ from numpy.typing import NDArray
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
-from ecgcvx.rowwise import padded, product
-from ecgcvx.stacks.network import Stack
-from ecgcvx.streaming.kernels import Rules, State, forecast_chunk, push_sample, settle_chunk, slide_chunk
+from ecgcvx.model_file import digest
+from ecgcvx.models import Model, TwoLayerNetwork
+from ecgcvx.rowwise import padded
+from ecgcvx.streaming.engine import engine_of
+from ecgcvx.streaming.kernels import Rules, State, settle_chunk
 from ecgcvx.types import Array
 
 Bools = NDArray[np.bool_]
@@ -77,8 +76,8 @@ class StreamPredictor:
 
     Making one compiles its passes, or reads them from the cache, so that the first sample is as fast as the last.
 
-    A stack is evaluated outside of the compiled passes: to the same bits as ever, some ten times slower for single
-    samples. Its patterns are those of its lowest stages.
+    A network without compiled passes, e.g. a stack, is evaluated in batches: to the same bits, some ten times slower
+    for single samples. The patterns of a stack are those of its lowest stages.
 
     Raises InputError for channels below 1 or a rate outside (0, 1).
     """
@@ -101,7 +100,7 @@ class StreamPredictor:
         self._state = self._new_state()
 
     @property
-    def network(self) -> Network | Stack:
+    def network(self) -> Model:
         """The network in use."""
         return self._network
 
@@ -110,21 +109,15 @@ class StreamPredictor:
         """The score (c,) above which each channel alarms now."""
         return self._state.levels[:, 1].copy()
 
-    def replace(self, network: Network | Stack) -> None:
+    def replace(self, network: Model) -> None:
         """Forecast by another network with the same inputs from the next sample on; forecasts already made stand.
 
         Raises InputError when it takes other inputs.
         """
         if network.inputs != self.model.window + 1:
             raise InputError(f"network: it takes {network.inputs} inputs, the stream has {self.model.window + 1}")
-        self._network = network
-        gates = network.lowest_gates() if isinstance(network, Stack) else network.W1
-        if isinstance(network, Stack):
-            self._gates = gates
-        else:
-            self._layers, self._columns = network.layers, network.layers.columns()
-        self._work = np.empty((2, gates.shape[1]))
-        self._on = np.empty(gates.shape[1], dtype=np.bool_)
+        self._network, self._engine = network, engine_of(network)
+        self._on = np.empty(network.switches, dtype=np.bool_)
 
     def push(self, sample: float, position: float | None = None) -> Step:
         """Take one sample in mV of a stream of one channel; NaN or infinity is a gap.
@@ -137,12 +130,8 @@ class StreamPredictor:
         """
         if self.channels != 1:
             raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
-        if isinstance(self._network, Stack):
-            return self._push_stack(self._network, sample, position)
         jump = self._jump(position, 1)
-        prediction, residual, score, alarm = push_sample(
-            sample, self._state, self._rules, self._columns, self._work, self._on
-        )
+        prediction, residual, score, alarm = self._engine.push(sample, self._state, self._rules, self._on)
         self.samples += 1
         emptied = "gap" if self._state.runs[0] == 0 else "jump" if jump else ""
         return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied)
@@ -165,7 +154,7 @@ class StreamPredictor:
         out, alarms = np.empty((3, c, T)), np.zeros((c, T), dtype=np.bool_)
         on = np.empty((c * T if patterns else 0, len(self._on)), dtype=np.bool_)
         if T:
-            self._forecast(chunk, out, on)
+            self._engine.forecast(chunk, self._state, self._rules, out, on)
             settle_chunk(chunk, self._state, self._rules, out, alarms, on)
         self.samples += T
         return Steps(
@@ -179,27 +168,6 @@ class StreamPredictor:
             jump=jump,
         )
 
-    def _push_stack(self, stack: Stack, sample: float, position: float | None) -> Step:
-        steps = self.push_chunk(np.array([sample]), position, patterns=True)
-        assert steps.patterns is not None
-        emptied = "gap" if self._state.runs[0] == 0 else "jump" if steps.jump else ""
-        numbers = (float(steps.predictions[0]), float(steps.residuals[0]), float(steps.scores[0]))
-        return Step(steps.first, *numbers, bool(steps.alarms[0]), steps.patterns[0], emptied)
-
-    def _forecast(self, chunk: Array, out: Array, on: Bools) -> None:
-        """Forecasts of a chunk (c, T) in out[0], and active patterns in on."""
-        network = self._network
-        if not isinstance(network, Stack):
-            forecast_chunk(chunk, self._state, self._rules, self._layers, out, on)
-            return
-        rows = np.empty((chunk.size, self.model.window + 1))
-        slide_chunk(chunk, self._state, self._rules, rows)
-        known = np.isfinite(rows).all(axis=1)
-        out[0].reshape(-1)[known] = self.model.scaler.restore(network.predict(rows[known]))
-        if len(on):
-            on[known] = product(rows[known], self._gates) > 0
-            on[~known] = False
-
     def empty(self) -> None:
         """Empty the windows of all channels: what comes next does not follow what came before."""
         self._state.runs[:] = 0
@@ -209,11 +177,11 @@ class StreamPredictor:
         from safetensors.numpy import save as to_bytes
 
         metadata = {
-            "format": STATE_FORMAT, "model": fingerprint(self.model), "samples": self.samples, "next": self._next,
+            "format": STATE_FORMAT, "model": digest(self.model), "samples": self.samples, "next": self._next,
             "channels": self.channels, "rate": self.rate,
         }  # fmt: skip
         tensors = dict(self._state._asdict())
-        if isinstance(self._network, Network):
+        if isinstance(self._network, TwoLayerNetwork):
             tensors["W2"] = self._network.W2
         data = to_bytes(tensors, metadata={"ecgcvx-stream": json.dumps(metadata)})
         atomic_write(path, lambda file: file.write(data))
@@ -232,7 +200,7 @@ class StreamPredictor:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if metadata["format"] != STATE_FORMAT:
                 raise ModelError(f"{path}: checkpoint format {metadata['format']}, this version reads {STATE_FORMAT}")
-            if metadata["model"] != fingerprint(model):
+            if metadata["model"] != digest(model):
                 raise ModelError(f"{path}: a checkpoint of another model; give the one it was made with")
             stream = cls(model, int(metadata["channels"]), float(metadata["rate"]))
             for name, array in stream._state._asdict().items():
@@ -241,9 +209,8 @@ class StreamPredictor:
                 array[:] = tensors[name]
             stream.samples = int(metadata["samples"])
             stream._next = None if metadata["next"] is None else float(metadata["next"])
-            if isinstance(model.network, Network):
-                network = model.network
-                stream.replace(Network(network.W1, tensors["W2"], network.gates, network.polynomial))
+            if isinstance(model.network, TwoLayerNetwork):
+                stream.replace(model.network.with_output_weights(tensors["W2"]))
         except FileNotFoundError:
             raise ModelError(f"{path}: no such checkpoint; start without one") from None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -281,25 +248,7 @@ class StreamPredictor:
         on = np.empty((0, len(self._on)), dtype=np.bool_)
         self._state = self._new_state()
         zeros = np.zeros((self.channels, 1))
-        self._forecast(zeros, out, on)
+        self._engine.forecast(zeros, self._state, self._rules, out, on)
         settle_chunk(zeros, self._state, self._rules, out, alarms, on)
-        if isinstance(self._network, Network):
-            push_sample(0.0, self._state, self._rules, self._columns, self._work, self._on)
-
-
-def fingerprint(model: Forecaster) -> str:
-    """Return the SHA-256 of a forecaster's weights and settings."""
-    network = model.network
-    digest = hashlib.sha256()
-    weights: tuple[Array | None, ...]
-    if isinstance(network, Stack):
-        stages = [stage for member in network.members for stage in member]
-        weights = tuple(w for s in stages for w in (s.projection, s.linear, s.network.W1, s.network.W2))
-        kind: object = [len(member) for member in network.members]
-    else:
-        weights, kind = (network.W1, network.W2, network.gates), network.polynomial
-    for array in weights:
-        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    settings = (kind, asdict(model.scaler), model.sampling_frequency, model.window, model.horizon)
-    digest.update(json.dumps(settings).encode())
-    return digest.hexdigest()
+        if self.channels == 1:
+            self._engine.push(0.0, self._state, self._rules, self._on)

@@ -19,7 +19,7 @@ from safetensors.numpy import load
 
 import ecgcvx
 from ecgcvx.atoms.family import Atoms
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -41,7 +41,7 @@ def main() -> None:
 
     program = AllPatterns(X, y, arguments.beta)
     seconds: list[float] = []
-    networks: list[Network] = []
+    networks: list[ReluNetwork] = []
     lines: list[Round] = []
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "state"

@@ -19,7 +19,7 @@ from ecgcvx.arrangements import enumerate_patterns
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.lbfgs import train_lbfgs
 from ecgcvx.baselines.problem import Problem
-from ecgcvx.networks import network_of
+from ecgcvx.models import network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver

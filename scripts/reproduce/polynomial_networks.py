@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 
 from _page import BLUE, GREY, INK, ORANGE, RED, Claim, Entry, Picture, main, new_figure, style
 from ecgcvx.activations import QUADRATIC, RELU_LIKE, Polynomial, relu_polynomial
-from ecgcvx.decomposition import polynomial_network_of
+from ecgcvx.models import polynomial_network_of
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.solvers.polynomial import PolynomialSolver
 from ecgcvx.types import Array

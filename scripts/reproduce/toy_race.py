@@ -19,7 +19,7 @@ from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.optimisers import SGD, Schedule, cosine
 from ecgcvx.baselines.problem import Problem
-from ecgcvx.networks import network_of
+from ecgcvx.models import network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ecgcvx.certificates import bound_price, certify_bounded, certify_enumerated
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
 from ecgcvx.search import search_price
 
 DEGENERATE = {
@@ -24,7 +24,7 @@ DEGENERATE = {
 
 def enumerated_price(X, v):
     """max |v'(Xw)_+| / n over all patterns: vertices of cells between hyperplanes, and the gradients inside them."""
-    network = Network(np.zeros((X.shape[1], 0)), np.zeros(0))
+    network = ReluNetwork(np.zeros((X.shape[1], 0)), np.zeros(0))
     return certify_enumerated(network, X, v, 1.0).price
 
 
@@ -161,7 +161,7 @@ def test_a_time_limit_and_an_interrupt_return_what_was_proved():
 def test_the_certificate_is_a_bound_on_the_primal_of_other_networks():
     rng = np.random.default_rng(0)
     X, y, beta = rng.standard_normal((12, 3)), rng.standard_normal(12), 0.05
-    network = Network(rng.standard_normal((3, 4)), rng.standard_normal(4))
+    network = ReluNetwork(rng.standard_normal((3, 4)), rng.standard_normal(4))
     beta *= certify_enumerated(network, X, y, beta).price  # the smallest beta at which its residual is feasible
     exact, proved = certify_enumerated(network, X, y, beta), certify_bounded(network, X, y, beta, time_limit=10.0)
     assert proved.kind == "proved (bounded)"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_layers import two_layers
 
 from ecgcvx.arrangements import enumerate_patterns
 from ecgcvx.certificates import (
@@ -18,7 +19,7 @@ from ecgcvx.certificates import (
     primal_objective,
 )
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
 
 CASES = json.loads((Path(__file__).parents[1] / "theory_cases.json").read_text())
 RELU_CASES = ["relu_lecture_y=[1, 2, 3]", "relu_random_n8_d2", "relu_random_n8_d3"]
@@ -44,7 +45,7 @@ def optimal_network(X, y, beta, patterns, logistic=False, cones=True):
     gates = None if cones else patterns.gates[[np.linalg.norm(u.value) > 1e-6 for u, _, _ in U]].T
     roots = np.array([np.sqrt(np.linalg.norm(u)) for u, _ in kept])
     W1 = np.stack([u for u, _ in kept], axis=1) / roots
-    return Network(W1, np.array([s for _, s in kept]) * roots, gates), problem.value
+    return two_layers(W1, np.array([s for _, s in kept]) * roots, gates), problem.value
 
 
 @pytest.fixture(scope="module", params=RELU_CASES)
@@ -69,7 +70,7 @@ def test_the_optimum_is_certified_over_all_patterns(solved):
 
 def test_a_thorough_search_finds_the_price_of_the_enumeration(solved):
     _, X, y, beta, _, _ = solved
-    network = Network(np.ones((X.shape[1], 1)) * 0.3, np.array([0.5]))
+    network = ReluNetwork(np.ones((X.shape[1], 1)) * 0.3, np.array([0.5]))
     proved, searched = certify_enumerated(network, X, y, beta), certify_searched(network, X, y, beta, 300, 0)
     assert searched.price == pytest.approx(proved.price, rel=1e-6)
     assert (proved.proved, searched.proved) == (True, False)
@@ -84,9 +85,9 @@ def test_kkt_residuals_vanish_at_the_optimum_only(solved):
         at_optimum = kkt_residuals(network, X, y, beta, patterns=chosen)
         assert at_optimum.stationarity.max() < 2e-3
         assert at_optimum.balance < 1e-9
-    off = Network(network.W1 * 1.05, network.W2 / 1.05)
+    off = ReluNetwork(network.W1 * 1.05, network.W2 / 1.05)
     assert kkt_residuals(off, X, y, beta).balance == pytest.approx(1 - 1 / 1.05**2, rel=1e-6)
-    off = Network(network.W1 * 1.1, network.W2 * 1.1)
+    off = ReluNetwork(network.W1 * 1.1, network.W2 * 1.1)
     assert kkt_residuals(off, X, y, beta).stationarity.max() > 2e-2
 
 
@@ -96,7 +97,7 @@ def test_weak_duality_for_any_network(seed, name, neurons):
     """Whatever the network, a proved dual is below the optimum and the optimum is below its primal."""
     X, y, beta, value = arrays(name)
     rng = np.random.default_rng(seed)
-    network = Network(rng.standard_normal((X.shape[1], neurons)), rng.standard_normal(neurons))
+    network = ReluNetwork(rng.standard_normal((X.shape[1], neurons)), rng.standard_normal(neurons))
     found = certify_enumerated(network, X, y, beta)
     assert found.dual <= value + 1e-7
     assert found.primal >= value - 1e-7
@@ -108,7 +109,7 @@ def test_the_price_of_given_patterns_is_the_maximum_over_their_cones(seed):
     rng = np.random.default_rng(seed)
     X, y = rng.standard_normal((12, 3)), rng.standard_normal(12)
     patterns = enumerate_patterns(X).subset(rng.choice(40, size=4, replace=False))
-    network = Network(rng.standard_normal((3, 2)), rng.standard_normal(2))
+    network = ReluNetwork(rng.standard_normal((3, 2)), rng.standard_normal(2))
     v = y - network.predict(X)
     best = 0.0
     for i in range(4):
@@ -151,7 +152,7 @@ def test_the_gradient_that_kkt_uses_is_that_of_the_objective():
     X, y, beta = rng.standard_normal((30, 3)), rng.standard_normal(30), 0.05
     w, a = rng.standard_normal(3), 0.7
     size = np.sqrt(np.linalg.norm(w) * a)
-    network = Network((w / np.linalg.norm(w) * size)[:, None], np.array([size]))
+    network = ReluNetwork((w / np.linalg.norm(w) * size)[:, None], np.array([size]))
 
     def P(u):
         return float(np.mean((np.maximum(X @ u, 0) - y) ** 2)) / 2 + beta * np.linalg.norm(u)
@@ -166,7 +167,7 @@ def test_the_gradient_that_kkt_uses_is_that_of_the_objective():
 
 def test_unusable_input_is_refused():
     X, y = np.ones((4, 2)), np.ones(4)
-    network = Network(np.ones((2, 1)), np.ones(1))
+    network = ReluNetwork(np.ones((2, 1)), np.ones(1))
     with pytest.raises(InputError, match="y has shape"):
         certify_enumerated(network, X, y[:3], 0.1)
     with pytest.raises(InputError, match="beta = 0"):

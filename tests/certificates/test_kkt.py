@@ -9,7 +9,7 @@ import pytest
 from ecgcvx.arrangements import enumerate_patterns
 from ecgcvx.certificates import kkt_residuals
 from ecgcvx.certificates.kkt import NEAR
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.solvers.admm import AdmmSolver
@@ -28,7 +28,7 @@ def trained(seed, solver=None):
     found = (solver or CvxpySolver(gap=1e-10)).solve(program)
     active = np.linalg.norm(found.u, axis=1) > 0
     roots = np.sqrt(np.linalg.norm(found.u[active], axis=1))
-    return Network(found.u[active].T / roots, program.signs[active] * roots), X, y, found.gap
+    return ReluNetwork(found.u[active].T / roots, program.signs[active] * roots), X, y, found.gap
 
 
 def by_definition(network, X, y):
@@ -55,7 +55,7 @@ def by_definition(network, X, y):
 def test_they_are_what_their_definition_says(seed, off):
     network, X, y, _ = trained(seed)
     rng = np.random.default_rng(seed)
-    moved = Network(network.W1 + off * rng.standard_normal(network.W1.shape), network.W2)
+    moved = ReluNetwork(network.W1 + off * rng.standard_normal(network.W1.shape), network.W2)
     assert kkt_residuals(moved, X, y, BETA).stationarity == pytest.approx(by_definition(moved, X, y), abs=2e-6)
 
 
@@ -76,7 +76,7 @@ def test_they_are_continuous_in_the_weights(seed):
     for patterns in (None, enumerate_patterns(X)):
         before, last = 0.0, 0.0
         for size in (1e-12, 3e-10, 9e-10, 1.1e-9, 3e-9, 1e-7, 1e-6, 1e-5):
-            moved = Network(network.W1 + size * direction, network.W2)
+            moved = ReluNetwork(network.W1 + size * direction, network.W2)
             now = kkt_residuals(moved, X, y, BETA, patterns=patterns).stationarity.max()
             assert abs(now - before) <= 1e-6 + 30.0 * (size - last) / NEAR
             before, last = now, size

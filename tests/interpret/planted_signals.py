@@ -1,9 +1,9 @@
 """Signals of a known piecewise-linear autoregression, and forecasters made by hand."""
 
 import numpy as np
+from two_layers import two_layers
 
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -48,7 +48,7 @@ def random_network(seed, neurons=6, length=4, gated=False):
     random = np.random.default_rng(seed)
     W1 = random.standard_normal((length + 1, neurons))
     gates = random.standard_normal(W1.shape) if gated else None
-    return Network(W1, random.standard_normal(neurons), gates)
+    return two_layers(W1, random.standard_normal(neurons), gates)
 
 
 def noisy_signal(n=600, seed=0):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_signals import RATE, by_hand, noisy_signal, random_network, recording_of
 from scipy import signal as sps
+from two_layers import two_layers
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError, ModelError
@@ -15,7 +16,7 @@ from ecgcvx.interpret import decompose, interpret
 from ecgcvx.interpret.filters import LinearFilter
 from ecgcvx.interpret.results import COLUMNS
 from ecgcvx.interpret.sequence import transitions
-from ecgcvx.networks import Network
+from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork
 from ecgcvx.records import Annotation
 from ecgcvx.windows import all_windows
 
@@ -46,7 +47,7 @@ def test_responses_are_those_of_scipy(taps):
 def test_the_parts_of_a_forecast_add_up_to_it(seed, kind, neurons):
     network = random_network(seed, neurons, gated=kind == "gated")
     if kind == "polynomial":
-        network = Network(network.W1, network.W2, polynomial=Polynomial(0.1, 0.5, 0.4))
+        network = PolynomialNetwork(network.W1, network.W2, Polynomial(0.1, 0.5, 0.4))
     model, recording = by_hand(network), recording_of(noisy_signal(80, seed))
     one = decompose(model, recording, 40)
     assert one.mean_mv + one.contributions.sum() == pytest.approx(
@@ -65,9 +66,9 @@ def test_importance_is_what_is_lost_by_removal(gated):
     assert found.explained_variance == pytest.approx(explained)
     for row in found.table.to_dict("records"):
         members = [int(k) for k in row["neurons"].split()]
-        without = Network(
+        without = two_layers(
             np.delete(network.W1, members, 1), np.delete(network.W2, members),
-            None if network.gates is None else np.delete(network.gates, members, 1),
+            None if not isinstance(network, GatedNetwork) else np.delete(network.gates, members, 1),
         )  # fmt: skip
         left = 1 - np.var(y - without.predict(windows.X)) / np.var(y)
         assert row["explained_variance_drop"] == pytest.approx(explained - left, abs=1e-9)
@@ -88,7 +89,7 @@ def test_coverage_dwell_filters_and_windows_of_a_pattern(gated):
     signal[300:306] = np.nan
     found, windows, model = read(network, signal)
     X = np.asarray(windows.X[:])
-    gates = network.W1 if network.gates is None else network.gates
+    gates = network.W1 if not isinstance(network, GatedNetwork) else network.gates
     for pattern in found.patterns:
         k = pattern.neurons[0]
         on = X @ gates[:, k] >= 0
@@ -150,7 +151,7 @@ def test_transitions_do_not_cross_a_gap():
 
 def test_neurons_with_one_pattern_are_one_and_opposites_know_each_other():
     w = np.array([0.3, -0.2, 0.5, 1.0, 0.1])
-    network = Network(np.stack([w, 2 * w, -w, np.r_[0, 0, 0, 0, -1.0]], axis=1), np.array([1.0, -0.2, 0.7, 1.0]))
+    network = ReluNetwork(np.stack([w, 2 * w, -w, np.r_[0, 0, 0, 0, -1.0]], axis=1), np.array([1.0, -0.2, 0.7, 1.0]))
     found, _, _ = read(network)
     assert sorted(found.table["neurons"]) == ["0 1", "2"]
     assert found.inactive == (3,)
@@ -189,13 +190,13 @@ def test_no_beat_and_no_pattern_are_said():
     assert found.beats is None
     assert found.beat_averages == ()
     assert found.table["on_qrs"].isna().all()
-    dead = Network(np.zeros((5, 2)), np.array([1.0, -1.0]))
+    dead = ReluNetwork(np.zeros((5, 2)), np.array([1.0, -1.0]))
     assert read(dead)[0].patterns == ()
 
 
 def test_a_polynomial_network_is_a_quadratic_form():
     network = random_network(4, 5)
-    network = Network(network.W1, network.W2, polynomial=Polynomial(0.09, 0.5, 0.47))
+    network = PolynomialNetwork(network.W1, network.W2, Polynomial(0.09, 0.5, 0.47))
     found, windows, model = read(network)
     mv = model.scaler.restore(np.asarray(windows.X[:])[:, :-1])
     np.testing.assert_allclose(found.quadratic(mv), model.scaler.restore(network.predict(windows.X)), atol=1e-9)

@@ -16,8 +16,8 @@ from polynomial_cases import (
 from scipy.optimize import check_grad, minimize
 
 from ecgcvx.activations import RELU_LIKE, Polynomial, relu_polynomial
-from ecgcvx.decomposition import polynomial_network_of
 from ecgcvx.errors import InputError
+from ecgcvx.models import polynomial_network_of
 from ecgcvx.programs.losses import LogisticLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.programs.sphere import largest_on_sphere

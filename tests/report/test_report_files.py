@@ -7,7 +7,7 @@ import pytest
 from readings import RECORD, case, minute
 
 from ecgcvx.cli import main
-from ecgcvx.forecaster import save
+from ecgcvx.model_file import save
 from ecgcvx.records import Recording
 from ecgcvx.report import read_training, report_path
 

@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from readings import RECORD, case, minute
+from two_layers import two_layers
 
 from ecgcvx.activations import RELU_LIKE
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret import interpret
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
 from ecgcvx.records import Annotation, Recording, read_recording
 from ecgcvx.report import report_html
 from ecgcvx.report.page import TEMPLATES
@@ -191,7 +192,7 @@ def test_the_size_does_not_grow_with_the_record():
         signal[peaks + shift] += np.exp(-((shift / 10) ** 2))
     annotation = Annotation(peaks, tuple("NVAN"[k % 4] for k in range(len(peaks))))
     recording = Recording(signal, rate, "II", "long", annotation)
-    network = Network(random.standard_normal((16, 20)), random.standard_normal(20))
+    network = ReluNetwork(random.standard_normal((16, 20)), random.standard_normal(20))
     forecaster = Forecaster(network, Scaler(float(signal.mean()), float(signal.std())), "II", rate, 15, 1, 1e-3)
     page = report_html(interpret(forecaster, recording, part="all", refitting=None), None, "out/long")
     assert len(page.encode()) < 2.5e6
@@ -203,7 +204,7 @@ def test_a_record_without_beats_or_training_has_a_report():
     signal = 0.1 * random.standard_normal(400)
     signal[100:120] = np.nan
     recording = Recording(signal, 250.0, "II", "noise")
-    network = Network(random.standard_normal((6, 1)), np.ones(1))
+    network = ReluNetwork(random.standard_normal((6, 1)), np.ones(1))
     forecaster = Forecaster(network, Scaler(0.0, 0.1), "II", 250.0, 5, 3, 1e-3)
     reading = interpret(forecaster, recording, part="all", refitting=None)
     found = Tags(report_html(replace(reading, beats=None, beat_averages=()), None, "model.safetensors"))
@@ -218,7 +219,7 @@ def test_windows_of_any_length_and_signals_of_any_size_have_a_report(length, act
     random = np.random.default_rng(2)
     signal = 500 * np.cumsum(random.standard_normal(3000))
     recording = Recording(signal, 100.0, "II", "huge", Annotation(np.array([1500]), ("N",)))
-    network = Network(random.standard_normal((length + 1, 3)), random.standard_normal(3), polynomial=activation)
+    network = two_layers(random.standard_normal((length + 1, 3)), random.standard_normal(3), polynomial=activation)
     scaler = Scaler(float(signal.mean()), float(signal.std()))
     reading = interpret(
         Forecaster(network, scaler, "II", 100.0, length, 2, 1e-3), recording, part="all", refitting=None

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
-from ecgcvx.forecaster import Forecaster, load, save
+from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpret import decompose, interpret
-from ecgcvx.networks import Network
+from ecgcvx.model_file import load, save
+from ecgcvx.models import ReluNetwork
+from ecgcvx.models.stack import Stack, Stage
 from ecgcvx.proof import problems_of
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.stacks.features import features
 from ecgcvx.stacks.joint import _gradients, joint_descent
-from ecgcvx.stacks.network import Stack, Stage
 from ecgcvx.stacks.training import StackOptions, hold_out, train_stack
+from ecgcvx.streaming.adaptation import SizeStatistics
 from ecgcvx.streaming.predictor import StreamPredictor
 from ecgcvx.windows import Scaler, split_windows
 
@@ -30,7 +32,7 @@ def random_stack(seed=0, d=6, members=2, depth=2):
     rng = np.random.default_rng(seed)
 
     def stage(c, q, m):
-        network = Network(rng.standard_normal((q, m)), rng.standard_normal(m))
+        network = ReluNetwork(rng.standard_normal((q, m)), rng.standard_normal(m))
         return Stage(rng.standard_normal((c, q)) / c, rng.standard_normal(q), network, 1e-3)
 
     return Stack(tuple(tuple(stage(d + 4 * s, 5, 4) for s in range(depth)) for _ in range(members)))
@@ -67,7 +69,7 @@ def test_the_forecast_is_the_one_written_out_and_the_sum_of_its_stages(seed, mem
     f = stack.predict(X)
     np.testing.assert_allclose(f, written_out(stack, X), rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(stack.contributions(X).sum(axis=1), f, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(stack.lowest().predict(X), stack.contributions(X)[:, 0], rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(stack.on_window().predict(X), stack.contributions(X)[:, 0], rtol=1e-11, atol=1e-11)
     for i in (0, 7, 39):
         assert stack.predict(X[i : i + 1])[0] == f[i]
 
@@ -180,7 +182,7 @@ def test_a_model_file_gives_back_the_same_bits(tmp_path, trained, windows):
     np.testing.assert_array_equal(again.network.predict(windows.test.X), trained.stack.predict(windows.test.X))
     assert [stage.beta for stage in again.network.members[0]] == list(trained.betas)
     with pytest.raises(ModelError, match="single two-layer network"):
-        _ = again.two_layers
+        SizeStatistics(again, 10.0)
 
 
 def test_a_stream_has_the_bits_of_the_batch_and_goes_on_from_its_checkpoint(tmp_path):
@@ -197,7 +199,7 @@ def test_a_stream_has_the_bits_of_the_batch_and_goes_on_from_its_checkpoint(tmp_
     made = np.isfinite(batch[2:])  # a stream also forecasts samples that turn out to be missing
     np.testing.assert_array_equal(predictions[:-2][made], batch[2:][made])
     assert made.sum() > 80
-    gates = stack.lowest_gates()
+    gates = np.concatenate([stage.projection @ stage.network.W1 for stage, *_ in stack.members], axis=1)
     assert rest.patterns.shape == (50, gates.shape[1])
     x = np.append(model.scaler.standardise(signal[75:80]), 1.0)
     np.testing.assert_array_equal(rest.patterns[9], x @ gates > 0)
@@ -240,7 +242,7 @@ def test_the_gradient_of_the_joint_descent_is_that_of_finite_differences():
 
     def objective(parameters):
         stages = [
-            Stage(M, parameters[3 * s + 2], Network(parameters[3 * s], parameters[3 * s + 1]), betas[s])
+            Stage(M, parameters[3 * s + 2], ReluNetwork(parameters[3 * s], parameters[3 * s + 1]), betas[s])
             for s, M in enumerate(projections)
         ]
         r = written_out(Stack((tuple(stages),)), X) - y

@@ -6,11 +6,11 @@ from dataclasses import replace
 import cvxpy as cp
 import numpy as np
 import pytest
+from two_layers import two_layers
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.streaming.adaptation import GAP, AdaptiveStream, SizeStatistics
 from ecgcvx.windows import Scaler, all_windows
@@ -24,7 +24,7 @@ def forecaster(kind="relu", neurons=6, beta=1e-3):
     if kind == "polynomial":
         W1 /= np.linalg.norm(W1, axis=0)
     extra = {"relu": {}, "gated": {"gates": gates}, "polynomial": {"polynomial": Polynomial(0.09, 0.5, 0.47)}}[kind]
-    network = Network(W1, rng.standard_normal(neurons), **extra)
+    network = two_layers(W1, rng.standard_normal(neurons), **extra)
     return Forecaster(network, Scaler(0.1, 0.5), "MLII", RATE, 4, 1, beta)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_layers import two_layers
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.networks import Network
+from ecgcvx.models import ReluNetwork
 from ecgcvx.records import Recording
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.windows import Scaler
@@ -22,7 +23,7 @@ def forecaster(kind="relu", window=5, horizon=2, neurons=9, seed=0):
     rng = np.random.default_rng(seed)
     W1, gates = rng.standard_normal((2, window + 1, neurons))
     extra = {"relu": {}, "gated": {"gates": gates}, "polynomial": {"polynomial": Polynomial(0.09, 0.5, 0.47)}}[kind]
-    network = Network(W1, rng.standard_normal(neurons), **extra)
+    network = two_layers(W1, rng.standard_normal(neurons), **extra)
     return Forecaster(network, Scaler(0.3, 0.5), "MLII", RATE, window, horizon, 1e-4)
 
 
@@ -172,7 +173,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
 def test_the_share_of_alarms_is_the_stated_rate():
     """Independent residuals of a heavy tail: the threshold settles at their quantile, whatever their scale."""
     rng = np.random.default_rng(0)
-    zero = Forecaster(Network(np.zeros((3, 1)), np.zeros(1)), Scaler(0.0, 1.0), "II", 360.0, 2, 1, 1e-4)
+    zero = Forecaster(ReluNetwork(np.zeros((3, 1)), np.zeros(1)), Scaler(0.0, 1.0), "II", 360.0, 2, 1, 1e-4)
     for scale in (1e-3, 10.0):
         stream = StreamPredictor(zero, rate=1e-2)
         steps = stream.push_chunk(scale * rng.standard_t(3, 400_000))

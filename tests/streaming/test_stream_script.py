@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgcvx.forecaster import Forecaster, save
-from ecgcvx.networks import Network
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.model_file import save
+from ecgcvx.models import ReluNetwork
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.windows import Scaler
 
@@ -26,7 +27,7 @@ SCRIPT = ROOT / "scripts" / "stream.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 RNG = np.random.default_rng(0)
 MODEL = Forecaster(
-    Network(RNG.standard_normal((5, 9)), RNG.standard_normal(9)), Scaler(0.1, 0.5), "MLII", 360.0, 4, 2, 1e-4
+    ReluNetwork(RNG.standard_normal((5, 9)), RNG.standard_normal(9)), Scaler(0.1, 0.5), "MLII", 360.0, 4, 2, 1e-4
 )
 LINES = b"""time,MLII
 0.1

@@ -12,7 +12,10 @@ from scipy.optimize import nnls
 
 from ecgcvx.arrangements.patterns import CHUNK_ELEMENTS, pack_signs
 from ecgcvx.errors import InputError, SolverError
-from ecgcvx.networks import Network
+from ecgcvx.models.gated import GatedNetwork
+from ecgcvx.models.polynomial import PolynomialNetwork
+from ecgcvx.models.relu import ReluNetwork
+from ecgcvx.models.two_layer import TwoLayerNetwork
 from ecgcvx.programs.features import PatternFeatures, two_layer_features
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.rows import Matrix, row_chunks
@@ -27,7 +30,7 @@ SHARE = 1e-6  # change of the share of w at which the split has converged; its n
 SPLITS = 200
 
 
-def variables_of(program: ConvexProgram, network: Network) -> Array:
+def variables_of(program: ConvexProgram, network: TwoLayerNetwork) -> Array:
     """Return the variables u (g, d) of a program whose prediction is the network's output on its rows.
 
     ReLU: u_j = |w2| w1 in a variable of the neuron's sign whose cone contains w1; gated: u_j = s_j w2 w1 in one with
@@ -39,7 +42,7 @@ def variables_of(program: ConvexProgram, network: Network) -> Array:
 
     Source: Pilanci & Ergen 2020, theorem 1, read backwards.
     """
-    gated = network.gates is not None
+    gated = isinstance(network, GatedNetwork)
     if gated == program.cones:
         kind = "gated" if gated else "ReLU"
         raise InputError(f"network: it is a {kind} one, but the program is not; give a {kind} program")
@@ -62,7 +65,7 @@ def variables_of(program: ConvexProgram, network: Network) -> Array:
     return u
 
 
-def merge(network: Network, X: Matrix) -> Network:
+def merge(network: TwoLayerNetwork, X: Matrix) -> ReluNetwork | GatedNetwork:
     """Return the network with neurons of one cone of X and one sign added; gated: neurons of one gate pattern.
 
     Neurons may be added when no row of X has them strictly on different sides. The output on the rows of X stays and,
@@ -90,7 +93,7 @@ def merge(network: Network, X: Matrix) -> Network:
     return _network(scaled[first], signs[first], None if gates is None else gates[first])
 
 
-def balance(network: Network) -> Network:
+def balance(network: TwoLayerNetwork) -> ReluNetwork | GatedNetwork:
     """Return the network with every neuron rescaled to |w2| = ||w1||, those without effect left out.
 
     The output stays; the weight decay 1/2 (||w1||^2 + w2^2) falls to its minimum over rescalings, |w2| ||w1||.
@@ -196,23 +199,24 @@ def _least_distance(C: Array, limits: Array, size: float) -> Array:
     return np.asarray(np.linalg.lstsq(C[active], limits[active])[0], dtype=np.float64)
 
 
-def _neurons(network: Network) -> tuple[Array, Array, Array | None]:
+def _neurons(network: TwoLayerNetwork) -> tuple[Array, Array, Array | None]:
     """|w2| w1 (m', d), signs (m',) and gates (m', d) of the neurons that are not zero."""
-    if network.polynomial is not None:
+    if isinstance(network, PolynomialNetwork):
         raise InputError("network: its activation is a polynomial, which has no cones; give a ReLU network")
     scaled = (network.W1 * np.abs(network.W2)).T
     alive = scaled.any(axis=1)
-    gates = None if network.gates is None else network.gates.T[alive]
+    gates = network.gates.T[alive] if isinstance(network, GatedNetwork) else None
     return scaled[alive], np.sign(network.W2[alive]), gates
 
 
-def _network(scaled: Array, signs: Array, gates: Array | None) -> Network:
+def _network(scaled: Array, signs: Array, gates: Array | None) -> ReluNetwork | GatedNetwork:
     """The balanced network of scaled neurons (m, d), signs and gates."""
     norms = np.linalg.norm(scaled, axis=1)
     alive = norms > 0
     roots = np.sqrt(norms[alive])
     W1 = np.ascontiguousarray((scaled[alive] / roots[:, None]).T)
-    return Network(W1, signs[alive] * roots, None if gates is None else np.ascontiguousarray(gates[alive].T))
+    W2 = signs[alive] * roots
+    return ReluNetwork(W1, W2) if gates is None else GatedNetwork(W1, W2, np.ascontiguousarray(gates[alive].T))
 
 
 def _sides(X: Matrix, w: Array) -> tuple[Bits, Bits]:
@@ -234,6 +238,6 @@ def _gate_sides(X: Matrix, gates: Array) -> tuple[Bits, Bits]:
     return above, ~above & np.packbits(np.ones(X.shape[0], dtype=np.bool_))
 
 
-def _check_width(network: Network, X: Matrix) -> None:
+def _check_width(network: TwoLayerNetwork, X: Matrix) -> None:
     if X.shape[1] != network.W1.shape[0]:
         raise InputError(f"X has {X.shape[1]} columns, but the network takes {network.W1.shape[0]} inputs")

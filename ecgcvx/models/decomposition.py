@@ -10,7 +10,7 @@ Source: Bartan & Pilanci 2021, section 4; Sturm & Zhang 2003, proposition 3.
 import numpy as np
 
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models.polynomial import PolynomialNetwork
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.types import Array
 
@@ -50,7 +50,7 @@ def neural_decomposition(Z: Array) -> tuple[Array, Array]:
     return lengths * np.abs(P[:, -1]), P[:, :-1] / (lengths * np.where(P[:, -1] < 0, -1.0, 1.0))[:, None]
 
 
-def polynomial_network_of(program: PolynomialProgram, Z: Array) -> Network:
+def polynomial_network_of(program: PolynomialProgram, Z: Array) -> PolynomialNetwork:
     """Return the network of a pair Z (2, k, k): unit first-layer weights, ||alpha||_1 the program's penalty / beta.
 
     The pure quadratic activation takes the eigenvectors of Z - Z', whose nuclear norm is at most the penalty.
@@ -63,7 +63,7 @@ def polynomial_network_of(program: PolynomialProgram, Z: Array) -> Network:
         (alpha, u), (other, w) = (neural_decomposition(part) for part in Z)
         W1, W2 = np.concatenate([u, w]).T, np.concatenate([alpha, -other])
     order = np.argsort(-np.abs(W2), kind="stable")
-    return Network(np.ascontiguousarray(W1[:, order]), W2[order], polynomial=program.activation)
+    return PolynomialNetwork(np.ascontiguousarray(W1[:, order]), W2[order], polynomial=program.activation)
 
 
 def _form(p: Array, q: Array) -> float:

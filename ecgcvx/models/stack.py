@@ -10,11 +10,15 @@ has the same output, bit for bit, in every batch.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
-from ecgcvx.networks import Network
+from ecgcvx.models.relu import ReluNetwork
+from ecgcvx.models.units import Units
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import product
 from ecgcvx.types import Array
@@ -34,7 +38,7 @@ class Stage:
 
     projection: Array
     linear: Array
-    network: Network
+    network: ReluNetwork
     beta: float
 
     def __post_init__(self) -> None:
@@ -61,6 +65,9 @@ class Stack:
     """
 
     members: tuple[tuple[Stage, ...], ...]
+
+    activation: ClassVar[str] = "stack"
+    compiled: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if not self.members or not all(self.members):
@@ -90,18 +97,38 @@ class Stack:
         """Number of neurons of all stages and members."""
         return sum(stage.network.neurons for member in self.members for stage in member)
 
-    def lowest(self) -> Network:
+    @property
+    def switches(self) -> int:
+        """Number of neurons of the lowest stages, of all members."""
+        return sum(stage.network.neurons for stage, *_ in self.members)
+
+    @property
+    def stage_neurons(self) -> tuple[int, ...]:
+        """Number of neurons of each stage, over all members, the lowest first."""
+        return tuple(
+            sum(member[s].network.neurons for member in self.members if len(member) > s) for s in range(self.depth)
+        )
+
+    def on_window(self) -> ReluNetwork:
         """The lowest stage, mean over the members, as a two-layer network on the inputs; w'x = (w'x)_+ - (-w'x)_+."""
         W1, W2 = [], []
         for stage, *_ in self.members:
             w = stage.projection @ stage.linear
             W1 += [stage.projection @ stage.network.W1, w[:, None], -w[:, None]]
             W2 += [stage.network.W2, np.array([1.0, -1.0])]
-        return Network(np.concatenate(W1, axis=1), np.concatenate(W2) / len(self.members))
+        return ReluNetwork(np.concatenate(W1, axis=1), np.concatenate(W2) / len(self.members))
 
-    def lowest_gates(self) -> Array:
-        """Weights (d, m) of the inputs that switch the neurons of the lowest stages, of all members in turn."""
+    def active(self, rows: Array) -> NDArray[np.bool_]:
+        """Which neurons of the lowest stages are on (n, m) for rows (n, d), those of all members in turn."""
+        return product(rows, self._gates) > 0
+
+    @cached_property
+    def _gates(self) -> Array:
         return np.concatenate([stage.projection @ stage.network.W1 for stage, *_ in self.members], axis=1)
+
+    def units(self) -> Units:
+        """One unit a neuron of `on_window`."""
+        return self.on_window().units()
 
     def contributions(self, X: Matrix) -> Array:
         """What every stage adds to the forecast, (n, depth), mean over the members; the sum of a row is the forecast.
@@ -125,6 +152,38 @@ class Stack:
         """Standard deviation of the members' forecasts (n,), zero for a single one: how much the seed decides."""
         forecasts = np.array([_total(outputs) for outputs in self._outputs(X)])
         return forecasts.std(axis=0, ddof=1) if len(forecasts) > 1 else np.zeros(X.shape[0])
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the arrays of all stages, named MEMBER.STAGE.NAME."""
+        return {
+            f"{k}.{s}.{name}": tensor
+            for k, member in enumerate(self.members)
+            for s, stage in enumerate(member)
+            for name, tensor in (
+                ("projection", stage.projection), ("linear", stage.linear), ("W1", stage.network.W1),
+                ("W2", stage.network.W2),
+            )
+        }  # fmt: skip
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the beta of every stage, by member."""
+        return {"betas": [[stage.beta for stage in member] for member in self.members]}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Array], attributes: dict[str, Any]) -> Self:
+        """Return the stack of `tensors` and `attributes`.
+
+        Raises KeyError, TypeError, ValueError or InputError when something is missing or does not fit.
+        """
+
+        def stage(k: int, s: int, beta: float) -> Stage:
+            projection, linear, W1, W2 = (tensors[f"{k}.{s}.{name}"] for name in ("projection", "linear", "W1", "W2"))
+            return Stage(projection, linear, ReluNetwork(W1, W2), beta)
+
+        betas = attributes["betas"]
+        return cls(
+            tuple(tuple(stage(k, s, float(beta)) for s, beta in enumerate(member)) for k, member in enumerate(betas))
+        )
 
     def _outputs(self, X: Matrix) -> Array:
         """What every stage of every member adds, (members, n, depth)."""

@@ -1,0 +1,166 @@
+"""The file of a forecaster: safetensors with JSON metadata and a digest over both. Nothing in it can execute code."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecgcvx import __version__
+from ecgcvx.errors import InputError, ModelError
+from ecgcvx.files import atomic_write
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.kinds.registry import model_class
+from ecgcvx.types import Array
+from ecgcvx.windows import Scaler
+
+FORMAT = 4
+LEGACY = (1, 2, 3)  # before the digest: ReLU and gated, with a polynomial activation, stacks
+LONGEST_SPAN = 1 << 24  # samples of a window, and of a horizon
+LONGEST_TEXT = 1000  # characters
+
+
+def save(forecaster: Forecaster, path: Path) -> None:
+    """Write a model file; a file that is there already is replaced whole or not at all."""
+    from safetensors.numpy import save as to_bytes
+
+    tensors = forecaster.network.tensors()
+    metadata = {"version": __version__, **_settings(forecaster), "digest": digest(forecaster)}
+    data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata, allow_nan=False)})
+    atomic_write(path, lambda file: file.write(data))
+
+
+def load(path: str | Path) -> Forecaster:
+    """Read a model file, or the model of an output folder.
+
+    Raises ModelError when it is missing, damaged, changed since it was written, not of this program, or of a newer one.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "model.safetensors"
+    tensors, metadata = _read(file)
+    number = metadata.get("format")
+    if number != FORMAT and number not in LEGACY:
+        raise ModelError(f"{file}: model format {number!r}, this version reads 1 to {FORMAT}; update ecgcvx")
+    try:
+        if number != FORMAT:
+            metadata = _modern(metadata, tensors)
+        forecaster = _forecaster(metadata, tensors)
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise ModelError(f"{file}: damaged model ({_short(error)}); fit again") from None
+    if number == FORMAT and metadata.get("digest") != digest(forecaster):
+        raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
+    return forecaster
+
+
+def digest(forecaster: Forecaster) -> str:
+    """Return the SHA-256 of all weights and settings of a forecaster."""
+    found = hashlib.sha256(json.dumps(_settings(forecaster), sort_keys=True, allow_nan=False).encode())
+    for name, tensor in sorted(forecaster.network.tensors().items()):
+        found.update(f"\n{name} {tensor.shape}\n".encode())
+        found.update(np.ascontiguousarray(tensor, dtype="<f8").tobytes())
+    return found.hexdigest()
+
+
+def _settings(forecaster: Forecaster) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "network": forecaster.kind,
+        "attributes": forecaster.network.attributes(),
+        "scaler": {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale},
+        **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
+    }
+
+
+def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecaster:
+    """The forecaster of checked metadata; ValueError, TypeError, KeyError or InputError for what does not fit."""
+    scaler, attributes = metadata["scaler"], metadata["attributes"]
+    if not isinstance(scaler, dict) or not isinstance(attributes, dict):
+        raise TypeError("scaler and attributes are no JSON objects")
+    lead, kind = metadata["lead"], metadata["network"]
+    if not isinstance(lead, str) or not isinstance(kind, str) or len(lead) > LONGEST_TEXT:
+        raise TypeError("lead or network is no short text")
+    window, horizon = (_whole(metadata[name], name) for name in ("window", "horizon"))
+    network = model_class(kind).from_tensors(tensors, attributes)
+    if set(network.tensors()) != set(tensors):
+        raise ValueError(f"tensors {', '.join(sorted(tensors))}")
+    if network.inputs != window + 1:
+        raise ValueError(f"the network has {network.inputs} inputs for windows of {window}")
+    return Forecaster(
+        network=network,
+        scaler=Scaler(_number(scaler["mean"], "mean"), _number(scaler["scale"], "scale", positive=True)),
+        lead=lead,
+        sampling_frequency=_number(metadata["sampling_frequency"], "sampling_frequency", positive=True),
+        window=window,
+        horizon=horizon,
+        beta=_number(metadata["beta"], "beta", least=0.0),
+        kind=kind,
+    )
+
+
+def _number(value: object, name: str, *, positive: bool = False, least: float = -math.inf) -> float:
+    """A finite JSON number within its range."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is no number")
+    if not math.isfinite(value) or value < least or (positive and value <= 0):
+        raise ValueError(f"{name} = {value:g}")
+    return float(value)
+
+
+def _whole(value: object, name: str) -> int:
+    """A whole number of samples, as windows and horizons have it."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is no whole number")
+    if not 1 <= value <= LONGEST_SPAN:
+        raise ValueError(f"{name} = {value}")
+    return value
+
+
+def _modern(metadata: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
+    """The metadata of formats 1 to 3 as this format has them."""
+    kind, attributes = "gated" if "gates" in tensors else "relu", {}
+    if metadata["format"] == 2:
+        polynomial = [float(number) for number in metadata["activation"]["polynomial"]]
+        kind, attributes = "quadratic" if polynomial[1:] == [0.0, 0.0] else "polynomial", {"polynomial": polynomial}
+    elif metadata["format"] == 3:
+        kind, attributes = "stack", {"betas": metadata["betas"]}
+    return metadata | {"network": kind, "attributes": attributes}
+
+
+def _read(file: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="numpy") as model:
+            text = (model.metadata() or {}).get("ecgcvx")
+            tensors = {name: _double(model.get_tensor(name), name) for name in model.keys()}  # noqa: SIM118
+        if text is None:
+            raise ModelError(f"{file}: a safetensors file, but not one of ecgcvx; give the output folder of a fit")
+        metadata = json.loads(text, parse_constant=_refuse)
+    except FileNotFoundError:
+        raise ModelError(f"{file}: no such file; give the output folder of `ecgcvx fit`") from None
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError, AttributeError) as error:
+        raise ModelError(
+            f"{file}: not a readable model file ({_short(error)}); give the output folder of a fit"
+        ) from None
+    if not isinstance(metadata, dict):
+        raise ModelError(f"{file}: not a readable model file (no JSON object); give the output folder of a fit")
+    return tensors, metadata
+
+
+def _double(tensor: Any, name: str) -> Array:
+    if tensor.dtype != np.float64:
+        raise TypeError(f"{name} has type {tensor.dtype}, not float64")
+    return np.asarray(tensor)
+
+
+def _refuse(constant: str) -> Callable[[], None]:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _short(error: Exception) -> str:
+    """A message on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

@@ -1,0 +1,35 @@
+"""Networks of the variables of convex programs and of neurons, and how they are balanced."""
+
+import numpy as np
+
+from ecgcvx.models.gated import GatedNetwork
+from ecgcvx.models.relu import ReluNetwork
+from ecgcvx.programs.features import two_layer_features
+from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.types import Array
+
+
+def network_of(program: ConvexProgram, u: Array) -> ReluNetwork | GatedNetwork:
+    """Return the network of a convex program's variables u (g, d), zeros left out.
+
+    Its output is the program's prediction (for a ReLU program: where u lies in its cones), and its weight decay
+    1/2 (||W1||^2 + ||W2||^2) is the program's penalty sum ||u||. Raises InputError for a program of another network.
+
+    Source: Pilanci & Ergen 2020, theorem 1.
+    """
+    features = two_layer_features(program.features, "network_of")
+    active = np.flatnonzero(np.linalg.norm(u, axis=1))
+    W1, W2 = _balanced(u[active], program.signs[active])
+    if program.cones:
+        return ReluNetwork(W1, W2)
+    return GatedNetwork(W1, W2, np.ascontiguousarray(features.interior(program.blocks[active]).T))
+
+
+def network_of_neurons(u: Array, signs: Array) -> ReluNetwork:
+    """Return the balanced network of neurons u (m, d), none zero, and signs s: W1 = u/sqrt||u||, W2 = s sqrt||u||."""
+    return ReluNetwork(*_balanced(u, signs))
+
+
+def _balanced(u: Array, signs: Array) -> tuple[Array, Array]:
+    roots = np.sqrt(np.linalg.norm(u, axis=1))
+    return np.ascontiguousarray((u / roots[:, None]).T), signs * roots

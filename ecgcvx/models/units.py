@@ -1,0 +1,55 @@
+"""Neurons as gates and linear filters: what an interpretation reads of a network.
+
+On standardised rows x = ((s - mean)/scale, 1) a ReLU neuron is s_j |W2_j| 1[x'W1_j >= 0] x'W1_j: gate g_j = W1_j,
+filter u_j = W2_j W1_j. A gated neuron has its own gate. In mV, times the scale, filters add up to the forecast
+minus the mean of the signal.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.activations import Polynomial
+from ecgcvx.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """p patterns: gates (p, d) and filters (p, d) on standardised rows, and the neurons of each, heaviest first.
+
+    A unit of a polynomial network is on everywhere and puts out amplitude * activation(filter): amplitudes (p,).
+    """
+
+    gates: Array
+    filters: Array
+    neurons: tuple[tuple[int, ...], ...]
+    activation: Polynomial | None = None
+    amplitudes: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.gates)
+
+    @property
+    def norms(self) -> Array:
+        """Size (p,) of each in the penalty, of several neurons the size of their sum."""
+        return np.linalg.norm(self.filters, axis=1) if self.amplitudes is None else np.abs(self.amplitudes)
+
+    def on(self, rows: Array) -> NDArray[np.bool_]:
+        """Which are on (n, p) in standardised rows (n, d)."""
+        return rows @ self.gates.T >= 0
+
+    def outputs(self, rows: Array, on: NDArray[Any]) -> Array:
+        """What they add to the output of the network (n, p), given where they are on."""
+        if self.activation is not None:
+            assert self.amplitudes is not None
+            return self.activation(rows @ self.filters.T) * self.amplitudes
+        return (rows @ self.filters.T) * on
+
+    def subset(self, chosen: NDArray[np.intp]) -> "Units":
+        """The units of an index array, in that order."""
+        return Units(
+            self.gates[chosen], self.filters[chosen], tuple(self.neurons[i] for i in chosen), self.activation,
+            None if self.amplitudes is None else self.amplitudes[chosen],
+        )  # fmt: skip
