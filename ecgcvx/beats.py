@@ -12,7 +12,8 @@ from ecgcvx.windows import Windows
 Labels = NDArray[np.int64]
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")  # WFDB's annotations of a beat; the others mark rhythm, noise, waves
 LONGEST = 2.0  # s: what follows an R peak later than that is no part of its beat
-DETECTABLE = 2.0  # s that the detector needs
+DETECTABLE, SLOWEST = 2.0, 50.0  # s and Hz that the detector needs; its filter passes 5 to 20 Hz
+NO_BEATS = frozenset(("VF", "VFIB", "VFL", "VFI", "ASYS", "AS"))  # rhythm marks: fibrillation, flutter, asystole
 BIN_MS = 10.0
 SEGMENTS = ("p", "qrs", "t", "baseline")
 P_START_MS, QRS_START_MS, QRS_END_MS, T_END_MS = -240.0, -60.0, 80.0, 450.0  # from the R peak; T's times sqrt(RR / 1 s)
@@ -63,9 +64,10 @@ class BeatLabels:
 
 
 def find_beats(recording: Recording) -> Beats | None:
-    """Return the beats of the reference annotation, or else of a detector; None when there are none.
+    """Return the beats of the reference annotation, or else of a detector; None when there are none (`why_no_beats`).
 
-    In gaps the detector sees a straight line, and what it finds there is dropped.
+    What lies in a rhythm without beats (ventricular fibrillation or flutter, asystole, by the rhythm marks of the
+    annotation) is none. In gaps the detector sees a straight line, and what it finds there is dropped.
 
     Source of the detector: XQRS of wfdb (Xie & Dubiel).
     """
@@ -73,10 +75,11 @@ def find_beats(recording: Recording) -> Beats | None:
         samples, symbols = recording.annotation.samples, recording.annotation.symbols
         chosen = [i for i, symbol in enumerate(symbols) if symbol in BEAT_SYMBOLS]
         if chosen:
-            return Beats(samples[chosen], tuple(symbols[i] for i in chosen), "annotations")
+            kept = np.array(chosen)[~_without_beats(recording, samples[chosen])]
+            return Beats(samples[kept], tuple(symbols[i] for i in kept), "annotations") if len(kept) else None
     signal, rate = recording.signal, recording.sampling_frequency
     valid = np.isfinite(signal)
-    if valid.sum() < DETECTABLE * rate or np.ptp(signal[valid]) == 0:
+    if rate < SLOWEST or valid.sum() < DETECTABLE * rate or np.ptp(signal[valid]) == 0:
         return None
     from wfdb.processing import XQRS  # slow to import
 
@@ -85,7 +88,29 @@ def find_beats(recording: Recording) -> Beats | None:
     detector.detect(verbose=False)
     found = np.asarray(detector.qrs_inds, dtype=np.int64)
     found = found[valid[found]]
+    found = found[~_without_beats(recording, found)]
     return Beats(found, ("?",) * len(found), "detector") if len(found) else None
+
+
+def why_no_beats(recording: Recording) -> str:
+    """Return why `find_beats` found none, as a part of a sentence."""
+    if recording.sampling_frequency < SLOWEST:
+        return f"{recording.sampling_frequency:g} Hz is too slow for the detector, which needs {SLOWEST:g} Hz"
+    if np.isfinite(recording.signal).sum() < DETECTABLE * recording.sampling_frequency:
+        return f"the detector needs {DETECTABLE:g} s of signal"
+    rhythms = () if recording.annotation is None else recording.annotation.rhythms
+    if any(rhythm.name in NO_BEATS for rhythm in rhythms):
+        return "its rhythm, as annotated, has none"
+    return "neither annotated nor found by the detector"
+
+
+def _without_beats(recording: Recording, samples: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which samples (k,) lie in a rhythm that has no beats."""
+    inside = np.zeros(len(samples), dtype=bool)
+    for rhythm in () if recording.annotation is None else recording.annotation.rhythms:
+        if rhythm.name in NO_BEATS:
+            inside |= (samples >= rhythm.start) & (samples < rhythm.stop)
+    return inside
 
 
 def label_windows(beats: Beats, windows: Windows, sampling_frequency: float) -> BeatLabels:

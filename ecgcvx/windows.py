@@ -17,6 +17,8 @@ from numpy.typing import DTypeLike, NDArray
 from ecgcvx.errors import InputError
 from ecgcvx.types import Array
 
+LARGEST = 1e10  # beyond 32-bit samples in any unit; squares and sums of what is below are safe
+
 
 @dataclass(frozen=True)
 class Scaler:
@@ -130,7 +132,7 @@ class Ledger:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A chronological split: the training part comes first, and no window reaches over the boundary."""
+    """A chronological split: the training part comes first, and no window reaches over the boundary (a sample)."""
 
     train: Windows
     test: Windows
@@ -153,50 +155,95 @@ def window_runs(valid: NDArray[np.bool_], length: int, horizon: int, first: int,
 def all_windows(signal: Array, scaler: Scaler, length: int, horizon: int) -> Windows:
     """Return every gap-free window of a signal (samples,) in mV, standardised by a scaler fitted elsewhere.
 
-    Raises InputError when the signal holds none.
+    Raises InputError when the signal holds none, or a sample beyond `LARGEST`.
     """
     _check_sizes(length, horizon)
-    runs = window_runs(np.isfinite(signal), length, horizon, 0, len(signal))
+    valid = _check_samples(signal)
+    runs = window_runs(valid, length, horizon, 0, len(signal))
     if not runs:
-        raise InputError(
-            f"signal: no {length + horizon} consecutive valid samples in {len(signal)}; give a longer recording"
-        )
+        raise InputError(f"signal: {_too_few(valid, length + horizon)}")
     return Windows(scaler.standardise(signal), tuple(runs), length, horizon)
 
 
 def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fraction: float = 0.8) -> Split:
     """Cut a signal (samples,) in mV, NaN in gaps, into training and test windows.
 
-    The first floor(train_fraction * samples) samples are the training part; the scaler is fitted on them alone. A
-    window belongs to a part when it, its target and all between lie in it.
+    The training part ends after the share `train_fraction` of the samples that belong to a window, so that neither part
+    is lost in gaps; without gaps these are the first floor(train_fraction * samples). The scaler is fitted on the
+    training part alone. A window belongs to a part when it, its target and all between lie in it.
 
-    Raises InputError for a length or horizon below 1, a fraction outside (0, 1), a part without any window, and a
-    constant training part.
+    Raises InputError for a length or horizon below 1, a fraction outside (0, 1), a sample beyond `LARGEST`, a part
+    without any window, and a constant part.
     """
     _check_sizes(length, horizon)
     if not 0.0 < train_fraction < 1.0:
         raise InputError(f"train_fraction = {train_fraction}: it must lie between 0 and 1, as 0.8")
-    valid = np.isfinite(signal)
-    boundary = int(train_fraction * len(signal))
+    valid = _check_samples(signal)
+    all_runs = window_runs(valid, length, horizon, 0, len(signal))
+    if not all_runs:
+        raise InputError(f"signal: {_too_few(valid, length + horizon)}")
+    boundary = _boundary(all_runs, length + horizon - 1, train_fraction)
     train = window_runs(valid, length, horizon, 0, boundary)
     test = window_runs(valid, length, horizon, boundary, len(signal))
     for name, runs in (("training", train), ("test", test)):
         if not runs:
             raise InputError(
-                f"signal: the {name} part has no {length + horizon} consecutive valid samples (of {len(signal)} in "
-                "all); give a longer recording or another train_fraction"
+                f"signal: the {name} part has no {length + horizon} consecutive valid samples; "
+                f"{_too_few(valid, length + horizon, train_fraction)}"
             )
     part = signal[:boundary][valid[:boundary]]
     scaler = Scaler(float(part.mean()), float(part.std()))
     if scaler.scale <= 1e-12 * max(1.0, abs(scaler.mean)):
         raise InputError(f"signal: the training part is constant ({scaler.mean:g} mV); there is nothing to predict")
+    later = signal[boundary:][valid[boundary:]]
+    if np.ptp(later) == 0:
+        raise InputError(
+            f"signal: the test part is constant ({later[0]:g} mV from sample {boundary} on), as when a lead is off: "
+            "it tests nothing; end before it (end), or choose another train_fraction"
+        )
     z = scaler.standardise(signal)
     parts = [Windows(z, tuple(runs), length, horizon) for runs in (train, test)]
     possible = max(len(signal) - length - horizon + 1, 0)
-    whole = sum(stop - first for first, stop in window_runs(valid, length, horizon, 0, len(signal)))
+    whole = sum(stop - first for first, stop in all_runs)
     kept = len(parts[0]) + len(parts[1])
     ledger = Ledger(len(parts[0]), len(parts[1]), gap=possible - whole, split=whole - kept)
     return Split(parts[0], parts[1], scaler, boundary, ledger)
+
+
+def _boundary(runs: list[tuple[int, int]], span: int, fraction: float) -> int:
+    """Sample after the first `fraction` of those that runs of windows, each over span + 1 samples, hold."""
+    left = int(fraction * sum(stop - first + span for first, stop in runs))
+    boundary = runs[0][0]
+    for first, stop in runs:
+        samples = stop - first + span
+        boundary = first + min(left, samples)
+        left -= samples
+        if left <= 0:
+            break
+    return boundary
+
+
+def _check_samples(signal: Array) -> NDArray[np.bool_]:
+    """The mask of valid samples; InputError for a value that is no voltage in any unit."""
+    valid = np.isfinite(signal)
+    if len(signal) and max(np.fmax.reduce(signal), -np.fmin.reduce(signal)) > LARGEST:
+        beyond = valid & (np.abs(signal) > LARGEST)
+        if not beyond.any():
+            return valid  # infinite samples are gaps
+        place = int(np.argmax(beyond))
+        raise InputError(f"signal: sample {place} is {signal[place]:g} mV, which is no ECG; make it NaN, a gap")
+    return valid
+
+
+def _too_few(valid: NDArray[np.bool_], needed: int, fraction: float | None = None) -> str:
+    """Why there are no windows, and what would help."""
+    edges = np.flatnonzero(np.diff(np.r_[False, valid, False].astype(np.int8))).reshape(-1, 2)
+    longest = int((edges[:, 1] - edges[:, 0]).max(initial=0))
+    stands = f"the longest of its stretches without a gap has {longest} of {len(valid)} samples"
+    if int(valid.sum()) > 10 * needed and len(edges) > 1:
+        return f"{stands}, a window and its target need {needed}; choose another lead, or a smaller window or horizon"
+    other = "" if fraction is None else ", another train_fraction"
+    return f"{stands}, a window and its target need {needed}; give a longer recording{other} or a smaller window"
 
 
 def _check_sizes(length: int, horizon: int) -> None:

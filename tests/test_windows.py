@@ -19,6 +19,14 @@ def by_hand(signal, length, horizon, first, stop):
     return out
 
 
+def boundary_by_hand(signal, length, horizon, fraction):
+    """The sample after the first share of those that belong to any window or its target."""
+    used = sorted(
+        {t for s, _, _ in by_hand(signal, length, horizon, 0, len(signal)) for t in range(s, s + length + horizon)}
+    )
+    return used[int(fraction * len(used)) - 1] + 1 if int(fraction * len(used)) else 0
+
+
 @st.composite
 def gapped_signals(draw):
     n = draw(st.integers(10, 120))
@@ -32,12 +40,12 @@ def gapped_signals(draw):
 @settings(max_examples=200, deadline=None)
 @given(gapped_signals(), st.integers(1, 8), st.integers(1, 5), st.floats(0.2, 0.9))
 def test_split_equals_a_loop_over_samples(signal, length, horizon, fraction):
-    k = int(fraction * len(signal))
+    k = boundary_by_hand(signal, length, horizon, fraction)
     expected = [by_hand(signal, length, horizon, 0, k), by_hand(signal, length, horizon, k, len(signal))]
     try:
         split = split_windows(signal, length, horizon, fraction)
     except InputError:
-        assert not expected[0] or not expected[1] or np.nanstd(signal[:k]) < 1e-9
+        assert not expected[0] or not expected[1] or np.nanstd(signal[:k]) < 1e-9 or np.isfinite(signal[k:]).sum() < 2
         return
     scaler = Scaler(np.nanmean(signal[:k]), np.nanstd(signal[:k]))
     assert split.scaler.mean == pytest.approx(scaler.mean)
@@ -84,7 +92,7 @@ def test_windows_are_views_of_the_signal():
 def test_no_training_window_sees_the_test_part():
     signal = np.random.default_rng(0).standard_normal(500)
     changed = signal.copy()
-    changed[400:] = 1e6
+    changed[400:] = 1e6 * np.arange(100)
     one, two = split_windows(signal, 15, 4), split_windows(changed, 15, 4)
     np.testing.assert_array_equal(one.train.X[:], two.train.X[:])
     np.testing.assert_array_equal(one.train.y, two.train.y)
@@ -109,4 +117,52 @@ def test_bad_options_are_named(options, named):
 @pytest.mark.parametrize("signal", [np.ones(100), np.full(100, np.nan), np.empty(0)])
 def test_signals_without_information_are_refused(signal):
     with pytest.raises(InputError, match="signal"):
+        split_windows(signal)
+
+
+def test_split_counts_windows_not_time():
+    """Nine tenths of the record are a gap: both parts have their share of what is left."""
+    signal = np.full(10_000, np.nan)
+    signal[:500] = np.sin(np.arange(500.0))
+    signal[9500:] = np.cos(np.arange(500.0))
+    split = split_windows(signal, 15, 1, 0.8)
+    assert split.boundary == 9800
+    assert len(split.train) == 500 - 15 + 300 - 15
+    assert len(split.test) == 200 - 15
+
+
+def test_scaler_is_mean_and_deviation_of_the_training_part():
+    signal = 3.0 + 2.0 * np.random.default_rng(0).standard_normal(1000)
+    scaler = split_windows(signal).scaler
+    assert scaler.mean == pytest.approx(sum(signal[:800]) / 800)
+    assert scaler.scale == pytest.approx(np.sqrt(sum((signal[:800] - scaler.mean) ** 2) / 800))
+    z = scaler.standardise(signal)
+    assert z[:800].mean() == pytest.approx(0, abs=1e-12)
+    assert z[:800].var() == pytest.approx(1)
+    np.testing.assert_allclose(scaler.restore(z), signal)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e11])
+def test_sample_that_is_no_voltage_is_named(value):
+    signal = np.sin(np.arange(500.0))
+    signal[17] = value
+    with pytest.raises(InputError, match=r"sample 17 is .* mV, which is no ECG"):
+        split_windows(signal)
+    with pytest.raises(InputError, match="sample 17"):
+        all_windows(signal, Scaler(0.0, 1.0), 15, 1)
+
+
+def test_constant_test_part_is_refused():
+    signal = np.sin(np.arange(500.0))
+    signal[390:] = 0.0
+    with pytest.raises(InputError, match=r"the test part is constant \(0 mV from sample 400 on\)"):
+        split_windows(signal)
+
+
+def test_a_longer_recording_is_asked_for_only_where_it_helps():
+    with pytest.raises(InputError, match="give a longer recording"):
+        split_windows(np.sin(np.arange(12.0)))
+    signal = np.sin(np.arange(5000.0))
+    signal[::10] = np.nan
+    with pytest.raises(InputError, match="choose another lead, or a smaller window or horizon"):
         split_windows(signal)

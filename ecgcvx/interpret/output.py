@@ -7,6 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from ecgcvx import __version__
+from ecgcvx.beats import why_no_beats
 from ecgcvx.interpret.filters import LinearFilter
 from ecgcvx.interpret.results import COLUMNS, Interpretation, PatternSummary
 
@@ -22,7 +23,7 @@ def heading(found: Interpretation) -> str:
     if found.stages:
         whose = f"{found.stages[0].neurons} neurons of the lowest stage and its linear part"
     units = "neurons, no patterns" if found.kind == "polynomial" else f"patterns of {whose}"
-    beats = "no beats found"
+    beats = "" if found.beats is not None else f"no beats found: {why_no_beats(found.recording)}"
     if found.beats is not None:
         source = {"annotations": "reference annotations", "detector": "a detector"}[found.beats.source]
         types = ", ".join(f"{count:,} {symbol}" for symbol, count in found.beats.counts.items())

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from ecgcvx import __version__
+from ecgcvx.beats import why_no_beats
 from ecgcvx.interpret import Interpretation
 from ecgcvx.report.training import Training
 from ecgcvx.report.words import duration, share, size, tiny
@@ -87,7 +88,7 @@ def _reading(reading: Interpretation) -> str:
         f"({reading.windows:,} windows). Its {unit} are ranked by {RANKED[reading.importance]}. "
     )
     if beats is None:
-        words += "No beats were found."
+        words += f"No beats were found: {why_no_beats(recording)}."
     else:
         source = "the reference annotations" if beats.source == "annotations" else "the XQRS detector of wfdb"
         words += f"R peaks are those of {source}, {len(beats):,} in the record; times in the beat refer to them."
