@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.errors import InputError
 from ecgcvx.programs.elimination import eliminate
-from ecgcvx.programs.features import Gram, PatternFeatures, gram_of_rows
+from ecgcvx.programs.features import Gram, Index, PatternFeatures, gram_of_rows, products_of_rows
 from ecgcvx.programs.losses import checked_targets
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
@@ -157,6 +157,10 @@ class BatchNormFeatures:
     def gram(self, y: Array, weights: Array | None = None) -> Gram:
         """Return H, c and y'y/n in one pass over the rows; y, weights: (n,)."""
         return gram_of_rows(self, y, weights)
+
+    def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j / n for blocks i in `first` (a,) and j in `second` (b,), (a d, b d)."""
+        return products_of_rows(self, first, second, weights)
 
     def apply(self, coefficients: Array) -> Array:
         """Return sum_i F_i z_i (n,) for coefficients z (p, d)."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import SolverError
-from ecgcvx.programs.features import CHUNK_ELEMENTS, Gram, gram_of_rows
+from ecgcvx.programs.features import CHUNK_ELEMENTS, Gram, Index, gram_of_rows, products_of_rows
 from ecgcvx.programs.losses import Loss
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program
 from ecgcvx.rows import Matrix, row_chunks
@@ -71,6 +71,10 @@ class FrequencyFeatures:
     def gram(self, y: Array, weights: Array | None = None) -> Gram:
         """Return H, c and y'y/n in one pass over the rows; y, weights: (n,)."""
         return gram_of_rows(self, y, weights)
+
+    def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j / n for blocks i in `first` (a,) and j in `second` (b,), (a d, b d)."""
+        return products_of_rows(self, first, second, weights)
 
     def filter(self, t: Array) -> Array:
         """Return w = sum_j B_j t_j (d,) for t (p, 2)."""

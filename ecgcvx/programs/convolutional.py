@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.patches import Convolution, PatchMatrix
-from ecgcvx.programs.features import CHUNK_ELEMENTS, Gram, PatternFeatures, gram_of_rows
+from ecgcvx.programs.features import CHUNK_ELEMENTS, Gram, Index, PatternFeatures, gram_of_rows, products_of_rows
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -80,6 +80,10 @@ class ConvolutionalFeatures:
     def gram(self, y: Array, weights: Array | None = None) -> Gram:
         """Return H, c and y'y/n in one pass over the rows; y, weights: (n,)."""
         return gram_of_rows(self, y, weights)
+
+    def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j / n for blocks i in `first` (a,) and j in `second` (b,), (a d, b d)."""
+        return products_of_rows(self, first, second, weights)
 
     def apply(self, coefficients: Array) -> Array:
         """Return sum_i F_i z_i (n,) for coefficients z (p, w)."""

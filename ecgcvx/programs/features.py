@@ -2,23 +2,40 @@
 
 F = [F_1 ... F_p] is n x (p d); for a record it would not fit in memory and is never formed. All products run over
 chunks of rows, and what a squared loss needs of the data, the Gram matrix, does not grow with n. `PatternFeatures` are
-those of the two-layer network, F_i = D_i X; the other networks wrap them.
+those of the two-layer network, F_i = D_i X; the other networks wrap them. Their rows are summed once for 8 patterns at
+a time (`pattern_sums`): the Gram matrix takes a tenth of the time of a product A'A of its size.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ecgcvx.arrangements.patterns import Patterns
+from ecgcvx.cores import blas_threads
 from ecgcvx.errors import InputError
+from ecgcvx.programs.pattern_sums import (
+    PATTERNS_A_CODE,
+    Codes,
+    add_code_sums,
+    apply_rows,
+    codes_of,
+    correlations,
+    pair_products,
+)
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
-CHUNK_ELEMENTS = 1 << 20  # of a chunk of F: 8 MB, so that it is read back from cache
+Index = NDArray[np.intp]
+CHUNK_ELEMENTS = 1 << 20  # of a chunk of results: 8 MB, so that it is read back from cache
+CHUNK_ROWS = 1 << 16  # of the products of blocks
+SHARED = 1e7  # rows times pairs of codes from which threads pay
 
 
 class Gram(NamedTuple):
@@ -55,6 +72,10 @@ class Features(Protocol):
         """Return H, c and y'y/n in one pass, with weights w_k of the rows if there are any: H = F'diag(w)F/n."""
         ...
 
+    def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j / n for blocks i in `first` (a,) and j in `second` (b,), (a d, b d); weights as in `gram`."""
+        ...
+
     def apply(self, coefficients: Array) -> Array:
         """Return sum_i F_i z_i (n,) for coefficients z (p, d)."""
         ...
@@ -86,6 +107,17 @@ def gram_of_rows(features: Features, y: Array, weights: Array | None = None) -> 
         c += weighted.T @ y[rows]
     n = features.n
     return Gram(H / n, c / n, float(y @ y if weights is None else y @ (weights * y)) / n)
+
+
+def products_of_rows(features: Features, first: Index, second: Index, weights: Array | None = None) -> Array:
+    """The products of some blocks from the rows of F."""
+    d = features.width
+    some, others = ((blocks[:, None] * d + np.arange(d)).ravel() for blocks in (first, second))
+    total = np.zeros((len(some), len(others)))
+    for rows, F in features.rows():
+        weighted = F[:, some] if weights is None else F[:, some] * weights[rows, None]
+        total += weighted.T @ F[:, others]
+    return total / features.n
 
 
 def matrix_of(features: Features) -> Array:
@@ -149,23 +181,75 @@ class PatternFeatures:
         for rows, X, masks in self.chunks(self.patterns, size):
             yield rows, (masks.T[:, :, None] * X[:, None, :]).reshape(len(X), size)
 
+    @cached_property
+    def codes(self) -> Codes:
+        """The patterns of each row, 8 in a byte, (ceil(p / 8), n): as large as the packed patterns."""
+        codes = np.empty((-(-self.count // PATTERNS_A_CODE), self.n), dtype=np.uint8)
+        for g, packed in enumerate(np.array_split(self.patterns.packed, range(8, self.count, PATTERNS_A_CODE))):
+            codes[g : g + 1] = codes_of(np.unpackbits(packed, axis=1, count=self.n).view(np.bool_))
+        return codes
+
+    def subset(self, blocks: Index) -> "PatternFeatures":
+        """The features of the given patterns alone, in that order."""
+        return PatternFeatures(self.X, self.patterns.subset(blocks))
+
     def gram(self, y: Array, weights: Array | None = None) -> Gram:
-        """Return H, c and y'y/n in one pass over the rows; y, weights: (n,)."""
-        return gram_of_rows(self, y, weights)
+        """Return H, c and y'y/n; y, weights: (n,)."""
+        every = np.arange(self.count)
+        weighted = y if weights is None else weights * y
+        c = self.correlate(weighted).ravel() / self.n
+        return Gram(self.products(every, every, weights), c, float(y @ weighted) / self.n)
+
+    def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j / n for blocks i in `first` (a,) and j in `second` (b,), (a d, b d), in one pass."""
+        same = np.array_equal(first, second)
+        codes = [self._codes_of(blocks) for blocks in ((first,) if same else (first, second))]
+        d, groups = self.width, (len(codes[0]), len(codes[-1]))
+        pairs = [(a, b) for a, b in product(*map(range, groups)) if not same or a <= b]
+        out = np.zeros((len(first), d, len(second), d))
+
+        def add(X: Array, rows: slice, a: int, b: int) -> None:
+            products = pair_products(X, codes[0][a, rows], codes[-1][b, rows])
+            i, j = slice(8 * a, min(8 * a + 8, len(first))), slice(8 * b, min(8 * b + 8, len(second)))
+            products = products[: i.stop - i.start, : j.stop - j.start]
+            out[i, :, j] += products.transpose(0, 2, 1, 3)
+            if same and a != b:
+                out[j, :, i] += products.transpose(1, 2, 0, 3)  # D_i D_j X'X is symmetric
+
+        threads = blas_threads() if self.n * len(pairs) > SHARED else 1
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+            for start, X in row_chunks(self.X, CHUNK_ROWS):
+                rows = slice(start, start + len(X))
+                if weights is not None:
+                    X = np.sqrt(weights[rows, None]) * X
+                list(pool.map(lambda pair, X=X, rows=rows: add(X, rows, *pair), pairs))
+        out /= self.n
+        return out.reshape(len(first) * d, len(second) * d)
 
     def apply(self, coefficients: Array) -> Array:
         """Return sum_i F_i z_i (n,) for coefficients z (p, d)."""
-        out = np.empty(self.n)
-        for rows, X, masks in self.chunks(self.patterns, self.count):
-            out[rows] = np.einsum("pr,pr->r", coefficients @ X.T, masks)
-        return out
+        used = np.flatnonzero(coefficients.any(axis=1))
+        if not len(used):
+            return np.zeros(self.n)
+        few = len(used) <= self.count // 2
+        codes = self._codes_of(used) if few else self.codes
+        z = coefficients[used] if few else coefficients
+        chunks = row_chunks(self.X, CHUNK_ELEMENTS // self.width)
+        return np.concatenate([apply_rows(X, codes[:, start : start + len(X)], z) for start, X in chunks])
 
     def correlate(self, r: Array) -> Array:
         """Return F_i'r for every block, (p, d); r: (n,)."""
-        out = np.zeros((self.count, self.width))
-        for rows, X, masks in self.chunks(self.patterns, self.count):
-            out += (masks * r[rows]) @ X
-        return out
+        sums = np.zeros((len(self.codes), 256, self.width))
+        for start, X in row_chunks(self.X, CHUNK_ELEMENTS // self.width):
+            rows = slice(start, start + len(X))
+            add_code_sums(X, self.codes[:, rows], r[rows], sums)
+        return correlations(sums, self.count)
+
+    def _codes_of(self, blocks: Index) -> Codes:
+        """The codes of the given patterns alone, (ceil(b / 8), n)."""
+        if np.array_equal(blocks, np.arange(self.count)):
+            return self.codes
+        return self.subset(blocks).codes
 
     @cached_property
     def row_norms(self) -> Array:

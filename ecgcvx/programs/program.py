@@ -4,7 +4,8 @@
     subject to  C_{b_j} u_j >= 0  for every j, when the program has cones
 
 over u (g, d): g variables, the j-th multiplying feature block b_j with sign s_j. L is the squared loss
-1/(2n) ||f - y||^2 or the logistic one (`ecgcvx.programs.losses`).
+1/(2n) ||f - y||^2 or the logistic one (`ecgcvx.programs.losses`). Beside the blocks there may be a free linear part
+(`ecgcvx.programs.linear_part`), which is eliminated: programs and solvers know u alone.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.programs.cone import project
-from ecgcvx.programs.features import Features, Gram
-from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
+from ecgcvx.programs.dense import DenseFeatures
+from ecgcvx.programs.features import Features, Gram, Index
+from ecgcvx.programs.linear_part import LinearPart
+from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets, scaled_parabola
 from ecgcvx.types import Array
+
+KEPT = ("gram", "quadratic", "unexplained", "cross")  # of a program's passes over the data, for other beta
 
 
 class Quadratic(NamedTuple):
@@ -38,6 +43,14 @@ class Quadratic(NamedTuple):
         return (self.H @ u.ravel() - self.c).reshape(u.shape)
 
 
+class Fit(NamedTuple):
+    """The prediction f (n,) at some u, the coefficients of the linear part there, and the objective's smooth part."""
+
+    f: Array
+    a: Array
+    value: float
+
+
 class DualBound(NamedTuple):
     """A lower bound on the optimum, and the prices (g,) that prove it feasible."""
 
@@ -52,7 +65,7 @@ class ConvexProgram:
     Parameters
     ----------
     features : Features
-        Blocks F_i (n, d) and cones.
+        Blocks F_i (n, d) and cones: `PatternFeatures` of a network, `DenseFeatures` of any group lasso, or others.
     y : (n,) array
         Targets, or labels for the logistic loss.
     beta : float
@@ -64,12 +77,15 @@ class ConvexProgram:
         Whether u_j must lie in the cone of its block.
     loss : Loss
         Squared unless said otherwise.
+    linear : LinearPart, optional
+        A part X a of the prediction that the group penalty leaves alone.
 
     Raises
     ------
     InputError
         If y does not fit X or holds a number that is not finite or a label that the loss cannot take, if beta is not
-        positive, or if there are no patterns.
+        positive, if there are no patterns, if there are to be cones and the features have none, or if the linear part
+        has other rows or meets a loss that is not squared.
 
     Source: Pilanci & Ergen 2020, theorem 1 (ReLU); Mishkin, Sahiner & Pilanci 2022 (gated).
     """
@@ -81,12 +97,16 @@ class ConvexProgram:
     signs: Array
     cones: bool
     loss: Loss = field(default_factory=SquaredLoss)
+    linear: LinearPart | None = None
 
     def __post_init__(self) -> None:
         y = checked_targets(self.y, self.features.n, self.beta)
         if not len(self.blocks):
             raise InputError("patterns: there are none, so there is nothing to optimise; sample at least one")
+        if self.cones and isinstance(self.features, DenseFeatures):
+            raise InputError("features: DenseFeatures have no cones; use group_lasso_program, or PatternFeatures")
         object.__setattr__(self, "y", self.loss.targets(y))
+        check_linear(self.linear, self.features.n, self.loss)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,7 +116,7 @@ class ConvexProgram:
     def at(self, beta: float) -> "ConvexProgram":
         """The same program with another beta; the Gram matrix, the only pass over the data, is kept."""
         other = replace(self, beta=beta)
-        other.__dict__.update({name: self.__dict__[name] for name in ("gram", "quadratic") if name in self.__dict__})
+        other.__dict__.update({name: self.__dict__[name] for name in KEPT if name in self.__dict__})
         return other
 
     def with_gram(self, gram: Gram) -> "ConvexProgram":
@@ -116,8 +136,17 @@ class ConvexProgram:
         return z
 
     def predict(self, u: Array) -> Array:
-        """Return sum_j s_j F_{b_j} u_j, (n,)."""
-        return self.features.apply(self.coefficients(u))
+        """Return f (n,): sum_j s_j F_{b_j} u_j, and the best linear part beside it where there is one."""
+        return self.fit(u).f
+
+    def fit(self, u: Array) -> Fit:
+        """Return the prediction at u, the best linear coefficients beside it (none without a linear part), and L."""
+        f = self.features.apply(self.coefficients(u))
+        if self.linear is None:
+            return Fit(f, np.empty(0), self.loss.value(f, self.y))
+        a = self.linear.coefficients(self.y - f)
+        f = f + self.linear.apply(a)
+        return Fit(f, a, self.loss.value(f, self.y) + self.linear.penalty(a))
 
     def residual(self, u: Array) -> Array:
         """Return v = -n dL/df at the prediction, (n,); y - prediction for the squared loss."""
@@ -129,7 +158,21 @@ class ConvexProgram:
 
     def objective(self, u: Array) -> float:
         """Return the primal objective P(u), from the data and not from the Gram matrix."""
-        return self.loss.value(self.predict(u), self.y) + self.penalty(u)
+        return self.fit(u).value + self.penalty(u)
+
+    @cached_property
+    def unexplained(self) -> Array:
+        """The residual (n,) at u = 0: y, or what the linear part leaves of it."""
+        if self.linear is None:
+            return self.y
+        return self.y - self.linear.apply(self.linear.coefficients(self.y))
+
+    @cached_property
+    def cross(self) -> Array:
+        """B = X'F/n (columns of X, g d) of the linear part and the signed blocks of all variables."""
+        assert self.linear is not None
+        every = self.linear.X[0 : self.features.n]
+        return np.stack([self.descents(np.ascontiguousarray(x)).ravel() for x in np.asarray(every).T])
 
     @cached_property
     def gram(self) -> Gram:
@@ -138,12 +181,32 @@ class ConvexProgram:
 
     @cached_property
     def quadratic(self) -> Quadratic:
-        """The squared loss over all g d variables; the curvature of any loss is at most its own times H."""
+        """The squared loss over all g d variables, at the best linear part; it bounds the curvature of other losses."""
         _, d = self.shape
-        index = (self.blocks[:, None] * d + np.arange(d)).ravel()
-        sign = np.repeat(self.signs, d)
-        H = self.gram.H[np.ix_(index, index)] * sign[:, None] * sign
-        return Quadratic(H, sign * self.gram.c[index], self.gram.yy / 2)
+        H, c, yy = self.gram
+        if not np.array_equal(self.blocks, np.arange(self.features.count)) or (self.signs != 1).any():
+            index = _columns(self.blocks, d)
+            sign = np.repeat(self.signs, d)
+            H, c = H[np.ix_(index, index)] * sign[:, None] * sign, sign * c[index]
+        if self.linear is not None:
+            explained = self.linear.inverse @ self.cross
+            H = H - self.cross.T @ explained
+            c = self.descents(self.unexplained).ravel()
+            yy = float(self.y @ self.unexplained) / len(self.y)
+        return Quadratic(H, c, yy / 2)
+
+    def hessian(self, first: Index, second: Index) -> Array:
+        """Return the rows of variables `first` (a,) and columns of `second` (b,) of H, (a d, b d).
+
+        From the Gram matrix where it is there, otherwise by a pass over the data for these blocks alone.
+        """
+        d = self.features.width
+        rows, columns = _columns(first, d), _columns(second, d)
+        if "quadratic" in self.__dict__ or "gram" in self.__dict__:
+            return self.quadratic.H[np.ix_(rows, columns)]
+        H = self.features.products(self.blocks[first], self.blocks[second])
+        H = np.repeat(self.signs[first], d)[:, None] * H * np.repeat(self.signs[second], d)
+        return H if self.linear is None else H - self.cross[:, rows].T @ self.linear.inverse @ self.cross[:, columns]
 
     def violation(self, u: Array) -> float:
         """Return the largest violation of a cone, max_jk -(C_j u_j)_k / ||u_j||, 0 without cones: a sine."""
@@ -159,26 +222,66 @@ class ConvexProgram:
 
         With cones the maximum is the norm of the projection of s_j F_j'r on the cone (theory: the dual over patterns).
         """
-        gradients = self.signs[:, None] * self.features.correlate(r)[self.blocks] / self.features.n
+        gradients = self.descents(r)
         if self.cones:
             gradients = project(self.features, self.blocks, gradients)
         return np.linalg.norm(gradients, axis=1)
 
+    def descents(self, r: Array) -> Array:
+        """Return s_j F_j'r / n for each variable, (g, d): minus the gradient of the loss at a residual r (n,)."""
+        return self.signs[:, None] * self.features.correlate(r)[self.blocks] / self.features.n
+
     def dual_bound(self, r: Array) -> DualBound:
-        """Return the best lower bound D(c r) over scalings c with c max_j price_j <= beta; r: a residual (n,)."""
-        prices = self.prices(r)
+        """Return the best lower bound D(c v) over scalings c with c max_j price_j <= beta; r: a residual (n,).
+
+        v is r, or what a free linear part does not explain of r: then X'v = 0, as the dual demands.
+        """
+        v = r if self.linear is None else self.linear.dual_feasible(r)
+        prices = self.prices(v)
         worst = float(prices.max(initial=0.0))
-        return DualBound(self.loss.dual_value(r, self.y, self.beta / worst if worst > 0 else np.inf), prices)
+        limit = self.beta / worst if worst > 0 else np.inf
+        if self.linear is None:
+            return DualBound(self.loss.dual_value(v, self.y, limit), prices)
+        n = len(v)
+        return DualBound(
+            scaled_parabola(float(v @ self.y) / n, float(v @ v) / n + self.linear.dual_penalty(v), limit), prices
+        )
 
 
-def relu_program(features: Features, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
+def check_linear(linear: LinearPart | None, n: int, loss: Loss) -> None:
+    """Raise InputError where a linear part has not n rows, or where the loss is not squared: it has no closed form."""
+    if linear is None:
+        return
+    if linear.n != n:
+        raise InputError(f"linear: its X has {linear.n} rows, but the program {n}; give the same rows")
+    if not isinstance(loss, SquaredLoss):
+        raise InputError(f"linear: a free linear part takes the squared loss, not {type(loss).__name__}; leave it out")
+
+
+def _columns(blocks: Index, d: int) -> Index:
+    """The columns (b d,) of blocks of d columns."""
+    return (blocks[:, None] * d + np.arange(d)).ravel()
+
+
+def relu_program(
+    features: Features, y: Array, beta: float, loss: Loss | None = None, linear: LinearPart | None = None
+) -> ConvexProgram:
     """The convex form of the two-layer ReLU network over given patterns: u_i, v_i in K_i with signs +1 and -1."""
     p = features.count
-    signs = np.repeat([1.0, -1.0], p)
-    return ConvexProgram(features, y, beta, np.tile(np.arange(p), 2), signs, True, loss or SquaredLoss())
+    blocks, signs = np.tile(np.arange(p), 2), np.repeat([1.0, -1.0], p)
+    return ConvexProgram(features, y, beta, blocks, signs, True, loss or SquaredLoss(), linear)
 
 
-def gated_relu_program(features: Features, y: Array, beta: float, loss: Loss | None = None) -> ConvexProgram:
+def gated_relu_program(
+    features: Features, y: Array, beta: float, loss: Loss | None = None, linear: LinearPart | None = None
+) -> ConvexProgram:
     """The gated ReLU network: one free u_i a pattern; a group lasso, no cones."""
+    return group_lasso_program(features, y, beta, loss, linear)
+
+
+def group_lasso_program(
+    features: Features, y: Array, beta: float, loss: Loss | None = None, linear: LinearPart | None = None
+) -> ConvexProgram:
+    """The group lasso: one free variable u_i a block of the features. `Groups` makes those of any groups."""
     p = features.count
-    return ConvexProgram(features, y, beta, np.arange(p), np.ones(p), False, loss or SquaredLoss())
+    return ConvexProgram(features, y, beta, np.arange(p), np.ones(p), False, loss or SquaredLoss(), linear)

@@ -31,6 +31,7 @@ from ecgcvx.types import Array
 ITERATIONS_A_ROUND = 128
 HANDOVER = 1e-2  # relative decrease of a round below which the polish takes over
 RIDGE = 1e-9  # of a block's largest eigenvalue: keeps the metric definite for windows of a flat signal
+ROUNDING = 1e-14  # of the largest eigenvalue of all blocks
 POWER_ITERATIONS = 50
 SECULAR_ITERATIONS = 50
 
@@ -110,7 +111,8 @@ class _Metric:
         H = program.quadratic.H
         own = H.reshape(g, d, g, d)[np.arange(g), :, np.arange(g), :]
         eigenvalues, V = np.linalg.eigh(own)
-        floor = np.maximum(RIDGE * eigenvalues[:, -1:], np.finfo(float).tiny)
+        # A block that a linear part explains, or of zeros, is rounding: its floor is that of the others.
+        floor = np.maximum(RIDGE * eigenvalues[:, -1:], max(ROUNDING * eigenvalues.max(), np.finfo(float).tiny))
         whitening = V / np.sqrt(np.maximum(eigenvalues, floor))[:, None, :]
         b = np.random.default_rng(0).standard_normal((g, d))
         size = 1.0

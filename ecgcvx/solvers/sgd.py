@@ -28,7 +28,7 @@ from ecgcvx.errors import InputError, SolverError
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.fista import secular_root
-from ecgcvx.solvers.solution import Callback, Clock, Solution, feasible, finish
+from ecgcvx.solvers.solution import Callback, Clock, Solution, evaluate, feasible, finish
 from ecgcvx.types import Array
 
 RUN = 512  # consecutive rows read at once; a multiple of 8, since a byte of a pattern holds eight
@@ -85,6 +85,8 @@ class SgdSolver:
         if not isinstance(program.features, PatternFeatures):
             name = type(program.features).__name__
             raise SolverError(f"features = {name}: SGD takes minibatches of D_i X; use CVXPY, OSQP, FISTA or ADMM")
+        if program.linear is not None:
+            raise SolverError("linear: SGD takes no free linear part; use CVXPY, OSQP, FISTA, ADMM or the group lasso")
         clock = Clock(callback, time_limit)
         u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         best, lowest, reason = feasible(program, u, self.gap), np.inf, "epoch limit"
@@ -93,11 +95,11 @@ class SgdSolver:
             for epoch in range(self.epochs + 1):
                 if epoch % EPOCHS_A_CHECK == 0 or epoch == self.epochs:
                     point = feasible(program, descent.u, self.gap)
-                    primal, gap = _evaluate(program, point)
-                    clock.report(primal, gap)
-                    closed = gap <= self.gap
-                    if closed or primal < lowest:
-                        best, lowest = point, primal
+                    found = evaluate(program, point)
+                    clock.report(found.primal, found.gap)
+                    closed = found.gap <= self.gap
+                    if closed or found.primal < lowest:
+                        best, lowest = point, found.primal
                     if closed or epoch == self.epochs:
                         break
                 if clock.expired:
@@ -107,14 +109,6 @@ class SgdSolver:
         except KeyboardInterrupt:
             reason = "interrupted"
         return finish(program, best, self.gap, clock, "SGD", reason)
-
-
-def _evaluate(program: ConvexProgram, u: Array) -> tuple[float, float]:
-    """Objective and relative gap of a feasible point, from the data."""
-    f = program.predict(u)
-    primal = program.loss.value(f, program.y) + program.penalty(u)
-    dual = program.dual_bound(program.loss.residual(f, program.y)).value
-    return primal, max(primal - dual, 0.0) / primal if primal > 0 else 0.0
 
 
 class _Batch(NamedTuple):

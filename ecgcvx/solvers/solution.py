@@ -117,6 +117,11 @@ class Clock(Stopwatch):
         if self.callback is not None:
             self.callback(line)
 
+    def solution(self, u: Array, found: "Evaluation", violation: float, status: str, detail: str) -> Solution:
+        """The solution at a feasible point u that was evaluated, with this clock's history and seconds."""
+        history = tuple(self.history)
+        return Solution(u, found.primal, found.dual, violation, len(history), status, detail, self.seconds, history)
+
 
 def need_squared_loss(program: ConvexProgram, solver: str) -> None:
     """Raise SolverError unless the loss is squared, for solvers that see the data only through the Gram matrix."""
@@ -138,21 +143,36 @@ def feasible(program: ConvexProgram, u: Array, tolerance: float) -> Array:
     return out
 
 
+class Evaluation(NamedTuple):
+    """A feasible point on the data: its objective, the lower bound that its residual proves, and the prices (g,)."""
+
+    primal: float
+    dual: float
+    prices: Array
+
+    @property
+    def gap(self) -> float:
+        """Relative duality gap."""
+        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+
+
+def evaluate(program: ConvexProgram, u: Array) -> Evaluation:
+    """Evaluate a feasible point u (g, d), from the data and not from the Gram matrix."""
+    f, _, value = program.fit(u)
+    dual, prices = program.dual_bound(program.loss.residual(f, program.y))
+    return Evaluation(value + program.penalty(u), dual, prices)
+
+
 def finish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
     """Make the last iterate feasible, evaluate it on the data, and bound it.
 
     reason: the status if the gap turns out above the tolerance.
     """
     u = feasible(program, u, tolerance)
-    f = program.predict(u)
-    primal = program.loss.value(f, program.y) + program.penalty(u)
-    dual = program.dual_bound(program.loss.residual(f, program.y)).value
-    gap = (primal - dual) / primal if primal > 0 else 0.0
-    status = "optimal" if gap <= tolerance else reason
+    found = evaluate(program, u)
+    status = "optimal" if found.gap <= tolerance else reason
     try:
-        clock.report(primal, max(gap, 0.0))
+        clock.report(found.primal, found.gap)
     except KeyboardInterrupt:  # from the callback; the point is complete
         status = "interrupted"
-    return Solution(
-        u, primal, dual, program.violation(u), len(clock.history), status, detail, clock.seconds, tuple(clock.history)
-    )
+    return clock.solution(u, found, program.violation(u), status, detail)

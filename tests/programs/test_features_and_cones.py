@@ -3,9 +3,12 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ecgcvx.arrangements import patterns_of_gates, sample_patterns
 from ecgcvx.errors import InputError
+from ecgcvx.programs import features as features_module
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.features import PatternFeatures
 
@@ -31,6 +34,46 @@ def test_products_and_gram_are_those_of_the_explicit_blocks(n):
     np.testing.assert_allclose(gram.H, F.T @ F / n, atol=1e-12)
     np.testing.assert_allclose(gram.c, F.T @ y / n, atol=1e-12)
     assert gram.yy == pytest.approx(y @ y / n)
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 700), d=st.integers(1, 9), p=st.integers(1, 20), seed=st.integers(0, 99))
+def test_products_of_any_blocks_are_those_of_the_explicit_ones(n, d, p, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    features = PatternFeatures(X, patterns_of_gates(X, rng.standard_normal((p, d))))
+    F, p = dense(features), features.count
+    first, second = (rng.permutation(p)[: rng.integers(1, p + 1)] for _ in range(2)) if p else (np.arange(0),) * 2
+    A, B = (np.concatenate([F[i] for i in some] or [np.empty((n, 0))], axis=1) for some in (first, second))
+    np.testing.assert_allclose(features.products(first, second), A.T @ B / n, atol=1e-12)
+    np.testing.assert_allclose(features.products(first, first), A.T @ A / n, atol=1e-12)
+    z, r = rng.standard_normal((p, d)), rng.standard_normal(n)
+    np.testing.assert_allclose(features.correlate(r), [block.T @ r for block in F] if p else z, atol=1e-10)
+    z[rng.random(p) < 0.6] = 0.0
+    np.testing.assert_allclose(
+        features.apply(z), sum((f @ w for f, w in zip(F, z, strict=True)), np.zeros(n)), atol=1e-10
+    )
+
+
+def test_products_do_not_depend_on_chunks_or_threads(monkeypatch):
+    features, rng = make(3000, 5, 40)
+    y = rng.standard_normal(3000)
+    H, c = features.gram(y).H, features.correlate(y)
+    monkeypatch.setattr(features_module, "SHARED", 0)  # threads even for so few rows
+    monkeypatch.setattr(features_module, "blas_threads", lambda: 4)
+    assert features.gram(y).H.tobytes() == H.tobytes()
+    monkeypatch.setattr(features_module, "CHUNK_ROWS", 1000)
+    monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 500)
+    np.testing.assert_allclose(features.gram(y).H, H, atol=1e-13)
+    np.testing.assert_allclose(features.correlate(y), c, atol=1e-10)
+
+
+def test_few_sums_are_held_at_once_whatever_the_number_of_codes(monkeypatch):
+    features, rng = make(500, 6, 30)
+    y = rng.standard_normal(500)
+    H = features.gram(y).H
+    monkeypatch.setattr("ecgcvx.programs.pattern_sums.BUCKET_ELEMENTS", 100)
+    np.testing.assert_allclose(features.gram(y).H, H, atol=1e-13)
 
 
 def test_cone_rows_have_unit_norm_and_the_sign_of_the_pattern():

@@ -334,3 +334,12 @@ def test_whitened_rows_have_unit_covariance_and_weights_go_back():
 def test_bad_input_is_refused_before_any_training(make, message):
     with pytest.raises(InputError, match=message):
         make(np.random.default_rng(0).standard_normal((8, 4)))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_products_of_some_blocks_are_those_of_the_gram_matrix(name):
+    features = small(name).features
+    d, first, second = features.width, np.array([3, 0]), np.array([1, 3, 2])
+    H = features.gram(np.ones(N)).H.reshape(features.count, d, features.count, d)
+    expected = H[first][:, :, second].reshape(len(first) * d, len(second) * d)
+    np.testing.assert_allclose(features.products(first, second), expected, atol=1e-13)

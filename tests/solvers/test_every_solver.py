@@ -14,6 +14,7 @@ from ecgcvx.records import read_recording
 from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
+from ecgcvx.solvers.group_lasso import GroupLassoSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.sgd import SgdSolver
 from ecgcvx.windows import split_windows
@@ -21,9 +22,16 @@ from ecgcvx.windows import split_windows
 SOLVERS = [AdmmSolver, CvxpySolver, FistaSolver, OsqpSolver]
 NETWORKS = [gated_relu_program, relu_program]
 THEORY = list(theory_programs())
-solvers = pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: s.__name__)
-with_sgd = pytest.mark.parametrize("solver", [*SOLVERS, SgdSolver], ids=lambda s: s.__name__)  # whatever the accuracy
+PAIRS = [(solver, network) for solver in SOLVERS for network in NETWORKS] + [(GroupLassoSolver, gated_relu_program)]
+solvers = pytest.mark.parametrize("solver", [*SOLVERS, GroupLassoSolver], ids=lambda s: s.__name__)
+with_sgd = pytest.mark.parametrize(  # whatever the accuracy
+    "solver", [*SOLVERS, GroupLassoSolver, SgdSolver], ids=lambda s: s.__name__
+)
 networks = pytest.mark.parametrize("network", NETWORKS, ids=lambda f: f.__name__)
+pairs = pytest.mark.parametrize(("solver", "network"), PAIRS, ids=lambda f: f.__name__)
+pairs_with_sgd = pytest.mark.parametrize(
+    ("solver", "network"), [*PAIRS, *((SgdSolver, network) for network in NETWORKS)], ids=lambda f: f.__name__
+)
 
 
 def small(network, n=40, d=4, p=6, seed=0, beta=0.02, loss=None):
@@ -49,14 +57,17 @@ def test_reproduces_the_theory_cases(solver, name, program, optimum):
         with pytest.raises(SolverError, match=r"LogisticLoss: \w+ works on the Gram matrix"):
             solver().solve(program)
         return
+    if solver is GroupLassoSolver and (program.cones or not isinstance(program.loss, SquaredLoss)):
+        with pytest.raises(SolverError, match="the group lasso"):
+            solver().solve(program)
+        return
     solution = solver(gap=1e-7).solve(program)
     assert solution.primal == pytest.approx(optimum, rel=1e-6)
     assert solution.gap <= 1e-6
     assert solution.violation <= 1e-12
 
 
-@solvers
-@networks
+@pairs
 def test_agrees_on_the_ecg(solver, network, ecg):
     program = ecg[network]
     solution = solver().solve(program)
@@ -68,8 +79,7 @@ def test_agrees_on_the_ecg(solver, network, ecg):
     assert solution.violation <= 1e-8
 
 
-@solvers
-@networks
+@pairs
 @pytest.mark.parametrize("seed", range(3))
 def test_gap_and_violation_are_as_asked_and_true(solver, network, seed):
     program = small(network, seed=seed)
@@ -105,8 +115,7 @@ def test_logistic_programs_are_solved(solver, network):
     assert solution.primal == pytest.approx(logistic_optimum(program), rel=1e-7)
 
 
-@solvers
-@networks
+@pairs
 def test_scaling_of_the_data_scales_the_solution(solver, network):
     program = small(network)
     X, y = program.features.X, program.y
@@ -117,8 +126,7 @@ def test_scaling_of_the_data_scales_the_solution(solver, network):
     np.testing.assert_allclose(b.u.sum(axis=0), 1e-2 * a.u.sum(axis=0), atol=1e-4)
 
 
-@solvers
-@networks
+@pairs
 def test_repeated_and_permuted_rows_change_nothing(solver, network):
     program = small(network)
     X, order = program.features.X, np.random.default_rng(1).permutation(80) % 40
@@ -127,8 +135,7 @@ def test_repeated_and_permuted_rows_change_nothing(solver, network):
     assert solver().solve(twice).primal == pytest.approx(solver().solve(program).primal, rel=1e-5)
 
 
-@solvers
-@networks
+@pairs
 def test_beta_above_the_largest_price_gives_exactly_zero(solver, network):
     program = small(network)
     largest = program.prices(program.y).max()
@@ -139,8 +146,7 @@ def test_beta_above_the_largest_price_gives_exactly_zero(solver, network):
     assert below.u.any()
 
 
-@solvers
-@networks
+@pairs
 @pytest.mark.parametrize("column", [0.0, 1.0])
 def test_constant_columns_are_solved(solver, network, column):
     program = small(network)
@@ -151,23 +157,20 @@ def test_constant_columns_are_solved(solver, network, column):
     assert solution.gap <= 1e-5
 
 
-@with_sgd
-@networks
+@pairs_with_sgd
 def test_zero_targets_have_the_zero_solution(solver, network):
     solution = solver().solve(network(small(network).features, np.zeros(40), 0.02))
     assert not solution.u.any()
     assert solution.primal == solution.gap == 0.0
 
 
-@with_sgd
-@networks
+@pairs_with_sgd
 def test_the_same_call_gives_the_same_bytes(solver, network):
     a, b = (solver().solve(small(network)) for _ in range(2))
     assert a.u.tobytes() == b.u.tobytes()
 
 
-@with_sgd
-@networks
+@pairs_with_sgd
 def test_a_warm_start_at_the_optimum_stays_there(solver, network):
     program = small(network)
     cold = solver(gap=1e-8).solve(program)
@@ -176,8 +179,7 @@ def test_a_warm_start_at_the_optimum_stays_there(solver, network):
     assert warm.iterations <= cold.iterations + 1
 
 
-@with_sgd
-@networks
+@pairs_with_sgd
 def test_a_time_limit_gives_a_feasible_point_with_a_true_bound(solver, network, ecg):
     solution = solver(gap=1e-12).solve(ecg[network], time_limit=1e-6)
     assert solution.status == "time limit"
@@ -185,8 +187,7 @@ def test_a_time_limit_gives_a_feasible_point_with_a_true_bound(solver, network, 
     assert solution.dual <= 8.61464e-3
 
 
-@with_sgd
-@networks
+@pairs_with_sgd
 @pytest.mark.parametrize("line", [0, 1])
 def test_ctrl_c_gives_the_best_point_so_far(solver, network, line):
     def stop(progress):
@@ -205,14 +206,14 @@ def test_ctrl_c_gives_the_best_point_so_far(solver, network, line):
 @with_sgd
 def test_history_is_what_the_callback_saw(solver):
     seen = []
-    solution = solver().solve(small(relu_program), callback=seen.append)
+    solution = solver().solve(small(gated_relu_program), callback=seen.append)
     assert tuple(seen) == solution.history
     assert [line.iteration for line in seen] == list(range(solution.iterations))
     assert seen[-1].primal == solution.primal
     assert seen[-1].gap == solution.gap
 
 
-@pytest.mark.parametrize("solver", [FistaSolver, OsqpSolver])
+@pytest.mark.parametrize("solver", [FistaSolver, GroupLassoSolver, OsqpSolver])
 def test_gated_history_never_rises(solver):
     solution = solver(gap=1e-8).solve(small(gated_relu_program))
     primals = np.array([line.primal for line in solution.history])
@@ -226,7 +227,7 @@ def test_bad_tolerances_are_refused(solver, gap):
         solver(gap=gap)
 
 
-@pytest.mark.parametrize("solver", [AdmmSolver, FistaSolver, OsqpSolver])
+@pytest.mark.parametrize("solver", [AdmmSolver, FistaSolver, GroupLassoSolver, OsqpSolver])
 def test_bad_rounds_are_refused(solver):
     with pytest.raises(InputError, match="rounds = 0"):
         solver(rounds=0)

@@ -1,0 +1,90 @@
+"""A linear part X a beside the penalised blocks of a program, free or with a light ridge.
+
+    minimise over a and u   1/(2n) ||X a + F u - y||^2 + ridge/2 ||a||^2 + penalty(u)
+
+For given u the best a has a closed form, with S = X'X/n and t = y - F u:
+
+    a = (S + ridge I)^-1 X't/n        (of least norm where S + ridge I is singular)
+
+so that a is eliminated: what remains is a program in u alone, with F, y and their moments replaced by those of what X
+does not explain. The dual of the program has the constraint X'v = 0, or, with a ridge, the further term
+-||X'v/n||^2 / (2 ridge).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ecgcvx.errors import InputError
+from ecgcvx.rows import Matrix, check_matrix, row_chunks
+from ecgcvx.types import Array
+
+CHUNK_ROWS = 1 << 16
+RANK = 1e-13  # of the largest eigenvalue of S: smaller ones are rounding
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPart:
+    """The matrix X (n, d) of a linear part, and the ridge on its coefficients a (d,), 0 for a free one.
+
+    Raises InputError if X is no matrix or the ridge is negative.
+    """
+
+    X: Matrix
+    ridge: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_matrix(self.X)
+        if not (np.isfinite(self.ridge) and self.ridge >= 0):
+            raise InputError(f"ridge = {self.ridge}: give 0 for a free linear part, or a positive number, e.g. 1e-6")
+
+    @property
+    def n(self) -> int:
+        """Number of rows (samples)."""
+        return int(self.X.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns d of X."""
+        return int(self.X.shape[1])
+
+    @cached_property
+    def inverse(self) -> Array:
+        """(S + ridge I)^-1, or the pseudo-inverse (d, d)."""
+        S = np.zeros((self.width, self.width))
+        for _, rows in row_chunks(self.X, CHUNK_ROWS):
+            S += rows.T @ rows
+        values, V = np.linalg.eigh(S / self.n)
+        kept = values > RANK * values[-1] if self.ridge == 0 else np.ones(len(values), dtype=bool)
+        return (V[:, kept] / (np.maximum(values[kept], 0.0) + self.ridge)) @ V[:, kept].T
+
+    def correlate(self, r: Array) -> Array:
+        """Return X'r/n (d,)."""
+        total = np.zeros(self.width)
+        for start, rows in row_chunks(self.X, CHUNK_ROWS):
+            total += r[start : start + len(rows)] @ rows
+        return total / self.n
+
+    def apply(self, a: Array) -> Array:
+        """Return X a (n,)."""
+        return np.concatenate([rows @ a for _, rows in row_chunks(self.X, CHUNK_ROWS)])
+
+    def coefficients(self, t: Array) -> Array:
+        """Return the best a (d,) for what the blocks leave, t = y - F u (n,)."""
+        return self.inverse @ self.correlate(t)
+
+    def penalty(self, a: Array) -> float:
+        """Return ridge/2 ||a||^2."""
+        return self.ridge / 2 * float(a @ a)
+
+    def dual_feasible(self, v: Array) -> Array:
+        """Return v (n,) without what X explains of it, so that X'v = 0 but for rounding; v itself with a ridge."""
+        return v if self.ridge > 0 else v - self.apply(self.coefficients(v))
+
+    def dual_penalty(self, v: Array) -> float:
+        """Return ||X'v/n||^2 / ridge, what the dual adds to ||v||^2/n; 0 without a ridge, where X'v = 0."""
+        if self.ridge == 0:
+            return 0.0
+        correlation = self.correlate(v)
+        return float(correlation @ correlation) / self.ridge
