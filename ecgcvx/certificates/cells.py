@@ -21,6 +21,7 @@ LITTLE = 0.4  # of what is missing: a round that gains less was the last
 THIN = 16.0  # ratio of the sides of a cell, in units of what they do, that is not exceeded for long
 SHARPEN = 0.7  # of `light`, where a cell fails although its clusters were made for it
 FLAT = 0.2  # of what a coordinate costs, counts even where nothing varies along it
+TINY = 1e-6  # half-width of a cell that is not cut any more: its value is what rounding to float32 leaves
 KEEP = 0.6  # of what was expected, when a model says where the maximum is
 
 
@@ -105,6 +106,15 @@ def _fix(clusters: Any, k: int, z: float, fixed: Any) -> None:
 
 
 @kernel
+def too_small(h: Any, boxed: Any, t: float) -> bool:
+    """Whether a cell has no side that is worth a cut."""
+    widest = 0.0
+    for j in range(len(h)):
+        widest = max(widest, h[j] if boxed[j] else t)
+    return widest <= TINY
+
+
+@kernel
 def hull(given: Any, c: Any, h: Any, boxed: Any) -> None:
     """Fill the box round the given cells, rounded outwards; only what is cut in all of them is cut in it."""
     for j in range(len(c)):
@@ -122,7 +132,8 @@ def hull(given: Any, c: Any, h: Any, boxed: Any) -> None:
 def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
     """Prove that the price is at most the target in the given cells, cutting them; return how many cells there are now.
 
-    They stand in room.out, in their order. When the budget is spent, those with a value above the target are left open.
+    They stand in room.out, in their order. When the budget is spent, those with a value above the target are left open;
+    those too small to be cut have light 0.
     """
     d, count, out = len(problem.g), len(given.place), room.out
     c, h, boxed, cut = np.zeros(d), np.zeros(d), np.zeros(d, np.bool_), np.zeros(d, np.int64)
@@ -157,9 +168,10 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
             problem, goal, room, lists[top], sums[top], tops, age, light, Region(c, half, free, t), h, boxed, cut, m,
             fixed, guess, models, values,
         )  # fmt: skip
-        if end < 0 or values.max() <= goal.target:
+        stuck = end >= 0 and values.max() > goal.target and too_small(h, boxed, t)
+        if end < 0 or values.max() <= goal.target or stuck:
             out.place[left, 0], out.place[left, 1], out.place[left, 2:] = c, h, guess
-            out.cut[left], out.values[left], out.light[left] = boxed, values, light
+            out.cut[left], out.values[left], out.light[left] = boxed, values, 0.0 if stuck else light
             left += 1
             continue
         begin = lists[top, 1]

@@ -14,9 +14,12 @@ from typing import Self
 
 import numpy as np
 
+from ecgcvx.certificates.bound import CHUNK, RESOLUTION, STEP, TIGHT
 from ecgcvx.certificates.cells import explore
 from ecgcvx.certificates.clusters import COARSE, LIGHT, make_room
 from ecgcvx.certificates.state import Goal, Leaves, Problem, Room
+from ecgcvx.rows import row_chunks
+from ecgcvx.types import Array
 
 AIM = 0.3  # how much of the excess over 1 of a target
 ROUNDS = 5  # models of a function in a cell
@@ -26,6 +29,7 @@ LISTS = 1 << 18  # clusters, at most, in the lists of a cell and of all that it 
 RUN = 16  # neighbouring cells, taken up again, that share their clusters
 VARIANCE = 0.15  # of each coordinate of where the maximum is expected, before anything is known
 PRECISION = 3e-3  # last weight of the barrier, relative to the excess
+DISTANT = 1e-2  # excess, relative to the target, that is thought of at most where the level is not the price
 PATIENCE = 3600.0  # seconds that are waited at a time
 
 
@@ -43,7 +47,7 @@ class _Task:
 
     def finish(self, found: Leaves, target: float, waiting: list["_Task"]) -> bool:
         """Take what was found; a cell above the target waits as a task. Return whether its origin is done with."""
-        is_open = found.values.max(axis=1) > target
+        is_open = (found.values.max(axis=1) > target) & (found.light > 0)
         ends = np.union1d(np.flatnonzero(is_open), [0, *(np.flatnonzero(is_open) + 1), len(is_open)])
         origin, parts = self.origin or self, list["Leaves | _Task"]()
         for a, b in pairwise(ends.astype(int)):
@@ -76,15 +80,20 @@ def _take(leaves: Leaves, where: slice | np.ndarray) -> Leaves:
 class Frontier:
     """A cover of half of the ball by cells, in the order in which they were cut: neighbours are close together.
 
-    value : the largest bound of a cell, so a bound on the price. cells : bounded so far. Close it, or use it in `with`.
+    value : the largest bound of a cell, so a bound on the price. found : the largest price met, so a bound from below.
+    stuck : the largest bound of a cell that is too small to be cut. reference : what targets are measured from: 1, the
+    level, unless the price is known to be above it or is to be bounded below it. cells : bounded so far. Close it, or
+    use it in `with`.
     """
 
-    def __init__(self, problem: Problem, value: float, threads: int) -> None:
+    def __init__(self, problem: Problem, value: float, factor: float, threads: int) -> None:
         d = problem.windows.X.shape[1]
+        self.factor, self.stuck, self.found = factor, 0.0, 0.0
         place = np.zeros((1, 4, d))
         place[0, :3, 0], place[0, 1, 1:], place[0, 3] = 0.5, 1.0, VARIANCE
         self.leaves = Leaves(place, np.arange(d)[None] == 0, np.full((1, 4), value), np.ones(1))
         self.problem, self.threads, self.value, self.cells = problem, threads, value, 0
+        self.found = self.price_at(problem.g)
         self.rooms: SimpleQueue[Room] = SimpleQueue()
         for _ in range(threads):
             self.rooms.put(_room(problem))
@@ -96,12 +105,35 @@ class Frontier:
     def __exit__(self, *_: object) -> None:
         self.pool.shutdown(cancel_futures=True)
 
+    @property
+    def reference(self) -> float:
+        return 1.0 if self.found <= 1.0 < self.factor else self.found
+
+    def attainable(self, factor: float) -> float:
+        """Return the factor, or what can be proved at most where the prices met and rounding rule it out."""
+        if factor >= self.found * (1 + RESOLUTION) + self.problem.base:
+            return max(factor, self.stuck)
+        return max(self.found * (1 + TIGHT) + self.problem.base, self.stuck)
+
+    def price_at(self, w: Array) -> float:
+        """Return the price of the direction of w (d,) in these axes, less what rounding may add to it."""
+        windows, length = self.problem.windows, float(np.linalg.norm(w))
+        if length == 0:
+            return 0.0
+        lines = windows.X[: len(windows.X) - len(windows.tree.mass)]
+        even = sum(float(windows.rho[a : a + len(rows)] @ np.abs(rows @ w)) for a, rows in row_chunks(lines, CHUNK))
+        return max(0.5 * (abs(float(self.problem.g @ w)) + abs(even)) / length - self.problem.base, 0.0)
+
+    def _price_of(self, leaves: Leaves) -> float:
+        """Return the price where the cell with the largest bound expects its maximum."""
+        return self.price_at(leaves.place[int(leaves.values.max(axis=1).argmax()), 2]) if len(leaves.values) else 0.0
+
     def lower(self, target: float, deadline: float, think_over: Callable[[float, int, int], float]) -> None:
         """Prove the target in every cell, as far as time allows.
 
         think_over (target, tasks done, tasks) gives the target to go on with, not a lower one.
         """
-        above = self.leaves.values.max(axis=1) > target
+        above = (self.leaves.values.max(axis=1) > target) & (self.leaves.light > 0)
         starts = np.flatnonzero(above)[::RUN]
         tasks, others = list[_Task](), list[Leaves]()
         for a, b in pairwise([*starts, len(above)]):
@@ -117,6 +149,8 @@ class Frontier:
             place, cut, values, light = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
             self.leaves = Leaves(place, cut, values, light)
             self.value = float(self.leaves.values.max())
+            self.stuck = float(self.leaves.values[light == 0].max(initial=0.0))
+            self.found = max(self.found, self._price_of(self.leaves))
 
     def _work(
         self, tasks: list[_Task], target: float, deadline: float, think_over: Callable[[float, int, int], float]
@@ -131,7 +165,7 @@ class Frontier:
                 if task.value <= target:
                     done += task.finish(task.given, target, waiting)
                 else:
-                    running[self.pool.submit(self._explore, _goal(target), task.given)] = task, target
+                    running[self.pool.submit(self._explore, _goal(target, self.reference), task.given)] = task, target
             if left <= 0:
                 running = {future: task for future, task in running.items() if not future.cancel()}
                 if not running:
@@ -144,6 +178,18 @@ class Frontier:
                 done += finished
                 if finished:
                     target = think_over(target, done, len(tasks))
+                target = max(target, self._ruled_out(found, target))
+
+    def _ruled_out(self, leaves: Leaves, target: float) -> float:
+        """Return what replaces a target that cells just bounded show to be out of reach; 0 where it is not."""
+        stuck = float(leaves.values[leaves.light == 0].max(initial=0.0))
+        price = self._price_of(leaves)
+        if target >= price * (1 + RESOLUTION) + self.problem.base:
+            if self.reference != 1.0:
+                self.found = max(self.found, price)
+            return stuck
+        self.found = max(self.found, price)
+        return max(stuck, price + STEP * (self.value - price), self.attainable(self.factor))
 
     def _explore(self, goal: Goal, given: Leaves) -> tuple[Leaves, int]:
         room = self.rooms.get()
@@ -155,9 +201,12 @@ class Frontier:
             self.rooms.put(room)
 
 
-def _goal(target: float) -> Goal:
-    excess = max(target - 1.0, 1e-6)
-    aim = 1.0 + AIM * (target - 1.0)
+def _goal(target: float, reference: float) -> Goal:
+    excess = max(target - reference, 1e-6 * target)
+    if reference == 1.0:
+        aim = reference + AIM * (target - reference)
+    else:  # the price may be just below the target: an aim below it would end the search for multipliers too early
+        aim, excess = target, min(excess, DISTANT * target)
     return Goal(target, aim, PRECISION * excess, COARSE, LIGHT * excess, ROUNDS, EVERY, BUDGET)
 
 

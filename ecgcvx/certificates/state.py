@@ -41,7 +41,8 @@ class Leaves(NamedTuple):
     """Cells of directions |w_j - c_j| <= h_j on the coordinates cut so far, and what is proved there.
 
     place (k, 4, d): c, h, and mean and variance of where the maximum is expected; cut (k, d): by coordinate; values
-    (k, 4): above function o; light (k,): which share of the goal's it should have.
+    (k, 4): above function o; light (k,): which share of the goal's it should have, 0 for a cell
+    that is too small to be cut.
     """
 
     place: Array

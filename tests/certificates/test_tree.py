@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ecgcvx.certificates.lines import merge_lines
 from ecgcvx.certificates.tree import LEAF, grow
 
 
@@ -31,6 +34,28 @@ def test_what_is_known_of_a_group_is_what_its_rows_say(seed):
             assert (tree.first[a], tree.stop[a], tree.stop[b]) == (tree.first[k], tree.first[b], tree.stop[k])
         else:
             assert len(rows) <= LEAF or np.ptp(members, axis=0).max() == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from([4, 1000]))
+def test_merged_lines_have_the_same_even_part(seed, d, chunk):
+    rng = np.random.default_rng(seed)
+    lines = rng.standard_normal((12, d))
+    scales = rng.choice([0.0, 1.0, -1.0, 3.0, -1e-3, 1e6], size=80)
+    X, rho = scales[:, None] * lines[rng.integers(0, 12, 80)], rng.standard_normal(80)
+    merged = merge_lines(X, rho, chunk)
+    assert np.count_nonzero(merged.rho) == len({tuple(np.round(x / x[np.argmax(np.abs(x))], 9)) for x in X if x.any()})
+    W = rng.standard_normal((d, 50))
+    even, total = rho @ np.abs(X @ W), np.abs(rho) @ np.abs(X @ W)
+    assert np.abs(merged.rho @ np.abs(X @ W) - even) == pytest.approx(np.zeros(50), abs=1e-13 * total.max())
+    assert merged.off <= 1e-12 * np.abs(rho) @ np.linalg.norm(X, axis=1)
+
+
+def test_different_lines_are_not_merged():
+    X, rho = np.random.default_rng(0).standard_normal((500, 3)), np.ones(500)
+    assert (merge_lines(X, rho, 64).rho == rho).all()
+    nearly = merge_lines(np.r_[X, X + 1e-9], np.ones(1000), 64)
+    assert np.count_nonzero(nearly.rho) == 1000
 
 
 def test_residuals_of_one_sign_leave_the_other_group_empty():
