@@ -13,7 +13,7 @@ from ecgcvx.types import Array
 
 LARGEST = 1e10  # beyond 32-bit samples, in any unit; squares and sums of what is below are safe
 ALONE = 1e6  # mV: a single sample beyond, in a file that names no unit, is not one of the signal
-LARGEST_ECG, SMALLEST_ECG = 50.0, 0.02  # mV from the 0.1st to the 99.9th percentile
+LARGEST_ECG, SMALLEST_ECG = 50.0, 0.02  # mV from the 1st to the 99th percentile
 USUAL = (0.3, 20.0)  # mV, the same
 FAR = 20.0  # times that spread away from it: an outlier
 OUTLIER = 10.0  # mV from the median
@@ -98,7 +98,7 @@ def _look(signal: Array, unit: str, certain: bool, reading: Reading, source: str
         return ()
     some = signal[:: max(n // SAMPLED, 1)]
     some = some[np.isfinite(some)]
-    low, middle, high = np.percentile(some, [0.1, 50, 99.9]) if len(some) else (0.0, 0.0, 0.0)
+    low, middle, high = np.percentile(some, [1, 50, 99]) if len(some) else (0.0, 0.0, 0.0)
     spread = float(high - low)
     peak = int(np.nanargmax(np.abs(signal)))
     height = float(signal[peak])

@@ -93,8 +93,8 @@ def read_clock(
     if rows:
         notes = (
             *notes,
-            f"its times jump {len(rows)} time{'s' * (len(rows) > 1)}, first after {place(rows[0] - 1)}: "
-            f"{sum(skipped):,} missing samples are a gap",
+            f"{len(rows)} jump{'s' * (len(rows) > 1)} in its times, the first after {place(rows[0] - 1)}: "
+            f"{sum(skipped):,} missing samples are gaps",
         )
     return Timeline(frequency, tuple(rows), tuple(skipped), notes)
 

@@ -55,7 +55,7 @@ def find_separator(body: list[str], given: str | None, source: str) -> tuple[str
             continue
         if separator != ",":
             return separator, "," if any(re.search(r"[0-9],[0-9]", line) for line in rows) else "."
-        quoted = all(re.search(r'"[^"]*,[^"]*"', line) for line in rows)
+        quoted = all(re.search(r'"\s*[+-]?[0-9]+,[0-9]+\s*"', line) for line in rows)
         if quoted:  # "0,004","-0,007"
             return ("," if all('","' in line for line in rows) else ""), ","
         if _all(rows, r"\s*[+-]?[0-9]+,[0-9]*\s*") and (column := _decimal_column(rows, source)) is not None:
@@ -72,8 +72,8 @@ def find_separator(body: list[str], given: str | None, source: str) -> tuple[str
                 )
         return ",", "."
     cells = [line.split() for line in body]
-    blanks = all(len(row) > 1 and _looks_numeric(row[-1]) for row in cells)
-    if blanks and not all(is_clock(line) for line in body):
+    blanks = sum(len(row) > 1 and _looks_numeric(row[-1]) for row in cells)
+    if 2 * blanks > len(body) and not all(is_clock(line) for line in body):
         return " ", "," if any(re.search(r"[0-9],[0-9]", line) for line in body) else "."
     return "", "."
 

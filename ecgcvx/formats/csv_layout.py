@@ -59,8 +59,8 @@ def read_layout(lines: list[str], total: int, source: str) -> Layout:
     width = max(widths, key=widths.count)
     if width >= MANY and total <= width + 1:
         raise RecordError(
-            f"{source}: {width:,} numbers in a line and {total} line{'s' * (total > 1)}: the samples run across; "
-            "transpose it, one column a lead"
+            f"{source}: {width:,} numbers in a line and {total} line{'s' * (total > 1)}: the "
+            "samples run across; transpose it, one column a lead"
         )
     first = _first_row(lines, start, separator, decimal, width, source)
     before = read_before(lines[start:first], start, separator, width, source)
@@ -79,10 +79,9 @@ def read_layout(lines: list[str], total: int, source: str) -> Layout:
     clocks = frozenset(column for column in range(width) if _is_clock_column([row[column] for row in rows]))
     if decimal == ",":
         notes.append("decimal commas were read")
-    return Layout(
-        separator, decimal, first, tuple(heads), names is not None, before.rate, clocks, tuple(map(tuple, rows)),
-        tuple(notes),
-    )  # fmt: skip
+    named = any(head.name for head in heads)
+    first_rows = tuple(map(tuple, rows))
+    return Layout(separator, decimal, first, tuple(heads), named, before.rate, clocks, first_rows, tuple(notes))
 
 
 def _is_clock_column(cells: list[str]) -> bool:

@@ -21,7 +21,9 @@ _FOREIGN = (
     (b"\x89HDF", "an HDF5 file; save it as CSV"),
     (b"%PDF", "a PDF; give the samples as a table"),
 )
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL = bytes([*range(9), *range(14, 32), 127])
+_BLANK = re.compile(rb"(?m)^[ \t]*\n")
+_PAIR = re.compile(rb"[^\s]\n[ \t]*\n")
 _BREAK = re.compile(rb"\r*\n|\r")
 
 
@@ -33,6 +35,11 @@ class TextFile:
     encoding: str
     lines: int
     spaced: bool
+
+    @property
+    def step(self) -> int:
+        """Lines from a row to the next."""
+        return 2 if self.spaced else 1
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield (number of the first line, from 1; whole lines in UTF-8, each ended by a single \\n)."""
@@ -87,23 +94,24 @@ def open_text(path: Path) -> TextFile:
     known = encoding
     if encoding is None:
         encoding = "utf-8" if _is_utf8(path) else "latin-1"
+    text = TextFile(path, encoding, 0, False)
     lines = blank = pairs = 0
     last = b"\n"
-    text = TextFile(path, encoding, 0, False)
     any_text = False
     for number, block in text.blocks():
-        control = _CONTROL.search(block)
-        if control:
-            line = number + block.count(b"\n", 0, control.start())
+        if len(block.translate(None, _CONTROL)) != len(block):
+            place = next(at for at, byte in enumerate(block) if byte in _CONTROL)
+            line = number + block.count(b"\n", 0, place)
             raise RecordError(
-                f"{path}: not a text table, line {line} has the byte 0x{control[0].hex()}"
+                f"{path}: not a text table, line {line} has the byte 0x{block[place]:02x}"
                 + (f" (read as {known.upper()})" if known else "")
                 + "; give a CSV file"
             )
         any_text = any_text or bool(block.strip())
         lines += block.count(b"\n")
-        blank += len(re.findall(rb"(?m)^[ \t]*\n", block))
-        pairs += len(re.findall(rb"[^\s]\n[ \t]*\n", last + block))
+        if block[:1] in b"\n \t" or any(mark in block for mark in (b"\n\n", b"\n ", b"\n\t")):
+            blank += len(_BLANK.findall(block))
+            pairs += len(_PAIR.findall(last + block))
         last = block[-2:]
     if not any_text:
         raise RecordError(f"{path}: the file is empty; give one with samples")

@@ -55,7 +55,8 @@ def read_before(lines: list[str], start: int, separator: str, width: int, source
             names, last, plain = cells, plain[-1:], plain[:-1]
     headed = False
     for number, line in [*plain, *last]:
-        named = not headed and _is_named(cells_of(line, separator, source, number), width)
+        table_like = width > 1 or _KEY_VALUE.fullmatch(line) is None
+        named = table_like and not headed and _is_named(cells_of(line, separator, source, number), width)
         if headed and (number, line) not in last[1:]:
             raise RecordError(f"{source}: line {number}: {line.strip()[:40]} is not a number; correct or empty it")
         headed = headed or named

@@ -17,7 +17,7 @@ from ecgcvx.formats.table import Table
 from ecgcvx.types import Array
 
 HEAD = 1 << 16  # bytes that the layout is read from
-_TRUTH = (b"rue", b"RUE", b"alse", b"ALSE")  # pandas takes a column of True and False for numbers
+_TRUTH = (b"u", b"U", b"s", b"S")  # letters of True and False: pandas takes a column of them for numbers
 _NA = sorted({spelling for text in MISSING for spelling in (text, text.upper(), text.capitalize())} | {"NaN", "N/a"})
 
 
@@ -49,7 +49,7 @@ def _plain(cell: str, decimal: str) -> float:
 
 
 def _line_of(text: TextFile, layout: Layout, row: int) -> int:
-    return layout.first + 1 + row * (2 if text.spaced else 1)
+    return layout.first + 1 + row * text.step
 
 
 def _read(text: TextFile, layout: Layout, column: int, times: int | None, source: str) -> tuple[Array, Array | None]:
@@ -58,15 +58,17 @@ def _read(text: TextFile, layout: Layout, column: int, times: int | None, source
     stamps = None if times is None else np.empty(text.lines)
     clock = ClockText()
     n = 0
+    clocked = times is not None and times in layout.clocks
+    columns = [column] if times is None or clocked else [column, times]
     for line, block in _data_blocks(text, layout):
-        values = _read_block(block, line, layout, column, source)
-        signal[n : n + len(values)] = values
+        values = _read_block(block, line, layout, columns, source, text.step)
+        stop = n + len(values[0])
+        signal[n:stop] = values[0]
         if stamps is not None and times is not None:
-            if times in layout.clocks:
-                stamps[n : n + len(values)] = _read_clocks(block, line, layout, times, clock, source)
-            else:
-                stamps[n : n + len(values)] = _read_block(block, line, layout, times, source)
-        n += len(values)
+            stamps[n:stop] = (
+                _read_clocks(block, line, layout, times, clock, source, text.step) if clocked else values[1]
+            )
+        n = stop
     return signal[:n], None if stamps is None else stamps[:n]
 
 
@@ -94,7 +96,7 @@ def _data_blocks(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes]]:
         if layout.separator == " ":
             kept = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", kept)
             kept = re.sub(rb"[ \t]+", b" ", kept)
-        _check_width(kept, line, layout, str(text.path), 2 if text.spaced else 1)
+        _check_width(kept, line, layout, str(text.path), text.step)
         yield line, kept
 
 
@@ -128,51 +130,56 @@ def _check_width(block: bytes, line: int, layout: Layout, source: str, step: int
             )
 
 
-def _read_block(block: bytes, line: int, layout: Layout, column: int, source: str) -> Array:
-    """A column of a block of rows: by pandas when all cells are plain, else cell by cell to name the line."""
+def _read_block(block: bytes, line: int, layout: Layout, columns: list[int], source: str, step: int) -> list[Array]:
+    """Columns of a block of rows: by pandas when all cells are plain, else cell by cell to name the line."""
     import pandas as pd
 
     options: dict[str, Any] = {}
     if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
         options["float_precision"] = "round_trip"  # the default from pandas 3.1 on
-    if any(word in block for word in _TRUTH):
-        return _read_cells(block, line, layout, column, source)
-    try:
-        frame = pd.read_csv(
-            io.BytesIO(block), header=None, names=range(layout.width), usecols=[column], dtype=np.float64,
-            sep=layout.separator or "\x1f", decimal=layout.decimal, skipinitialspace=True, keep_default_na=False,
-            na_values=_NA, skip_blank_lines=False, engine="c", index_col=False, **options,
-        )  # fmt: skip
-        values: Array = frame[column].to_numpy(np.float64)
-        if not np.isinf(values).any() and len(values) == block.count(b"\n"):
-            return values
-    except (ValueError, UnicodeError):  # of pandas, whose parser errors are ValueErrors
-        pass
-    return _read_cells(block, line, layout, column, source)
+    if not any(letter in block for letter in _TRUTH):
+        try:
+            frame = pd.read_csv(
+                io.BytesIO(block), header=None, names=range(layout.width), usecols=columns, dtype=np.float64,
+                sep=layout.separator or "\x1f", decimal=layout.decimal, skipinitialspace=True, keep_default_na=False,
+                na_values=_NA, skip_blank_lines=False, engine="c", index_col=False, **options,
+            )  # fmt: skip
+        except (ValueError, UnicodeError):  # of pandas, whose parser errors are ValueErrors
+            pass
+        else:
+            values: list[Array] = [frame[column].to_numpy(np.float64) for column in columns]
+            if len(frame) == block.count(b"\n") and not any(np.isinf(found).any() for found in values):
+                return values
+    return [_read_cells(block, line, layout, column, source, step) for column in columns]
 
 
-def _cells_of(block: bytes, line: int, layout: Layout, column: int, source: str) -> list[str]:
+def _cells_of(block: bytes, line: int, layout: Layout, column: int, source: str, step: int) -> list[str]:
     rows = block.decode("utf-8").split("\n")[:-1]
     return [
-        cells_of(row, layout.separator, source, line + number)[column] if row else "" for number, row in enumerate(rows)
+        cells_of(row, layout.separator, source, line + number * step)[column] if row else ""
+        for number, row in enumerate(rows)
     ]
 
 
-def _read_cells(block: bytes, line: int, layout: Layout, column: int, source: str) -> Array:
-    cells = _cells_of(block, line, layout, column, source)
+def _read_cells(block: bytes, line: int, layout: Layout, column: int, source: str, step: int) -> Array:
+    cells = _cells_of(block, line, layout, column, source, step)
     values = np.empty(len(cells))
     for row, cell in enumerate(cells):
         number = number_of(cell, layout.decimal)
         if number is None or abs(number) == float("inf"):
-            raise RecordError(f"{source}: line {line + row}: {cell.strip()[:40]} is not a number; correct or empty it")
+            raise RecordError(
+                f"{source}: line {line + row * step}: {cell.strip()[:40]} is not a number; correct or empty it"
+            )
         values[row] = number
     return values
 
 
-def _read_clocks(block: bytes, line: int, layout: Layout, column: int, clock: ClockText, source: str) -> Array:
-    cells = _cells_of(block, line, layout, column, source)
+def _read_clocks(
+    block: bytes, line: int, layout: Layout, column: int, clock: ClockText, source: str, step: int
+) -> Array:
+    cells = _cells_of(block, line, layout, column, source, step)
     seconds = clock.seconds(cells)
     bad = np.flatnonzero(np.isnan(seconds))
     if len(bad):
-        raise RecordError(f"{source}: line {line + int(bad[0])}: {cells[bad[0]][:40]!r} is no time; correct it")
+        raise RecordError(f"{source}: line {line + int(bad[0]) * step}: {cells[bad[0]][:40]!r} is no time; correct it")
     return seconds

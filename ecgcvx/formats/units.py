@@ -156,7 +156,7 @@ _TIME_WORDS = frozenset(
     ]
 )
 _COUNTER = re.compile(
-    r"(#|no\.?|nr\.?|n|i|k|idx|index|row|sample|samples|counter|seq|sequence|frame|packet|unnamed: ?0)"
+    r"(#|no\.?|nr\.?|idx|index|row|sample|samples|counter|seq|sequence|frame|packet|unnamed: ?0)"
     r"([ _.-]*(#|no\.?|nr\.?|number|num|index|idx|id|counter))?",
     re.IGNORECASE,
 )

@@ -32,8 +32,8 @@ _SIGNAL_LINE = re.compile(
     r"(?P<file>~|[-\w][-\w.]*)[ \t]+(?P<format>\d{1,4})(x(?P<per_frame>\d{1,9}))?(:(?P<skew>\d{1,9}))?"
     r"(\+(?P<offset>\d{1,15}))?"
     r"([ \t]+(?P<gain>-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)(\((?P<baseline>-?\d{1,11})\))?(/(?P<unit>\S+))?"
-    r"([ \t]+-?\d+([ \t]+(?P<zero>-?\d{1,11})([ \t]+(?P<initial>-?\d{1,11})([ \t]+(?P<checksum>-?\d{1,11})"
-    r"([ \t]+-?\d+([ \t]+(?P<name>\S.*))?)?)?)?)?)?)?",
+    r"([ \t]+\d+([ \t]+(?P<zero>-?\d{1,11})([ \t]+(?P<initial>-?\d{1,11})([ \t]+(?P<checksum>-?\d{1,11})"
+    r"([ \t]+\d+([ \t]+(?P<name>\S.*))?)?)?)?)?)?)?",
     re.ASCII | re.IGNORECASE,
 )
 _SEGMENT_LINE = re.compile(r"(?P<name>~|[-\w]+)[ \t]+(?P<frames>\d{1,15})", re.ASCII)

@@ -69,7 +69,7 @@ def test_case_is_refused_in_a_printable_line(name):
 def test_gap_in_the_times_is_a_gap(frequency):
     recording = read_recording(CASES / "gap-in-times-glued/ecg.csv", sampling_frequency=frequency)
     assert recording.gaps.tolist() == [[700, 760]]
-    assert "60 missing samples are a gap" in recording.warnings[0]
+    assert "60 missing samples are gaps" in recording.warnings[0]
 
 
 def test_microvolts_without_a_unit_are_told():

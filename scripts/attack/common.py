@@ -1,0 +1,75 @@
+"""What every fuzzer shares: the loop, the count, the faults and the inputs that made them."""
+
+import argparse
+import json
+import math
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ecgcvx.errors import EcgcvxError
+
+Target = Callable[[np.random.Generator, Path], str]
+"""Tries one input in an empty folder; returns what came out ('read', 'refused', ...), AssertionError for a fault."""
+
+T = TypeVar("T")
+LONGEST = 600  # characters of a message
+
+
+def attack(target: Target, *, seconds: float = math.inf, inputs: int | None = None, seed: int = 0) -> dict[str, object]:
+    """Try inputs until `seconds` are over or `inputs` are tried; count outcomes, keep the first ten faults.
+
+    Input k depends on (seed, k) alone, so that a fault can be made again.
+    """
+    begun, k = time.monotonic(), 0
+    outcomes: Counter[str] = Counter()
+    faults: list[dict[str, object]] = []
+    while (inputs is None or k < inputs) and time.monotonic() - begun < seconds:
+        with tempfile.TemporaryDirectory(prefix="ecgcvx-attack-") as name, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                outcomes[target(np.random.default_rng([seed, k]), Path(name))] += 1
+            except Exception as error:  # whatever escapes is what this is for
+                outcomes["fault"] += 1
+                if len(faults) < 10:
+                    said = traceback.format_exception_only(error)[-1].strip()
+                    faults.append({"seed": seed, "input": k, "error": said[:LONGEST]})
+        k += 1
+    return {"inputs": k, "seconds": round(time.monotonic() - begun, 1), "outcomes": dict(outcomes), "faults": faults}
+
+
+def pick(random: np.random.Generator, values: Sequence[T]) -> T:
+    """One of some values."""
+    return values[int(random.integers(len(values)))]
+
+
+def refusal(error: EcgcvxError) -> str:
+    """Check that an error is one printable line of a sane length; return 'refused'."""
+    text = str(error)
+    assert text.isprintable(), f"a message that is not printable: {text!r}"
+    assert 10 < len(text) <= LONGEST, f"a message of {len(text)} characters"
+    return "refused"
+
+
+def main(target: Target, words: str) -> int:
+    """Run a fuzzer from the command line; 1 when there was a fault."""
+    parser = argparse.ArgumentParser(description=words)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default 60)")
+    parser.add_argument("--seed", type=int, default=0, help="of all inputs (default 0)")
+    parser.add_argument("--input", type=int, help="try this one alone, and show its traceback")
+    options = parser.parse_args()
+    if options.input is not None:
+        folder = Path(tempfile.mkdtemp(prefix="ecgcvx-attack-"))
+        print(f"in {folder}")
+        print(target(np.random.default_rng([options.seed, options.input]), folder))
+        return 0
+    found = attack(target, seconds=options.seconds, seed=options.seed)
+    print(json.dumps(found, indent=1))
+    return 1 if found["faults"] else 0

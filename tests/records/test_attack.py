@@ -1,0 +1,29 @@
+"""A short run of the fuzzers in scripts/attack; the scripts run for as long as they are told."""
+
+import numpy as np
+import pytest
+
+from attack import headers, tables
+from attack.common import attack
+
+
+@pytest.mark.parametrize("target", [tables, headers], ids=["tables", "headers"])
+def test_no_input_does_harm(target):
+    found = attack(target.try_one, inputs=150, seed=1)
+    assert found["faults"] == []
+    assert found["outcomes"]["read"] > 20
+    assert found["outcomes"]["refused"] > 20
+
+
+def test_a_fault_is_seen_and_can_be_made_again():
+    def target(random: np.random.Generator, folder) -> str:
+        value = random.integers(10)
+        assert value != 3, f"{value} in an empty folder: {list(folder.iterdir())}"
+        return "read"
+
+    found = attack(target, inputs=50, seed=5)
+    assert found["inputs"] == 50
+    assert len(found["faults"]) == found["outcomes"]["fault"] > 0
+    first = found["faults"][0]
+    assert "3 in an empty folder: []" in first["error"]
+    assert np.random.default_rng([5, first["input"]]).integers(10) == 3
