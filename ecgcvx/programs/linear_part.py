@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from ecgcvx.errors import InputError
+from ecgcvx.programs.losses import Loss, SquaredLoss, scaled_parabola
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -74,9 +75,12 @@ class LinearPart:
         """Return the best a (d,) for what the blocks leave, t = y - F u (n,)."""
         return self.inverse @ self.correlate(t)
 
-    def penalty(self, a: Array) -> float:
-        """Return ridge/2 ||a||^2."""
-        return self.ridge / 2 * float(a @ a)
+    def beside(self, f: Array, y: Array) -> tuple[Array, Array, float]:
+        """Return f + X a for the best a beside a prediction f (n,), that a (d,), and loss and ridge there."""
+        a = self.coefficients(y - f)
+        whole = f + self.apply(a)
+        r = y - whole
+        return whole, a, float(r @ r) / (2 * self.n) + self.ridge / 2 * float(a @ a)
 
     def dual_feasible(self, v: Array) -> Array:
         """Return v (n,) without what X explains of it, so that X'v = 0 but for rounding; v itself with a ridge."""
@@ -88,3 +92,21 @@ class LinearPart:
             return 0.0
         correlation = self.correlate(v)
         return float(correlation @ correlation) / self.ridge
+
+
+def check_linear(linear: LinearPart | None, n: int, loss: Loss) -> None:
+    """Raise InputError where a linear part has not n rows, or where the loss is not squared: it has no closed form."""
+    if linear is None:
+        return
+    if linear.n != n:
+        raise InputError(f"linear: its X has {linear.n} rows, but the program {n}; give the same rows")
+    if not isinstance(loss, SquaredLoss):
+        raise InputError(f"linear: a free linear part takes the squared loss, not {type(loss).__name__}; leave it out")
+
+
+def dual_value(linear: LinearPart | None, loss: Loss, v: Array, y: Array, limit: float) -> float:
+    """Return the largest dual objective at c v over scales 0 <= c <= limit; v (n,) must be dual feasible."""
+    if linear is None:
+        return loss.dual_value(v, y, limit)
+    n = len(v)
+    return scaled_parabola(float(v @ y) / n, float(v @ v) / n + linear.dual_penalty(v), limit)

@@ -10,9 +10,10 @@ norm of Z1 - Z1'. The dual is an eigenvalue problem,
 
     D(v) as in `ecgcvx.programs.losses`,   max over ||u|| = 1 of |sum_i v_i s(x_i'u)| / n <= beta,
 
-exact for all networks of any width: no pattern is sampled and none is left out. The size of the program depends neither
-on n nor on the number of neurons, and the squared loss sees the data through the Gram matrix of the monomials
-(x x', x, 1) alone, (d + 1)(d + 2)/2 columns, of which one pass over the data is enough.
+exact for all networks of any width: no pattern is sampled and none is left out; beside a free linear part v also has
+X'v = 0. The size of the program depends neither on n nor on the number of neurons, and the squared loss sees the data
+through the Gram matrix of the monomials (x x', x, 1) alone, (d + 1)(d + 2)/2 columns, of which one pass
+over the data is enough.
 
 Source: Bartan & Pilanci 2021, "Neural spectrahedra and semidefinite lifts". A single Z, as sometimes printed, would
 allow positive weights alone.
@@ -30,8 +31,9 @@ from threadpoolctl import threadpool_limits
 
 from ecgcvx.activations import RELU_LIKE, Polynomial
 from ecgcvx.errors import InputError
+from ecgcvx.programs.linear_part import LinearPart, check_linear, dual_value
 from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
-from ecgcvx.programs.program import DualBound, Quadratic
+from ecgcvx.programs.program import DualBound, Fit, Quadratic
 from ecgcvx.programs.sphere import largest_on_sphere
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
@@ -84,12 +86,15 @@ class PolynomialProgram:
         RELU_LIKE unless said otherwise.
     loss : Loss
         Squared unless said otherwise.
+    linear : LinearPart, optional
+        A part X a of the prediction beside the network, which the penalty leaves alone.
 
     Raises
     ------
     InputError
         If y does not fit X or holds a number that is not finite or a label that the loss cannot take, if beta is not
-        positive, or if the activation is constantly zero or not finite.
+        positive, if the activation is constantly zero or not finite, or if the linear part has other rows or meets a
+        loss that is not squared.
     """
 
     X: Matrix
@@ -97,6 +102,7 @@ class PolynomialProgram:
     beta: float
     activation: Polynomial = RELU_LIKE
     loss: Loss = field(default_factory=SquaredLoss)
+    linear: LinearPart | None = None
 
     def __post_init__(self) -> None:
         n, _ = check_matrix(self.X)
@@ -104,6 +110,7 @@ class PolynomialProgram:
         if not (np.isfinite(self.activation).all() and any(self.activation)):
             raise InputError(f"activation {tuple(self.activation)}: give finite a, b, c that are not all zero")
         object.__setattr__(self, "y", self.loss.targets(y))
+        check_linear(self.linear, n, self.loss)
 
     @property
     def width(self) -> int:
@@ -141,12 +148,14 @@ class PolynomialProgram:
     def at(self, beta: float) -> "PolynomialProgram":
         """The same program with another beta; the moments, the only pass over the data, are kept."""
         other = replace(self, beta=beta)
-        other.__dict__.update({name: self.__dict__[name] for name in ("moments", "quadratic") if name in self.__dict__})
+        other.__dict__.update(
+            {name: self.__dict__[name] for name in ("moments", "quadratic", "unexplained") if name in self.__dict__}
+        )
         return other
 
     @cached_property
     def moments(self) -> Moments:
-        """Moments of the monomials of the program: one pass over the data, kept."""
+        """Moments of the monomials, or of what a linear part does not explain of them: passes over the data, kept."""
         return self._moments(None)
 
     def curvature(self, weights: Array) -> Array:
@@ -158,10 +167,25 @@ class PolynomialProgram:
         """The squared loss as m'Hm/2 - c'm + constant in the coordinates m (q,) of Z - Z'."""
         G, c = self.moments
         H = self.scales[:, None] * G * self.scales
-        return Quadratic(H, self.scales * c, float(self.y @ self.y) / (2 * len(self.y)))
+        return Quadratic(H, self.scales * c, float(self.y @ self.unexplained) / (2 * len(self.y)))
+
+    @cached_property
+    def unexplained(self) -> Array:
+        """The residual (n,) at Z = Z' = 0: y, or what the linear part leaves of it."""
+        return self.y if self.linear is None else self.y - self.linear.apply(self.linear.coefficients(self.y))
+
+    def fit(self, Z: Array) -> Fit:
+        """Return the prediction at Z, the best linear coefficients beside it (none without a linear part), and L."""
+        f = self._network(Z)
+        if self.linear is None:
+            return Fit(f, np.empty(0), self.loss.value(f, self.y))
+        return Fit(*self.linear.beside(f, self.y))
 
     def predict(self, Z: Array) -> Array:
-        """Return f (n,) of the pair Z (2, k, k)."""
+        """Return f (n,) of the pair Z (2, k, k), the best linear part beside it included."""
+        return self.fit(Z).f
+
+    def _network(self, Z: Array) -> Array:
         a, b, c = self.activation
         d, M = self.width, Z[0] - Z[1]
         out = np.empty(self.X.shape[0])
@@ -183,7 +207,7 @@ class PolynomialProgram:
 
     def objective(self, Z: Array) -> float:
         """Return the primal objective P(Z), from the data and not from the moments."""
-        return self.loss.value(self.predict(Z), self.y) + self.penalty(Z)
+        return self.fit(Z).value + self.penalty(Z)
 
     def ascent(self, v: Array) -> Array:
         """Return B (k, k) with sum_i v_i s(x_i'u) / n = (u, 1)'B(u, 1), or u'Bu; v: (n,)."""
@@ -212,10 +236,16 @@ class PolynomialProgram:
         return self.prices_of(self.ascent(v))
 
     def dual_bound(self, v: Array) -> DualBound:
-        """Return the best lower bound D(c v) over scalings with c max price <= beta; v: a residual (n,)."""
+        """Return the best lower bound D(c v) over scalings with c max price <= beta; v: a residual (n,).
+
+        Of v what a free linear part explains is taken away, so that X'v = 0.
+        """
+        v = v if self.linear is None else self.linear.dual_feasible(v)
         prices = self.prices(v)
         worst = float(prices.max())
-        return DualBound(self.loss.dual_value(v, self.y, self.beta / worst if worst > 0 else np.inf), prices)
+        return DualBound(
+            dual_value(self.linear, self.loss, v, self.y, self.beta / worst if worst > 0 else np.inf), prices
+        )
 
     def largest_beta(self) -> float:
         """The smallest beta whose solution is zero: the largest price at Z = Z' = 0."""
@@ -232,12 +262,27 @@ class PolynomialProgram:
     def _moments(self, weights: Array | None) -> Moments:
         q, n = len(self.upper.rows), len(self.y)
         G, c = np.zeros((q, q), order="F"), np.zeros(q)
+        explained = None if self.linear is None else self.linear.inverse @ self._cross(self.linear)
         with self.threads():
             for rows, monomials in self._monomials():
-                c += monomials @ self.y[rows]
+                if self.linear is not None and explained is not None:
+                    # Of the monomials themselves, not of their moments: what X explains leaves no rounding behind.
+                    monomials -= explained.T @ np.asarray(self.linear.X[rows]).T
+                c += monomials @ self.unexplained[rows]
                 factor = monomials if weights is None else monomials * np.sqrt(weights[rows])
                 G = dsyrk(1 / n, factor.T, beta=1.0, c=G, trans=1, overwrite_c=1)  # half the work of a product
-        return Moments(np.triu(G) + np.triu(G, 1).T, c / n)
+        G = np.triu(G) + np.triu(G, 1).T
+        if self.linear is not None and explained is not None:
+            G += self.linear.ridge * (explained.T @ explained)
+            c = c + self.linear.ridge * n * (explained.T @ self.linear.coefficients(self.y))
+        return Moments(G, c / n)
+
+    def _cross(self, linear: LinearPart) -> Array:
+        """X'Phi/n (columns of the linear part, q), Phi the monomials."""
+        total = np.zeros((linear.width, len(self.upper.rows)))
+        for rows, monomials in self._monomials():
+            total += np.asarray(linear.X[rows]).T @ monomials.T
+        return total / len(self.y)
 
     def _monomials(self) -> Iterator[tuple[slice, Array]]:
         """Rows start:stop and their monomials (q, rows)."""

@@ -19,8 +19,8 @@ from ecgcvx.errors import InputError
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.dense import DenseFeatures
 from ecgcvx.programs.features import Features, Gram, Index
-from ecgcvx.programs.linear_part import LinearPart
-from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets, scaled_parabola
+from ecgcvx.programs.linear_part import LinearPart, check_linear, dual_value
+from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
 from ecgcvx.types import Array
 
 KEPT = ("gram", "quadratic", "unexplained", "cross")  # of a program's passes over the data, for other beta
@@ -144,9 +144,7 @@ class ConvexProgram:
         f = self.features.apply(self.coefficients(u))
         if self.linear is None:
             return Fit(f, np.empty(0), self.loss.value(f, self.y))
-        a = self.linear.coefficients(self.y - f)
-        f = f + self.linear.apply(a)
-        return Fit(f, a, self.loss.value(f, self.y) + self.linear.penalty(a))
+        return Fit(*self.linear.beside(f, self.y))
 
     def residual(self, u: Array) -> Array:
         """Return v = -n dL/df at the prediction, (n,); y - prediction for the squared loss."""
@@ -240,22 +238,7 @@ class ConvexProgram:
         prices = self.prices(v)
         worst = float(prices.max(initial=0.0))
         limit = self.beta / worst if worst > 0 else np.inf
-        if self.linear is None:
-            return DualBound(self.loss.dual_value(v, self.y, limit), prices)
-        n = len(v)
-        return DualBound(
-            scaled_parabola(float(v @ self.y) / n, float(v @ v) / n + self.linear.dual_penalty(v), limit), prices
-        )
-
-
-def check_linear(linear: LinearPart | None, n: int, loss: Loss) -> None:
-    """Raise InputError where a linear part has not n rows, or where the loss is not squared: it has no closed form."""
-    if linear is None:
-        return
-    if linear.n != n:
-        raise InputError(f"linear: its X has {linear.n} rows, but the program {n}; give the same rows")
-    if not isinstance(loss, SquaredLoss):
-        raise InputError(f"linear: a free linear part takes the squared loss, not {type(loss).__name__}; leave it out")
+        return DualBound(dual_value(self.linear, self.loss, v, self.y, limit), prices)
 
 
 def _columns(blocks: Index, d: int) -> Index:

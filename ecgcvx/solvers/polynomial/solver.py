@@ -122,8 +122,8 @@ def _search(
 
 def finish(program: PolynomialProgram, Z: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
     """Evaluate a feasible pair on the data and bound it; reason: the status if the gap is above the tolerance."""
-    f = program.predict(Z)
-    primal = program.loss.value(f, program.y) + program.penalty(Z)
+    f, _, loss = program.fit(Z)
+    primal = loss + program.penalty(Z)
     dual = program.dual_bound(program.loss.residual(f, program.y)).value
     gap = max(primal - dual, 0.0) / primal if primal > 0 else 0.0
     status = "optimal" if gap <= tolerance else reason
