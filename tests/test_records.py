@@ -479,7 +479,10 @@ def test_csv_that_cannot_be_read_is_refused(tmp_path, text, match, fs):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `files` (path: bytes); half of the one named `cut`, announcing its length if `honest`."""
+    """Serves `files` (path: bytes); half of the one named `cut`, announcing its length if `honest`.
+
+    replace: {end of a path: (bytes, headers)} served in place of it; stall: the end of one that never comes.
+    """
 
     def __init__(self, server_state, *arguments):
         self.state = server_state
@@ -487,6 +490,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.state["requests"].append(self.path)
+        if self.path.endswith(self.state["stall"]):
+            self.state["released"].wait(20)
+            return
+        for end, (body, headers) in self.state["replace"].items():
+            if self.path.endswith(end):
+                self.send_response(200)
+                for header, value in headers.items():
+                    self.send_header(header, value)
+                self.end_headers()
+                with contextlib.suppress(OSError):  # the client leaves when it has seen enough
+                    for part in body if not isinstance(body, bytes) else [body]:
+                        self.wfile.write(part)
+                return
         content = self.state["files"].get(self.path)
         self.send_response(200 if content is not None else self.state["missing"])
         cut = self.path.endswith(self.state["cut"])
@@ -515,11 +531,13 @@ def physionet(tmp_path, ramp, monkeypatch):
     }
     files["/content/testdb/"] = b"<html>\n<p>Version: 1.2.0</p>\n</html>"
     state = {"files": files, "requests": [], "cut": "(none)", "honest": True, "missing": 404}
+    state |= {"replace": {}, "stall": "(none)", "released": threading.Event()}
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, state))
     thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
     thread.start()
 
     def stop():
+        state["released"].set()
         if thread.is_alive():
             server.shutdown()
             thread.join()
@@ -611,3 +629,66 @@ def test_download_cut_off_leaves_no_half_record(physionet, ramp, file, honest):
 def test_header_that_leads_out_of_the_folder_is_refused(physionet):
     physionet["files"]["/files/testdb/1.2.0/sub/rec.hea"] = b"rec 1 250 10\n../../x.dat 16 200 16 0 0 0 0 II\n"
     refused("damaged record", "testdb/sub/rec")
+
+
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+@pytest.mark.parametrize("file", ["rec.hea", "rec.dat", "rec.atr"])
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/html; charset=utf-8"}])
+def test_web_page_in_place_of_a_file_is_refused(physionet, file, headers):
+    physionet["replace"] = {file: (PAGE, headers)}
+    refused(f"PhysioNet sent a damaged record .*{file}: a web page in place of the file", "testdb/sub/rec")
+    assert cached(physionet) == []
+
+
+@pytest.mark.parametrize(("file", "most"), [("rec.hea", 2**20), ("rec.dat", 2000 + 2**16)])
+def test_download_ends_where_the_header_says(physionet, file, most):
+    """A server that does not stop sends little more than what the header allows."""
+    sent = []
+
+    def forever():
+        for _ in range(1000):
+            sent.append(1)
+            yield bytes(2**16)
+
+    physionet["replace"] = {file: (forever(), {})}
+    refused(f"{file}: longer than {most:,} bytes", "testdb/sub/rec")
+    assert cached(physionet) == []
+    assert len(sent) < 900
+
+
+def test_compressed_answer_is_not_unfolded(physionet):
+    physionet["replace"] = {"rec.dat": (b"\x1f\x8b", {"Content-Encoding": "gzip"})}
+    refused("rec.dat: compressed, though that was not asked for", "testdb/sub/rec")
+    assert cached(physionet) == []
+
+
+def test_silent_server_is_left(physionet, monkeypatch):
+    monkeypatch.setattr(physionet_files, "READ", 0.2)
+    physionet["stall"] = "rec.dat"
+    refused("cannot be downloaded from PhysioNet .no answer.", "testdb/sub/rec")
+    assert cached(physionet) == []
+
+
+def test_slow_server_is_left(physionet, monkeypatch):
+    monkeypatch.setattr(physionet_files, "PATIENCE", -1.0)
+    refused("cannot be downloaded from PhysioNet .no answer.", "testdb/sub/rec")
+    assert cached(physionet) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 5000 + "/rec", "db/" + "x/" * 300 + "rec", "db/" + "9." * 200 + "1/rec", "db/../rec"]
+)
+def test_names_of_any_length_are_refused_in_a_line(physionet, name):
+    refused("no such file", name)
+    assert physionet["requests"] == []
+
+
+def test_dat_whose_samples_changed_is_refused(physionet):
+    path = "/files/testdb/1.2.0/sub/rec.dat"
+    content = bytearray(physionet["files"][path])
+    content[77] ^= 1
+    physionet["files"][path] = bytes(content)
+    refused("PhysioNet sent a damaged record .*the checksum of lead II is not that of", "testdb/sub/rec")
+    assert cached(physionet) == []

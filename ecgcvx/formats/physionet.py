@@ -11,6 +11,7 @@ from ecgcvx.files import atomic_folder
 from ecgcvx.formats.shared import reason
 from ecgcvx.formats.wfdb_header import LARGEST as LARGEST_HEADER
 from ecgcvx.formats.wfdb_header import check_size, read_header, signal_bytes
+from ecgcvx.formats.wfdb_record import check_samples
 
 FILES, PAGES = "https://physionet.org/files/", "https://physionet.org/content/"
 CONNECT, READ = 10.0, 30.0  # s without a connection, without a byte
@@ -52,7 +53,9 @@ def fetch_record(name: str) -> Path:
         except FileNotFoundError as error:
             raise RecordError(f"{name}: neither a local file nor a record of PhysioNet; check the name") from error
         except RecordError as error:
-            raise RecordError(f"{name}: PhysioNet sent a damaged record ({error}); try again later") from error
+            raise RecordError(
+                f"{name}: PhysioNet sent a damaged record ({error}); try again later, or fetch its files yourself"
+            ) from error
         except Exception as error:  # of the network, the file system, or a page of versions that has changed
             raise RecordError(
                 f"{name}: no such local file, and it cannot be downloaded from PhysioNet ({_cause(error)}); "
@@ -90,6 +93,7 @@ def _download(match: re.Match[str], folder: Path) -> None:
                 known = signal_bytes(header, file) if header.frames else None
                 fetch(file, LARGEST_SIGNAL if known is None else known + CHUNK)
             check_size(header, file)
+        check_samples(header)
     with contextlib.suppress(FileNotFoundError):
         fetch(f"{record}.atr", LARGEST_ANNOTATION)
 

@@ -115,29 +115,35 @@ def _read_samples(header: Header, number: int, first: int, last: int) -> Array:
     frames = count_frames(header)
     # wfdb reads differences (format 8) rightly from the start only.
     low, high = (0, frames) if lead.format == "8" else (first // lead.per_frame, -(-last // lead.per_frame))
-    try:
-        counts = _decode(header, number, frames, low, high)
-    except RecordError:
-        raise
-    except Exception as error:  # wfdb raises whatever its parsing meets, down to bare Exception
-        raise RecordError(f"{header.source}: wfdb cannot read it ({reason(error)}); get the files again") from error
-    whole = (low, high) == (0, frames) and lead.skew == 0
-    if whole and lead.checksum is not None and _checksum(counts, lead) != lead.checksum:
-        raise RecordError(
-            f"{header.base.with_name(lead.file)}: damaged, the checksum of lead {lead.name or number} is not that of "
-            f"{header.source}; get the files again (0 for a checksum there means none)"
-        )
+    counts = _decode(header, number, frames, low, high)
+    if (low, high) == (0, frames):
+        _check_sum(header, number, counts)
     counts = counts[first - low * lead.per_frame : last - low * lead.per_frame]
     if len(counts) != last - first:
         raise RecordError(f"{header.source}: {len(counts)} samples instead of {last - first}; get the files again")
     return (counts - lead.baseline) / lead.gain
 
 
-def _checksum(counts: Array, lead: WfdbLead) -> int:
-    """Sum of all samples modulo 65,536; one that is missing counts as what stands for it."""
+def check_samples(header: Header) -> None:
+    """Compare all leads of a one-segment record with the checksums of its header; RecordError when one differs."""
+    frames = count_frames(header)
+    for number, lead in enumerate(header.leads):
+        if lead.checksum is not None and lead.file != "~":
+            _check_sum(header, number, _decode(header, number, frames, 0, frames))
+
+
+def _check_sum(header: Header, number: int, counts: Array) -> None:
+    """Compare the sum of all samples of a lead modulo 65,536 with its header; RecordError when it differs."""
+    lead = header.leads[number]
+    if lead.checksum is None or lead.skew:
+        return
     missing = np.isnan(counts)
     total = int(counts[~missing].astype(np.int64).sum()) + int(missing.sum()) * _INVALID.get(lead.format, 0)
-    return total % 65536
+    if total % 65536 != lead.checksum:
+        raise RecordError(
+            f"{header.base.with_name(lead.file)}: damaged, the checksum of lead {lead.name or number} is not that of "
+            f"{header.source}; get the files again (0 for a checksum there means none)"
+        )
 
 
 def _decode(header: Header, number: int, frames: int, low: int, high: int) -> Array:
@@ -164,7 +170,10 @@ def _decode(header: Header, number: int, frames: int, low: int, high: int) -> Ar
         except OSError:  # where links are not allowed
             shutil.copyfile(path, target)
         Path(folder, "record.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
-        record = wfdb.rdrecord(
-            os.path.join(folder, "record"), sampfrom=low, sampto=high, channels=[channel], smooth_frames=False
-        )
+        try:
+            record = wfdb.rdrecord(
+                os.path.join(folder, "record"), sampfrom=low, sampto=high, channels=[channel], smooth_frames=False
+            )
+        except Exception as error:  # wfdb raises whatever its parsing meets, down to bare Exception
+            raise RecordError(f"{header.source}: wfdb cannot read it ({reason(error)}); get the files again") from error
     return np.asarray(record.e_p_signal[0], dtype=np.float64)
