@@ -20,6 +20,7 @@ SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # ECG paper: 25 mm/s and 10 mm/mV
 MM = 1 / 25.4  # inches
 SIGNAL, FORECAST, GRID = "#1a1a1a", "#4a8df0", "#e8a0a0"
 STRIP_SECONDS = 8.0
+LARGEST_SPAN = 15.0  # mV on ECG paper; more is drawn to a smaller scale
 
 
 def forecast_figure(
@@ -35,8 +36,8 @@ def forecast_figure(
     time = np.arange(first, stop) / sampling_frequency
     shown, predicted = signal[first:stop], forecast[first:stop]
     residual = shown - predicted
-    low, high = _whole_mv(np.concatenate([shown, predicted]))
-    width, height = (time[-1] - time[0]) / SECONDS_PER_MM, (high - low) / MV_PER_MM
+    low, high, square = _limits(np.concatenate([shown, predicted]))
+    width, height = (time[-1] - time[0]) / SECONDS_PER_MM, (high - low) / square
     below, left, right, top, between, bottom = 28.0, 18.0, 6.0, 16.0, 4.0, 13.0  # mm
     total = np.array([left + width + right, bottom + below + between + height + top])
     figure = Figure(figsize=tuple(total * MM), dpi=150)
@@ -45,10 +46,13 @@ def forecast_figure(
         return figure.add_axes((left / total[0], up / total[1], width / total[0], tall / total[1]))
 
     upper, lower = axes(bottom + below + between, height), axes(bottom, below)
-    _paper(upper, (time[0], time[-1]), (low, high))
+    _paper(upper, (time[0], time[-1]), (low, high), square)
     upper.plot(time, shown, color=SIGNAL, linewidth=2.2, label="signal")
     upper.plot(time, predicted, color=FORECAST, linewidth=0.8, label="forecast")
-    upper.set_ylabel("mV")
+    for beyond, edge, mark in ((shown > high, high, 6), (shown < low, low, 7)):  # carets that point outwards
+        if beyond.any():
+            upper.plot(time[beyond], np.full(beyond.sum(), edge), color=SIGNAL, marker=mark, linestyle="none")
+    upper.set_ylabel("mV" if square == MV_PER_MM else f"mV, {square:g} a small square")
     upper.tick_params(labelbottom=False)
     upper.legend(loc="upper right", ncols=2, frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
     lower.plot(time, residual, color=FORECAST, linewidth=0.7)
@@ -131,19 +135,35 @@ def strip_start(forecast: Array, sampling_frequency: float, first: int) -> int:
     return max(int(a), int(a + b) // 2 - round(STRIP_SECONDS * sampling_frequency / 2))
 
 
-def _whole_mv(values: Array) -> tuple[float, float]:
-    """Limits at half mV that hold the values with a little room."""
+def _limits(values: Array) -> tuple[float, float, float]:
+    """Limits of the amplitude axis in mV, at halves of it, and the mV of a small square.
+
+    What is far beyond the other values is cut off, and what spans more than `LARGEST_SPAN` is drawn to a smaller scale,
+    so that the height of a figure has a bound.
+    """
     finite = values[np.isfinite(values)]
-    return float(np.floor(2 * finite.min() - 0.4) / 2), float(np.ceil(2 * finite.max() + 0.4) / 2)
+    if not len(finite):
+        return -1.0, 1.0, MV_PER_MM
+    low, high = np.percentile(finite, [1, 99])
+    room = max(2.0 * (high - low), 2.0)
+    low, high = max(low - room, finite.min()), min(high + room, finite.max())
+    square = MV_PER_MM
+    while high - low > LARGEST_SPAN * square / MV_PER_MM:
+        square *= 10
+    half = 5 * square
+    return float(np.floor(low / half - 0.4) * half), float(np.ceil(high / half + 0.4) * half), square
 
 
-def _paper(axes: "Axes", times: tuple[float, float], mv: tuple[float, float]) -> None:
-    """Lines every 1 mm, strong every 5 mm (0.2 s and 0.5 mV)."""
+def _paper(axes: "Axes", times: tuple[float, float], mv: tuple[float, float], square: float) -> None:
+    """Lines every 1 mm, strong every 5 mm (0.2 s and 0.5 mV, or 5 times `square`)."""
+    from matplotlib.collections import LineCollection
+
     axes.set(xlim=times, ylim=mv)
     for step, width in ((1, 0.25), (5, 0.7)):
-        t, v = step * SECONDS_PER_MM, step * MV_PER_MM
-        for x in np.arange(np.ceil(times[0] / t), np.floor(times[1] / t) + 1) * t:
-            axes.axvline(x, color=GRID, linewidth=width, zorder=0)
-        for y in np.arange(np.ceil(mv[0] / v - 1e-9), np.floor(mv[1] / v + 1e-9) + 1) * v:
-            axes.axhline(y, color=GRID, linewidth=width, zorder=0)
-    axes.set_yticks(np.arange(np.ceil(mv[0]), np.floor(mv[1]) + 1))
+        t, v = step * SECONDS_PER_MM, step * square
+        columns = np.arange(np.ceil(times[0] / t), np.floor(times[1] / t) + 1) * t
+        rows = np.arange(np.ceil(mv[0] / v - 1e-9), np.floor(mv[1] / v + 1e-9) + 1) * v
+        lines = [((x, mv[0]), (x, mv[1])) for x in columns] + [((times[0], y), (times[1], y)) for y in rows]
+        axes.add_collection(LineCollection(lines, colors=GRID, linewidths=width, zorder=0))
+    tick = 10 * square
+    axes.set_yticks(np.arange(np.ceil(mv[0] / tick), np.floor(mv[1] / tick) + 1) * tick)

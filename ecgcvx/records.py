@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENOUGH = 0.9  # share of valid, varying samples that a lead needs to be taken without a look at the others
+BLOCK = 1 << 20  # samples looked at at a time
 STILL = 1.0  # s: a signal that does not change for as long says nothing
 LONGEST_NAME = 200
 
@@ -150,13 +151,15 @@ def _best(read: Callable[[str | int | None], Reading], lead: str | int | None) -
 
 def _useful(reading: Reading) -> float:
     """Share of the samples that are valid and not in a stretch of at least `STILL` s without any change."""
-    signal = reading.signal
-    valid = np.isfinite(signal)
-    changes = np.flatnonzero(np.diff(signal) != 0) + 1  # NaN differs from all
-    bounds = np.r_[0, changes, len(signal)]
-    lengths = np.diff(bounds)
-    still = lengths >= max(STILL * reading.sampling_frequency, 2)
-    return float((valid.sum() - lengths[still & valid[bounds[:-1]]].sum()) / len(signal))
+    shortest = max(STILL * reading.sampling_frequency, 2)
+    useful = 0
+    for first in range(0, len(reading.signal), BLOCK):
+        part = reading.signal[first : first + BLOCK]
+        valid = np.isfinite(part)
+        bounds = np.r_[0, np.flatnonzero(np.diff(part) != 0) + 1, len(part)]  # NaN differs from all
+        lengths = np.diff(bounds)
+        useful += int(valid.sum() - lengths[(lengths >= shortest) & valid[bounds[:-1]]].sum())
+    return useful / len(reading.signal)
 
 
 def _resampled(recording: Recording, target: float, source: str) -> Recording:

@@ -93,14 +93,14 @@ def to_millivolts(
 def _look(signal: Array, unit: str, certain: bool, reading: Reading, source: str) -> tuple[str, ...]:
     """Notes on amplitudes that no ECG has."""
     n = len(signal)
-    valid = np.isfinite(signal)
-    if not valid.any():
+    top, bottom = np.fmax.reduce(signal), np.fmin.reduce(signal)
+    if not np.isfinite(top):
         return ()
     some = signal[:: max(n // SAMPLED, 1)]
     some = some[np.isfinite(some)]
     low, middle, high = np.percentile(some, [1, 50, 99]) if len(some) else (0.0, 0.0, 0.0)
     spread = float(high - low)
-    peak = int(np.nanargmax(np.abs(signal)))
+    peak = int(np.argmax(signal == (top if top >= -bottom else bottom)))
     height = float(signal[peak])
     at = f"sample {peak} ({peak / reading.sampling_frequency:.3f} s) of lead {reading.lead}"
     # A level that all samples share is the offset of a converter.
@@ -126,8 +126,9 @@ def _look(signal: Array, unit: str, certain: bool, reading: Reading, source: str
             notes.append(f"{stands} if it is in mV, which is no ECG; {_likely(some, spread)}")
     else:
         bound = max(FAR * spread, OUTLIER)
-        far = np.abs(signal - middle) > bound
-        count = int(np.count_nonzero(far))
+        blocks = (signal[first : first + SAMPLED] for first in range(0, n, SAMPLED))
+        outside = max(top - middle, middle - bottom) > bound
+        count = sum(int(np.count_nonzero(np.abs(part - middle) > bound)) for part in blocks) if outside else 0
         if count:
             notes.append(
                 f"{count:,} sample{'s' * (count > 1)} of lead {reading.lead} beyond {bound:.3g} mV, the largest "
