@@ -24,6 +24,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "toy_race": (),
     "polynomial_networks": (),
     "duality": (),
+    "consensus_admm": (),
 }
 """Scripts in the order of the page, with those of the options below that they take."""
 

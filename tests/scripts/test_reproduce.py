@@ -8,7 +8,7 @@ import pytest
 import _page
 from _page import Claim, Record, docs_page, index_html, keep, read_record
 
-QUICK = ["arrangements", "linear_penalties", "duality", "polynomial_networks"]
+QUICK = ["arrangements", "linear_penalties", "duality", "polynomial_networks", "consensus_admm"]
 MADE = Record(
     "example",
     "An example",
