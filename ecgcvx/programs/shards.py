@@ -5,11 +5,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.errors import InputError
-from ecgcvx.programs.features import Features, Gram, PatternFeatures, gram_of_rows, two_layer_features
+from ecgcvx.programs.features import (
+    Features,
+    Gram,
+    Index,
+    PatternFeatures,
+    gram_of_rows,
+    products_of_rows,
+    two_layer_features,
+)
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.types import Array
 
@@ -78,6 +85,11 @@ class JoinedFeatures:
         self._count(self.count * self.width * (self.count * self.width + 1))
         return gram_of_rows(self, y, weights)
 
+    def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j / n for blocks i in `first` and j in `second`."""
+        self._count(len(first) * len(second) * self.width**2)
+        return products_of_rows(self, first, second, weights)
+
     def apply(self, coefficients: Array) -> Array:
         """Return sum_i F_i z_i (n,), which stays where the rows are."""
         self._count(coefficients.size)
@@ -88,12 +100,12 @@ class JoinedFeatures:
         self._count(self.count * self.width)
         return np.sum([part.correlate(piece) for part, piece in zip(self.parts, self._cut(r), strict=True)], axis=0)
 
-    def cone_values(self, blocks: NDArray[np.intp], u: Array) -> Array:
+    def cone_values(self, blocks: Index, u: Array) -> Array:
         """Return C_{blocks[j]} u_j for every j, (g, n)."""
         self._count(u.size)
         return np.concatenate([part.cone_values(blocks, u) for part in self.parts], axis=1)
 
-    def cone_rows(self, block: int, indices: NDArray[np.intp]) -> Array:
+    def cone_rows(self, block: int, indices: Index) -> Array:
         """Return the given rows of C_block, (k, d), in the order of their indices."""
         self.exchanged += FLOAT * len(indices) * self.width
         out, start = np.empty((len(indices), self.width)), 0
@@ -103,7 +115,7 @@ class JoinedFeatures:
             start += part.n
         return out
 
-    def interior(self, blocks: NDArray[np.intp]) -> Array:
+    def interior(self, blocks: Index) -> Array:
         """The gates, which all shards have."""
         return self.parts[0].interior(blocks)
 

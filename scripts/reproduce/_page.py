@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from threadpoolctl import threadpool_limits
 
 from ecgcvx.figures import save_figure
@@ -157,6 +159,13 @@ def style(axes: Axes, **settings: Any) -> None:
     axes.xaxis.label.set_fontsize(9)
     axes.yaxis.label.set_fontsize(9)
     axes.title.set_fontsize(9)
+
+
+def plain_log(axis: Axis) -> None:
+    """Label a logarithmic axis of few decades at 1, 2, 5 times powers of ten, in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def new_figure(title: str, height: float, width: float = WIDTH) -> Figure:

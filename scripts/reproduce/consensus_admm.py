@@ -10,9 +10,9 @@ cells of the ReLU network are thin, and ADMM is slow: the difference that is lef
 from dataclasses import dataclass
 
 import numpy as np
-from _page import BLUE, GREEN, ORANGE, Claim, Entry, Picture, main, new_figure, style
 from matplotlib.figure import Figure
 
+from _page import BLUE, GREEN, ORANGE, Claim, Entry, Picture, main, new_figure, plain_log, style
 from ecgcvx.arrangements import sample_patterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
@@ -96,7 +96,7 @@ def reproduce(reduced: bool) -> Entry:
         (
             Picture(
                 "consensus_admm",
-                f"Distance of the objective from the centralised optimum, {SHARDS} shards, against iterations and bytes.",
+                f"How far {SHARDS} shards are from the centralised optimum, against iterations and bytes.",
                 _figure((gated, planted)),
             ),
         ),
@@ -120,9 +120,9 @@ def _planted(n: int, gates: int) -> ConvexProgram:
 def _study(name: str, program: ConvexProgram, gap: float, graphs: dict = GRAPHS, rounds: int = 400) -> Study:
     optimum = CvxpySolver(gap=1e-9).solve(program).primal
     shards = split_program(program, SHARDS)
-    found = {
-        graph: ConsensusSolver(gap=gap, neighbours=links, rounds=rounds).solve(shards) for graph, links in graphs.items()
-    }
+    found = {}
+    for graph, neighbours in graphs.items():
+        found[graph] = ConsensusSolver(gap=gap, neighbours=neighbours, rounds=rounds).solve(shards)
     return Study(name, optimum, found)
 
 
@@ -138,6 +138,8 @@ def _figure(studies: tuple[Study, ...]) -> Figure:
                 axes.plot(x, np.maximum(distance, 1e-10), color=COLORS[graph], label=graph, marker=".", markersize=4)
         style(row[0], xscale="log", yscale="log", xlabel="iterations", ylabel="|objective / optimum − 1|")
         style(row[1], xscale="log", yscale="log", xlabel="exchanged by all shards (MB)")
+        for axes in row:
+            plain_log(axes.xaxis)
         row[0].set_title(study.name, fontsize=9, loc="left")
         row[0].legend(frameon=False, fontsize=8, loc="lower left")
     return figure

@@ -98,6 +98,7 @@ def test_joined_features_are_the_whole_ones():
     np.testing.assert_allclose(joined.cone_values(blocks, z[:2]), whole.cone_values(blocks, z[:2]))
     np.testing.assert_allclose(joined.cone_rows(3, rows), whole.cone_rows(3, rows))
     np.testing.assert_allclose(joined.gram(r).H, whole.gram(r).H)
+    np.testing.assert_allclose(joined.products(blocks, blocks[:1]), whole.products(blocks, blocks[:1]))
     np.testing.assert_allclose(joined.curvature, whole.curvature)
 
 
