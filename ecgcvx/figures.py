@@ -36,7 +36,7 @@ def forecast_figure(
     time = np.arange(first, stop) / sampling_frequency
     shown, predicted = signal[first:stop], forecast[first:stop]
     residual = shown - predicted
-    low, high, square = _limits(np.concatenate([shown, predicted]))
+    low, high, square = _limits(shown, predicted)
     width, height = (time[-1] - time[0]) / SECONDS_PER_MM, (high - low) / square
     below, left, right, top, between, bottom = 28.0, 18.0, 6.0, 16.0, 4.0, 13.0  # mm
     total = np.array([left + width + right, bottom + below + between + height + top])
@@ -135,18 +135,19 @@ def strip_start(forecast: Array, sampling_frequency: float, first: int) -> int:
     return max(int(a), int(a + b) // 2 - round(STRIP_SECONDS * sampling_frequency / 2))
 
 
-def _limits(values: Array) -> tuple[float, float, float]:
+def _limits(signal: Array, forecast: Array) -> tuple[float, float, float]:
     """Limits of the amplitude axis in mV, at halves of it, and the mV of a small square.
 
-    What is far beyond the other values is cut off, and what spans more than `LARGEST_SPAN` is drawn to a smaller scale,
-    so that the height of a figure has a bound.
+    What is far beyond the other samples is cut off, and what spans more than `LARGEST_SPAN` is drawn to a smaller
+    scale, so that the height of a figure has a bound.
     """
-    finite = values[np.isfinite(values)]
+    finite = signal[np.isfinite(signal)]
     if not len(finite):
         return -1.0, 1.0, MV_PER_MM
     low, high = np.percentile(finite, [1, 99])
     room = max(2.0 * (high - low), 2.0)
-    low, high = max(low - room, finite.min()), min(high + room, finite.max())
+    both = np.concatenate([finite, forecast[np.isfinite(forecast)]])
+    low, high = max(low - room, both.min()), min(high + room, both.max())
     square = MV_PER_MM
     while high - low > LARGEST_SPAN * square / MV_PER_MM:
         square *= 10

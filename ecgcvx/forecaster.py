@@ -22,7 +22,8 @@ class Forecaster:
 
     lead and sampling_frequency (Hz) name the signal that it takes; window and horizon are in samples; beta is the
     weight of the penalty that it was trained with, of a stack that of its last stage. kind : name of the network in
-    `ecgcvx.kinds.registry`; that of its activation unless it is given.
+    `ecgcvx.kinds.registry`; that of its activation unless it is given. unit, resample : what `read_recording` was
+    given for the record of the fit, the default for others: unit of values that name none, Hz to resample to.
     """
 
     network: Model
@@ -33,6 +34,8 @@ class Forecaster:
     horizon: int
     beta: float
     kind: str = ""
+    unit: str | None = None
+    resample: float | None = None
 
     def __post_init__(self) -> None:
         if not self.kind:

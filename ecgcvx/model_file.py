@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ecgcvx import __version__
-from ecgcvx.errors import InputError, ModelError
+from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.kinds.registry import model_class
 from ecgcvx.types import Array
 from ecgcvx.windows import Scaler
@@ -72,6 +73,7 @@ def _settings(forecaster: Forecaster) -> dict[str, Any]:
         "attributes": forecaster.network.attributes(),
         "scaler": {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale},
         **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
+        **{name: value for name in ("unit", "resample") if (value := getattr(forecaster, name)) is not None},
     }
 
 
@@ -98,7 +100,22 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         horizon=horizon,
         beta=_number(metadata["beta"], "beta", least=0.0),
         kind=kind,
+        unit=_unit(metadata.get("unit")),
+        resample=_number(metadata["resample"], "resample", positive=True) if "resample" in metadata else None,
     )
+
+
+def _unit(value: object) -> str | None:
+    """A unit as `read_recording` takes it."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise TypeError("unit is no short text")
+    try:
+        read_unit(value, "model")
+    except RecordError as error:
+        raise ValueError(str(error)) from None
+    return value
 
 
 def _number(value: object, name: str, *, positive: bool = False, least: float = -math.inf) -> float:

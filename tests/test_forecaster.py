@@ -151,6 +151,9 @@ def test_another_sampling_frequency_is_refused():
         ({"scaler": {"mean": 0.0, "scale": 0.0}}, "scale = 0"),
         ({"scaler": {"mean": 0.0, "scale": -1.0}}, "scale = -1"),
         ({"scaler": {"mean": True, "scale": 1.0}}, "mean is no number"),
+        ({"unit": "stone"}, "unit"),
+        ({"unit": 5}, "unit"),
+        ({"resample": -1}, "resample"),
         ({"sampling_frequency": 0}, "sampling_frequency = 0"),
         ({"window": "x"}, "window is no whole number"),
         ({"window": 9}, "windows of 9"),
@@ -215,3 +218,13 @@ def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
         save(dataclasses.replace(forecaster(2), lead="V5"), path)
     assert load(path).lead == "MLII"
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("unit", [None, "uV", "200/mV", "adu"])
+@pytest.mark.parametrize("resample", [None, 360.0])
+def test_unit_and_resampling_are_kept_under_the_digest(tmp_path, unit, resample):
+    model = dataclasses.replace(forecaster(), unit=unit, resample=resample)
+    save(model, tmp_path / "model.safetensors")
+    back = load(tmp_path)
+    assert (back.unit, back.resample) == (unit, resample)
+    assert (digest(back) == digest(forecaster())) == (unit is None and resample is None)

@@ -30,5 +30,8 @@ def test_ordinary_signals_are_on_ecg_paper_and_pops_are_marked():
     marked[1000] = 900
     axes = forecast_figure(marked, signal, 360.0, 0, "title", "note").axes[0]
     assert axes.get_ylim()[1] < 8
+    wild = signal.copy()
+    wild[1000:1020] = -1e4  # a forecast that fails does not set the scale
+    assert forecast_figure(signal, wild, 360.0, 0, "title", "note").axes[0].get_ylim()[0] > -8
     [carets] = [line for line in axes.lines if line.get_linestyle() == "None"]
     assert carets.get_xdata().tolist() == [1000 / 360]
