@@ -1,3 +1,49 @@
-"""Globally optimal two-layer ReLU networks for ECG prediction, trained as convex programs."""
+"""Globally optimal neural networks for physiological signals, trained as convex programs.
+
+    import ecgcvx
+
+    recording = ecgcvx.read_recording("mitdb/100")
+    fitted = ecgcvx.fit(recording, horizon=5)
+    print(fitted.trained.gap.words)
+    forecast = fitted.forecaster.predict(recording)  # mV
+
+Nothing is imported before it is used.
+"""
+
+from typing import TYPE_CHECKING
+
+from ecgcvx._lazy import lazy
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ecgcvx import arrangements, atoms, certificates, errors, models, programs, solvers
+    from ecgcvx.api import certify, compare, fit, predict, regularisation_path, solve
+    from ecgcvx.evidence import Evidence, Gap
+    from ecgcvx.fitting import Fit
+    from ecgcvx.forecaster import Forecaster
+    from ecgcvx.interpretation import interpret
+    from ecgcvx.model_file import load
+    from ecgcvx.programs import losses
+    from ecgcvx.records import Recording, read_recording
+    from ecgcvx.streaming import StreamPredictor
+    from ecgcvx.windows import Windows, split_windows
+
+__all__ = [
+    "Evidence", "Fit", "Forecaster", "Gap", "Recording", "StreamPredictor", "Windows", "__version__", "arrangements",
+    "atoms", "certificates", "certify", "compare", "errors", "fit", "interpret", "load", "losses", "models", "predict",
+    "programs", "read_recording", "regularisation_path", "solve", "solvers", "split_windows",
+]  # fmt: skip
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Evidence": "evidence", "Fit": "fitting", "Forecaster": "forecaster", "Gap": "evidence",
+        "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows", "arrangements": "", "atoms": "",
+        "certificates": "", "certify": "api", "compare": "api", "errors": "", "fit": "api",
+        "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:", "models": "",
+        "predict": "api", "programs": "", "read_recording": "records", "regularisation_path": "api", "solve": "api",
+        "solvers": "", "split_windows": "windows",
+    },
+    globals(),
+)  # fmt: skip

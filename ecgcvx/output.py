@@ -12,18 +12,17 @@ from rich.table import Table
 
 from ecgcvx import __version__
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import percent
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import atomic_write
+from ecgcvx.fit_options import FitOptions
 from ecgcvx.fitting import Fit, Score, SparseLine
-from ecgcvx.interpret import interpret
-from ecgcvx.model_file import save
+from ecgcvx.interpretation import interpret
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
 from ecgcvx.report import training_of, write_report
 from ecgcvx.solvers.check import Check
-from ecgcvx.stacks.training import TrainedStack
-from ecgcvx.training import FitOptions
 from ecgcvx.types import Array
 
 
@@ -33,17 +32,17 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
     return {
         **_task(recording, options),
         "beta": result.forecaster.beta,
-        "beta_chosen_by": "user" if result.path is None and result.stack is None else "validation",
+        "beta_chosen_by": "user" if options.beta is not None else "validation",
         "windows": {
             "train": ledger.train,
             "test": ledger.test,
             "excluded": ledger.excluded,
             "excluded_because": {"gap": ledger.gap, "split": ledger.split},
         },
-        "models": [asdict(score) for score in result.scores],
+        "models": [_score_json(score) for score in result.scores],
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
-        **({} if result.stack is None else {"stack": stack_json(result.stack)}),
+        **result.trained.record,
         "proof": None if result.proof is None else proof_json(result.proof),
         "output": str(folder),
     }
@@ -72,28 +71,31 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     found = metrics(result, recording, options, folder)
     settings: dict[str, Any] = {
         "version": __version__,
-        "options": asdict(options),
+        "options": options.settings,
         "solver": {
-            name: getattr(result.trained, name)
-            for name in ("status", "detail", "primal", "dual", "violation", "iterations", "seconds")
+            "primal": result.trained.gap.primal,
+            "dual": result.trained.gap.dual,
+            **{
+                name: getattr(result.trained, name)
+                for name in ("status", "detail", "violation", "iterations", "seconds")
+            },
+            "overrun": result.overrun,
         },
     }
-    settings["options"]["time_limit"] = None if options.time_limit == float("inf") else options.time_limit
     text = json.dumps(found | settings, indent=2, allow_nan=False) + "\n"
-    save(result.forecaster, folder / "model.safetensors")
+    result.forecaster.save(folder / "model.safetensors")
     atomic_write(folder / "metrics.json", lambda file: file.write(text.encode()))
     forecast = result.forecaster.predict(recording)
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
     convex = result.scores[-1]
-    kind = {"relu": "ReLU"}.get(options.network, options.network)
     figure = forecast_figure(
         recording.signal,
         forecast,
         rate,
         strip_start(forecast, rate, result.split.boundary),
         f"{recording.name}, {recording.lead}: forecast {ahead} ({1e3 * options.horizon / rate:.3g} ms) ahead",
-        f"test part; convex {kind} network, {convex.neurons} neurons, "
+        f"test part; convex {options.network.title} network, {convex.neurons} neurons, "
         f"test RMSE {convex.test_rmse_mv:.4f} mV; 25 mm/s, 10 mm/mV",
     )
     save_figure(figure, folder / "predictions.png")
@@ -117,25 +119,18 @@ def _sparsity_csv(lines: tuple[SparseLine, ...]) -> str:
     return buffer.getvalue()
 
 
-def stack_json(found: TrainedStack) -> dict[str, Any]:
-    """What is known of the stages of a stack, by member, and what validation chose among; errors standardised."""
+def _score_json(score: Score) -> dict[str, Any]:
+    """A line of the comparison; the gap as its relative size, what it rests on, and what it is of."""
+    gap = score.gap
     return {
-        "stages": [[{**asdict(stage), "gap": stage.gap} for stage in member] for member in found.stages],
-        "trials": [asdict(trial) for trial in found.trials],
+        **{name: getattr(score, name) for name in ("name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective")},
+        "gap": None if gap is None else gap.relative,
+        "gap_kind": None if gap is None else str(gap.evidence),
+        "gap_detail": None if gap is None else gap.detail,
+        "gap_of": "" if gap is None else gap.whose,
+        "proved_gap": score.proved_gap,
+        "seconds": score.seconds,
     }
-
-
-def stack_notes(found: TrainedStack) -> list[str]:
-    """What is known of every stage, a line each."""
-    lines = []
-    for k, member in enumerate(found.stages, 1):
-        name = f"stack {k}, " if len(found.stages) > 1 else ""
-        for number, stage in enumerate(member, 1):
-            lines.append(
-                f"{name}stage {number}: {stage.features} features, beta = {stage.beta:.2e}, {stage.neurons} neurons, "
-                f"P = {stage.primal:.6e}, gap {stage.gap:.1e} as far as {stage.starts:,} starts searched"
-            )
-    return [*lines, "a gap holds for its stage, given the features and the linear part; the stack as a whole has none"]
 
 
 def sparsity_note(lines: tuple[SparseLine, ...]) -> str:
@@ -170,7 +165,7 @@ def score_table(scores: tuple[Score, ...]) -> Table:
             f"{score.train_rmse_mv:.5f}",
             f"{score.test_rmse_mv:.5f}",
             "" if score.objective is None else f"{score.objective:.5e}",
-            "" if score.gap is None else f"{score.gap:.1e}",
+            "" if score.gap is None else percent(score.gap.relative),
             f"{score.seconds:.2f}",
             style="bold" if score.test_rmse_mv == best else "",
         )
@@ -202,8 +197,8 @@ def path_json(path: RegularisationPath, recording: Recording, options: FitOption
     train, validation, test = path.windows
     return {
         **_task(recording, options),
-        "network": options.network,
-        "patterns": options.patterns,
+        "network": options.network.name,
+        "patterns": options.network.settings["patterns"],
         "windows": {"train": train, "validation": validation, "test": test},
         "largest_beta": path.largest_beta,
         "chosen_beta": path.chosen.beta,

@@ -1,40 +1,23 @@
 """The regularisation path of a recording, and the choice of beta by a chronological validation split.
 
 The first part of the training windows trains, the rest of them validates; the test part is only reported. Every point
-starts from the one before it; over sampled patterns and for a polynomial activation, one pass over the data serves the
-whole path.
+starts from the one before it; what a network computes of the data once serves the whole path.
 """
 
 import csv
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
 import numpy as np
 
-from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
+from ecgcvx.fit_options import FitOptions
+from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
-from ecgcvx.search import search_price
-from ecgcvx.training import (
-    POLYNOMIALS,
-    STACK,
-    FitOptions,
-    Trained,
-    polynomial_program,
-    sampled_program,
-    train_all_patterns,
-    train_polynomial,
-    train_sampled,
-)
 from ecgcvx.types import Array, Progress
-from ecgcvx.windows import Windows, split_windows
-
-PATH_GAP, PATH_ROUNDS = 0.05, 2  # of a point over all patterns: enough to rank betas
-LARGEST_STARTS = 32
+from ecgcvx.windows import Split, split_windows
 
 
 @dataclass(frozen=True)
@@ -84,70 +67,61 @@ def regularisation_path(
     progress: Progress,
     first: float = 1.0,
     patience: int = 0,
+    *,
+    split: Split | None = None,
+    limits: Limits | None = None,
 ) -> tuple[RegularisationPath, Trained]:
     """Fit the path on the first part of the training windows and choose beta on the rest of them.
 
-    options.beta is not used; train_fraction serves for both splits. The betas fall from first * largest to
-    ratio * largest; patience > 0 ends the path after as many points in a row with a larger validation error. Returns
-    the path and the chosen training. Raises InputError when the recording is too short for three parts or an option is
-    unusable.
+    split : of the recording with these options, made here unless it is given. options.beta is
+    not used; train_fraction serves for both splits.
+    The betas fall from first * largest to ratio * largest; patience > 0 ends the path after as many points in a row
+    with a larger validation error. At the end of the time limit or on Ctrl-C the path ends with the points that are
+    whole; a point that was cut short takes no part in the choice unless it is the only one.
+
+    Returns the path and the chosen training. Raises InputError when the recording is too short for three parts or an
+    option is unusable.
     """
-    if options.network == STACK:
-        raise InputError(f"network = {STACK!r}: it chooses its own betas when it is fitted; take a path of relu")
-    outer = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
-    inner = split_windows(recording.signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
-    test = replace(outer.test, signal=inner.scaler.standardise(recording.signal))
+    kind = options.network
+    if not kind.takes_beta:
+        raise InputError(f"network = {kind.name!r}: it chooses its own betas when it is fitted; take a path of relu")
+    if kind.needs_beta is not None:
+        raise InputError(f"{kind.described}: it trains at a single beta; leave the solver out, or pass patterns=N")
+    limits = options.limits() if limits is None else limits
+    signal = recording.signal
+    outer = split or split_windows(signal, options.window, options.horizon, options.train_fraction)
+    inner = split_windows(signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
+    test = replace(outer.test, signal=inner.scaler.standardise(signal))
     parts = (inner.train, inner.test, test)
-    largest, solve = _along(inner.train, options, progress)
+    problem = kind.problem(inner.train, options.seed, progress)
+    progress("the largest beta", None)
+    largest = problem.largest_beta()
     betas = path_betas(first * largest, count, ratio / first)
     points: list[PathPoint] = []
     trained: list[Trained] = []
     started = time.perf_counter()
     for beta in betas:
-        found = solve(float(beta), trained[-1] if trained else None)
+        found = problem.train(
+            float(beta), warm=trained[-1] if trained else None, limits=limits, progress=progress, rough=True
+        )
+        cut = found.status in ("interrupted", "time limit")
+        if cut and points:
+            break
         train, validation, held_out = (
             inner.scaler.scale * root_mean_square(part.y - found.network.predict(part.X)) for part in parts
         )
         now = time.perf_counter()
         neurons = found.network.neurons
-        points.append(
-            PathPoint(float(beta), found.primal, found.gap, neurons, train, validation, held_out, now - started)
-        )
+        primal, gap = found.gap.primal, found.gap.relative
+        points.append(PathPoint(float(beta), primal, gap, neurons, train, validation, held_out, now - started))
         trained.append(found)
         started = now
         progress(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / count)
         best = int(np.argmin([point.validation_rmse_mv for point in points]))
-        if patience and len(points) - 1 - best >= patience:
+        if cut or (patience and len(points) - 1 - best >= patience):
             break
     sizes = (len(inner.train), len(inner.test), len(test))
     return RegularisationPath(tuple(points), largest, points[best], sizes), trained[best]
-
-
-def _along(
-    windows: Windows, options: FitOptions, progress: Progress
-) -> tuple[float, Callable[[float, Trained | None], Trained]]:
-    """The largest beta of the windows, and what trains at a beta from the point before it."""
-    if options.network in POLYNOMIALS:
-        lifted = polynomial_program(windows, options, 1.0, progress)
-        return lifted.largest_beta(), lambda beta, _: train_polynomial(lifted.at(beta), options, progress)
-    if options.patterns is None:
-        progress("the largest beta", None)
-        everything = AllPatterns(windows.X, windows.y, 1.0)
-        largest = search_price(windows.X, windows.y, LARGEST_STARTS, options.seed)[0] / len(windows)
-        solver = replace(options.active_set(), gap=PATH_GAP, rounds=PATH_ROUNDS, confirm_starts=0)
-
-        def over_all(beta: float, before: Trained | None) -> Trained:
-            warm = before.warm if before is not None and isinstance(before.warm, Atoms) and len(before.warm) else None
-            return train_all_patterns(everything.at(beta), solver, progress, warm=warm)
-
-        return largest, over_all
-    program = sampled_program(windows, options, 1.0, progress)
-
-    def over_sample(beta: float, before: Trained | None) -> Trained:
-        warm = before.warm if before is not None and not isinstance(before.warm, Atoms) else None
-        return train_sampled(program.at(beta), options, progress, warm=warm)
-
-    return program.largest_beta(), over_sample
 
 
 def path_csv(path: RegularisationPath) -> str:

@@ -39,7 +39,7 @@ def plot(options: argparse.Namespace) -> None:
     points = sorted((json.loads(path.read_text()) for path in options.results), key=lambda point: point["beta"])
     betas = [point["beta"] for point in points]
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    axes.loglog(betas, [point["proved_gap"] for point in points], "o-", color="#1f4e79", label="proved (bounded)")
+    axes.loglog(betas, [point["proved_gap"] for point in points], "o-", color="#1f4e79", label="proved by bound")
     axes.loglog(
         betas, [max(point["searched_gap"], 1e-7) for point in points], "s--", color="#b5651d",
         label="searched: no proof",

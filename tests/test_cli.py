@@ -20,7 +20,7 @@ FAST = ["--end", "40", "--network", "gated", "--patterns", "6", "--beta", "1e-5"
 def fitted(record_208, tmp_path_factory):
     """(output folder, parsed JSON) of a fit of 40 seconds."""
     folder = tmp_path_factory.mktemp("fit") / "made" / "here"
-    command = [sys.executable, "-m", "ecgcvx.cli", "fit", str(record_208), *FAST, "--json", "--output", str(folder)]
+    command = [sys.executable, "-m", "ecgcvx", "fit", str(record_208), *FAST, "--json", "--output", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return folder, json.loads(done.stdout)
@@ -36,7 +36,8 @@ def test_json_holds_what_the_documentation_says(fitted):
     assert [model["name"] for model in found["models"]] == ["persistence", "linear_ar", "backprop_adam", "convex"]
     for model in found["models"]:
         assert set(model) == {
-            "name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective", "gap", "gap_kind", "proved_gap", "seconds"
+            "name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective", "gap", "gap_kind", "gap_detail",
+            "gap_of", "proved_gap", "seconds",
         }  # fmt: skip
     persistence, linear, _, convex = found["models"]
     assert persistence["objective"] is None
@@ -111,7 +112,7 @@ def test_refusals_are_one_line_and_exit_code_2(arguments, named, record_208, cap
 
 
 def test_a_reader_that_leaves_is_no_error(fitted, record_208):
-    command = f"{sys.executable} -m ecgcvx.cli predict {fitted[0]} {record_208} | head -n 1"
+    command = f"{sys.executable} -m ecgcvx predict {fitted[0]} {record_208} | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.startswith("sample,")
     assert done.stderr == ""
@@ -126,7 +127,7 @@ def test_help_explains(command, capsys):
 
 
 def test_help_does_not_wait_for_the_numerical_stack():
-    code = "import sys, ecgcvx.parser; ecgcvx.parser.build_parser(); print('numpy' in sys.modules)"
+    code = "import sys, ecgcvx.cli.commands; ecgcvx.cli.commands.build_parser(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "False"
 
@@ -191,17 +192,20 @@ def test_what_a_fit_proves_certify_recomputes(record_208, tmp_path, capsys):
     assert again["searched_gap"] <= again["proved_gap"] < 0.2
     assert main(certify) == 0
     words = capsys.readouterr().out
-    assert "proved (bounded): no two-layer ReLU network of any width" in words
+    assert "proved by bound: no two-layer ReLU network of any width" in words
     assert "searched (20 starts)" in words
     assert "not a proof" in words
     assert main(["certify", str(tmp_path), str(record_208), "--end", "9"]) == 2
     assert "not what the model was trained on" in capsys.readouterr().err
 
 
-def test_certify_and_prove_refuse_what_has_no_proof(fitted, record_208, tmp_path, capsys):
-    folder, _ = fitted
-    assert main(["certify", str(folder), str(record_208), "--end", "40"]) == 2
-    assert "proved when" in capsys.readouterr().err
+def test_a_gap_that_needs_no_bound_is_recomputed_and_prove_is_refused(fitted, record_208, tmp_path, capsys):
+    folder, found = fitted
+    assert main(["certify", str(folder), str(record_208), "--end", "40", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["gap_kind"] == "given patterns"
+    assert again["primal"] == pytest.approx(found["models"][-1]["objective"], rel=1e-9)
+    assert again["gap"] <= found["models"][-1]["gap"] + 1e-9  # over fewer gates: those of its neurons
     assert main(["certify", str(folder), str(record_208), "--end", "40", "--seconds", "0"]) == 2
     assert "seconds" in capsys.readouterr().err
     assert main(["fit", str(record_208), *FAST, "--prove", "--output", str(tmp_path)]) == 2

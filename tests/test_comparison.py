@@ -78,12 +78,12 @@ def test_equal_terms(found):
 
 def test_no_run_is_below_the_lower_bound(found):
     trained = found.reference.trained
-    assert trained.gap_kind == "searched"
-    assert 0 < trained.dual <= min(done.objective for done in found.runs)
+    assert trained.gap.evidence == "searched"
+    assert 0 < trained.gap.dual <= min(done.objective for done in found.runs)
     values = [value for _, value in found.reference.trace]
-    assert values[-1] == trained.primal == min(values)
+    assert values[-1] == trained.gap.primal == min(values)
     assert found.reference.by(0.0) is None
-    assert found.reference.by(np.inf) == trained.primal
+    assert found.reference.by(np.inf) == trained.gap.primal
 
 
 def test_lines_count_what_the_runs_say(found):
@@ -93,8 +93,8 @@ def test_lines_count_what_the_runs_say(found):
         own = [done.objective for done in found.runs if done.task.contender == line.optimiser]
         assert (line.runs, line.best, line.worst) == (2, min(own), max(own))
         assert line.median == pytest.approx(np.mean(own))
-        assert line.median_gap == pytest.approx(line.median / found.reference.trained.dual - 1)
-        assert line.within == sum(value <= 1.01 * found.reference.trained.primal for value in own)
+        assert line.median_gap == pytest.approx(line.median / found.reference.trained.gap.dual - 1)
+        assert line.within == sum(value <= 1.01 * found.reference.trained.gap.primal for value in own)
     assert compare_table(found).row_count in (4, 5)
     text = fairness(found)
     assert "0.001, 0.003, 0.01, 0.03, 0.1" in text

@@ -1,17 +1,28 @@
 """The main job on the record that ships with the project: both solvers agree, and the network is what it claims."""
 
+import time
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
+from ecgcvx.cli.arguments import fit_options_of, given_options
+from ecgcvx.cli.commands import build_parser
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import Evidence
+from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
+from ecgcvx.kinds.given_patterns import fit_patterns
+from ecgcvx.kinds.registry import REGISTRY, kind_class
 from ecgcvx.models import network_of
+from ecgcvx.options import options_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.records import read_recording
+from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
-from ecgcvx.training import FitOptions, fit_patterns
 from ecgcvx.windows import split_windows
 
 GATED = {"network": "gated", "patterns": 8, "solver": "fista", "beta": 1e-5}
@@ -44,23 +55,23 @@ def test_both_solvers_agree_on_the_whole_record(record_208, build, kind, count):
 @pytest.mark.parametrize("network", ["gated", "relu"])
 def test_never_worse_than_the_penalised_linear_predictor(minute, network):
     """Held by the patterns that fit_patterns puts first, so by the optimum: min_w loss + k beta ||w||, k = 1 or 2."""
-    found = fit(minute, FitOptions(network=network, patterns=6, beta=1e-3, solver="fista"), silent)
+    found = fit(minute, fit_options(network=network, patterns=6, beta=1e-3, solver="fista"), silent)
     X, y = found.split.train.X[:], found.split.train.y
     w = np.linalg.lstsq(X, y)[0]
     price = 1 if network == "gated" else 2
     linear = np.mean((X @ w - y) ** 2) / 2 + price * 1e-3 * np.linalg.norm(w)
-    assert found.trained.primal <= linear
+    assert found.trained.gap.primal <= linear
 
 
 def test_same_seed_same_bytes_and_another_seed_another_network(minute):
-    one, two, other = (fit(minute, FitOptions(**GATED, seed=seed), silent) for seed in (1, 1, 2))
+    one, two, other = (fit(minute, fit_options(**GATED, seed=seed), silent) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.forecaster.network.W1, two.forecaster.network.W1)
     assert [s.test_rmse_mv for s in one.scores] == [s.test_rmse_mv for s in two.scores]
     assert one.scores[-1].objective != other.scores[-1].objective
 
 
 def test_scores_are_those_of_the_forecasts(minute):
-    found = fit(minute, FitOptions(**GATED, horizon=3), silent)
+    found = fit(minute, fit_options(**GATED, horizon=3), silent)
     forecast = found.forecaster.predict(minute)
     for part, name in ((found.split.train, "train_rmse_mv"), (found.split.test, "test_rmse_mv")):
         residual = (minute.signal - forecast)[part.targets]
@@ -79,36 +90,84 @@ def test_scores_are_those_of_the_forecasts(minute):
         ({"network": "deep"}, "network = 'deep'"),
         ({"solver": "magic"}, "solver = 'magic'"),
         ({"seed": -1}, "seed = -1"),
-        ({"patterns": 5}, "leave the number of patterns out"),
-        ({"solver": "fista"}, "give the number of patterns"),
-        ({"solver": "osqp"}, "beta: osqp trains one beta"),
-        ({"patterns": 5, "solver": "osqp", "check": True}, "leave the patterns out"),
+        ({"seed": 1.5}, "seed = 1.5: give a whole number"),
+        ({"patterns": 5, "solver": "active-set"}, "leave one of them out"),
+        ({"solver": "fista"}, "pass patterns=N"),
+        ({"solver": "osqp"}, "solver='osqp' over all patterns needs beta; pass beta, or patterns=N"),
         ({"max_neurons": 0}, "max_neurons = 0"),
         ({"tolerance": -0.1}, "tolerance = -0.1"),
-        ({"network": "gated"}, "network = 'gated'"),
         ({"time_limit": 0.0}, "time_limit = 0"),
-        ({"network": "polynomial"}, "solver = 'active-set': choose one of semidefinite, cvxpy"),
-        ({"network": "quadratic", "solver": "semidefinite", "patterns": 5}, "patterns = 5"),
-        ({"solver": "semidefinite"}, "solver = 'semidefinite'"),
-        ({"network": "stack", "beta": 1e-3}, "beta = 0.001: a stack takes none"),
-        ({"network": "stack", "check": True}, "check = True: a stack takes none"),
+        ({"gap": -1.0}, "gap = -1"),
+        ({"window": 0}, "window = 0"),
+        ({"horizon": True}, "horizon = True"),
+        ({"train_fraction": 1.0}, "train_fraction = 1"),
         ({"network": "stack", "stages": 0}, "stages = 0"),
-        ({"average": 2}, "for a stack"),
+        ({"flavour": 1}, "flavour = 1: not an option of any network"),
     ],
 )
 def test_bad_options_are_named(options, named):
     with pytest.raises(InputError, match=named):
-        FitOptions(**options)
+        fit_options(**options)
+
+
+VALUES = {"solver": None, "patterns": 5, "rounds": 3, "confirm_starts": 7, "max_neurons": 4, "tolerance": 0.1,
+          "check": True, "stages": 2, "average": 2, "joint": 3, "gap": 1e-3}  # fmt: skip
+SOLVER_CLASSES = {"fista": FistaSolver, "admm": AdmmSolver, "cvxpy": CvxpySolver, "osqp": OsqpSolver}
+
+
+@pytest.mark.parametrize("network", list(REGISTRY))
+@pytest.mark.parametrize("name", list(VALUES))
+def test_an_option_works_or_is_refused_by_name(network, name):
+    """Every option of any network, given to every network: it is the network's own, or an error names both."""
+    own = options_of(kind_class(network))
+    if name in own:
+        if name != "solver":
+            assert getattr(fit_options(network, **{name: VALUES[name]}).network, name) == VALUES[name]
+        return
+    with pytest.raises(InputError, match=rf"{name} = .*network='{network}'"):
+        fit_options(network, **{name: VALUES[name]})
+
+
+@pytest.mark.parametrize("solver", list(SOLVER_CLASSES))
+@pytest.mark.parametrize("name", ["gap", "rounds", "confirm_starts", "max_neurons", "tolerance", "check"])
+@pytest.mark.parametrize(("network", "patterns"), [("gated", 5), ("relu", 5)])
+def test_a_solver_over_given_patterns_owns_exactly_the_options_that_it_has(network, patterns, solver, name):
+    has = name in {one.name for one in fields(SOLVER_CLASSES[solver])}
+    options = {"patterns": patterns, "solver": solver, name: VALUES[name]}
+    if has:
+        assert getattr(fit_options(network, **options).network, name) == VALUES[name]
+        return
+    with pytest.raises(InputError, match=rf"{name} = .*network='{network}'"):
+        fit_options(network, **options)
+
+
+def test_options_of_every_fit_are_refused_where_they_do_nothing():
+    for network, name, value in (
+        ("stack", "beta", 1e-3), ("stack", "time_limit", 5.0), ("stack", "prove", 5.0), ("gated", "prove", 5.0),
+        ("polynomial", "prove", 5.0),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=rf"{name} = .*not an option of network='{network}'"):
+            fit_options(network, **{name: value})
+    for network in ("gated", "polynomial", "stack"):
+        with pytest.raises(InputError, match=rf"resume: not an option of network='{network}'"):
+            fit_options(network).limits(resume=True)
+
+
+def test_python_and_the_command_line_have_the_same_defaults():
+    for network in REGISTRY:
+        parsed = build_parser().parse_args(["fit", "record", "--network", network])
+        assert fit_options_of(parsed) == fit_options(network)
+        assert given_options(parsed) == {}
 
 
 def test_all_patterns_beat_any_sample_and_carry_a_confirmed_gap(minute):
     """A sample of patterns restricts the program, so its optimum is an upper bound of the one over all patterns."""
-    found = fit(minute, FitOptions(beta=1e-3, gap=1e-3, rounds=30, confirm_starts=300), silent)
-    sampled = fit(minute, FitOptions(beta=1e-3, patterns=12, solver="fista"), silent)
+    found = fit(minute, fit_options(beta=1e-3, gap=1e-3, rounds=30, confirm_starts=300), silent)
+    sampled = fit(minute, fit_options(beta=1e-3, patterns=12, solver="fista"), silent)
     convex = found.scores[-1]
     assert found.trained.status == "optimal"
-    assert convex.gap <= 1e-3
-    assert convex.gap_kind == "searched"
+    assert convex.gap.relative <= 1e-3
+    assert convex.gap.evidence is Evidence.SEARCHED
     assert convex.objective < sampled.scores[-1].objective
     assert found.path is None
     X, y, network = found.split.train.X[:], found.split.train.y, found.forecaster.network
@@ -118,7 +177,7 @@ def test_all_patterns_beat_any_sample_and_carry_a_confirmed_gap(minute):
 
 
 def test_without_beta_the_validation_part_chooses_it(minute):
-    found = fit(minute, FitOptions(rounds=1, confirm_starts=10), silent)
+    found = fit(minute, fit_options(rounds=1, confirm_starts=10), silent)
     assert found.path is not None
     errors = [point.validation_rmse_mv for point in found.path.points]
     assert found.forecaster.beta == found.path.points[int(np.argmin(errors))].beta
@@ -128,5 +187,18 @@ def test_without_beta_the_validation_part_chooses_it(minute):
     ("options", "rounds"),
     [({}, 8), ({"rounds": 3}, 3), ({"gap": 1e-3}, 1000), ({"time_limit": 9.0}, 1000), ({"gap": 1e-3, "rounds": 2}, 2)],
 )
-def test_rounds_end_a_fit_only_where_nothing_else_was_asked_for(options, rounds):
-    assert FitOptions(**options).active_set().rounds == rounds
+def test_rounds_end_a_fit_only_where_nothing_else_was_asked_for(minute, options, rounds):
+    chosen = fit_options(**options)
+    windows = split_windows(minute.signal).train
+    problem = chosen.network.problem(windows, 0, silent, unlimited=chosen.time_limit is not None)
+    assert problem.solver.rounds == rounds
+
+
+def test_the_time_limit_bounds_the_path_pruning_and_checks_too(minute):
+    started = time.perf_counter()
+    found = fit(minute, fit_options(time_limit=0.5, tolerance=0.1, check=True, confirm_starts=0), silent)
+    assert found.forecaster.network.neurons >= 0
+    assert found.overrun >= 0.0
+    spent = time.perf_counter() - started
+    assert found.overrun <= spent
+    assert len(found.path.points) < 7

@@ -11,14 +11,16 @@ import pytest
 from ecgcvx.arrangements import enumerate_patterns, sample_patterns
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError
+from ecgcvx.fit_options import fit_options
+from ecgcvx.kinds.given_patterns import GivenPatternsProblem
+from ecgcvx.kinds.kind import Limits
 from ecgcvx.path import path_betas, path_csv, regularisation_path
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
-from ecgcvx.training import FitOptions, train_sampled
 
-OPTIONS = FitOptions(network="gated", patterns=8, solver="fista")
+OPTIONS = fit_options(network="gated", patterns=8, solver="fista")
 BUILDERS = [relu_program, gated_relu_program]
 
 
@@ -67,14 +69,13 @@ def test_a_warm_path_equals_cold_solves(program_data, build):
     betas = path_betas(program.largest_beta(), 6, 1e-3)
     values = []
     solution = None
-    options = FitOptions(patterns=12, solver="cvxpy")
+    problem = GivenPatternsProblem(program, CvxpySolver(), "any")
     for beta in betas:
-        warm = None if solution is None else solution.warm
-        solution = train_sampled(program.at(float(beta)), options, silent, warm=warm)
+        solution = problem.train(float(beta), warm=solution, limits=Limits(), progress=silent)
         cold = CvxpySolver().solve(build(*program_data, beta))
-        assert solution.primal == pytest.approx(cold.primal, rel=1e-5)
-        assert solution.gap < 1e-4
-        values.append(solution.primal)
+        assert solution.gap.primal == pytest.approx(cold.primal, rel=1e-5)
+        assert solution.gap.relative < 1e-4
+        values.append(solution.gap.primal)
     # The optimal value falls with beta, and is concave in it: a minimum of linear functions.
     assert np.all(np.diff(values) < 0)
     slopes = np.diff(values) / np.diff(betas)
@@ -136,7 +137,7 @@ def test_bad_grids_are_named(count, ratio, named):
 
 
 def test_over_all_patterns_the_path_starts_where_zero_ends(minute):
-    path, _ = regularisation_path(minute, FitOptions(), 4, 1e-3, silent)
+    path, _ = regularisation_path(minute, fit_options(), 4, 1e-3, silent)
     assert path.points[0].beta == path.largest_beta
     assert path.points[0].neurons <= 1
     assert path.points[-1].train_rmse_mv < path.points[1].train_rmse_mv

@@ -8,11 +8,12 @@ from polynomial_cases import ACTIVATIONS
 
 from ecgcvx.certificates import certify_polynomial
 from ecgcvx.cli import main
+from ecgcvx.evidence import Evidence
+from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
 from ecgcvx.model_file import load
 from ecgcvx.path import regularisation_path
 from ecgcvx.records import read_recording
-from ecgcvx.training import FitOptions
 
 
 def silent(_what, _share):
@@ -26,29 +27,29 @@ def minute(record_208):
 
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_the_result_is_scored_and_certified(minute, name):
-    found = fit(minute, FitOptions(network=name, solver="semidefinite", beta=1e-4), silent)
+    found = fit(minute, fit_options(network=name, solver="semidefinite", beta=1e-4), silent)
     score = found.scores[-1]
-    assert score.gap_kind == "all neurons, by eigenvalues"
-    assert score.gap <= 1e-6
+    assert score.gap.evidence is Evidence.EIGENVALUES
+    assert score.gap.relative <= 1e-6
     network, train = found.forecaster.network, found.split.train
     assert network.polynomial == ACTIVATIONS[name]
     certificate = certify_polynomial(network, train.X, train.y, 1e-4)
     assert certificate.proved
     assert certificate.gap <= 1e-6
     assert certificate.primal == pytest.approx(score.objective, rel=1e-12)
-    assert certificate.dual == pytest.approx(found.trained.dual, rel=1e-9)
-    other = fit(minute, FitOptions(network=name, solver="cvxpy", beta=1e-4), silent)
+    assert certificate.dual == pytest.approx(found.trained.gap.dual, rel=1e-9)
+    other = fit(minute, fit_options(network=name, solver="cvxpy", beta=1e-4), silent)
     assert other.scores[-1].objective == pytest.approx(score.objective, rel=1e-9)
 
 
 def test_the_path_is_that_of_cold_fits(minute):
-    options = FitOptions(network="quadratic", solver="semidefinite")
+    options = fit_options(network="quadratic", solver="semidefinite")
     path, chosen = regularisation_path(minute, options, 5, 1e-5, silent)
     assert path.points[0].train_rmse_mv > path.points[-1].train_rmse_mv
     errors = [point.validation_rmse_mv for point in path.points]
     assert path.chosen == path.points[int(np.argmin(errors))]
     assert all(point.gap <= 1e-6 for point in path.points)
-    assert chosen.primal == path.chosen.objective
+    assert chosen.gap.primal == path.chosen.objective
 
 
 def test_the_command_line_fits_without_beta_and_predicts(record_208, tmp_path, capsys):
@@ -56,9 +57,9 @@ def test_the_command_line_fits_without_beta_and_predicts(record_208, tmp_path, c
     assert main(["fit", *record, "--network", "polynomial", "--json", "--output", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["beta_chosen_by"] == "validation"
-    assert found["models"][-1]["gap_kind"] == "all neurons, by eigenvalues"
+    assert found["models"][-1]["gap_kind"] == "proved by eigenvalues"
     assert load(tmp_path).network.polynomial == ACTIVATIONS["polynomial"]
     assert main(["predict", str(tmp_path), *record, "--output", str(tmp_path / "f.csv")]) == 0
     assert (tmp_path / "f.csv").read_text().startswith("sample,")
     assert main(["fit", *record, "--network", "quadratic", "--patterns", "5"]) == 2
-    assert "patterns = 5" in capsys.readouterr().err
+    assert "patterns = 5: not an option of network='quadratic'" in capsys.readouterr().err

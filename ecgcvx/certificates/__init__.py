@@ -6,14 +6,14 @@ lower bound D(c v) on the objective of any two-layer network of any width. What 
 makes kinds of statement that are never mixed:
 
 - 'given patterns': the maximum over w in the cones of the patterns given; a bound for networks of these patterns only;
-- 'proved (enumerated)': over every pattern of X; a proof for all networks; small n only;
-- 'proved (bounded)': over every w, by branch and bound; a proof for all networks, at any n;
+- 'proved by enumeration': over every pattern of X; a proof for all networks; small n only;
+- 'proved by bound': over every w, by branch and bound; a proof for all networks, at any n;
 - 'searched': the largest value that a stated number of starts found; not a proof.
 
 A gated network has one kind only: its gates are given. So has a network with a polynomial activation s, whose price
 max |v's(Xw)| / n over ||w|| = 1 is an eigenvalue problem without a gap of its own:
 
-- 'all neurons, by eigenvalues': over every w of the sphere; a proof for all networks of any width, at any n.
+- 'proved by eigenvalues': over every w of the sphere; a proof for all networks of any width, at any n.
 
     certify    certificates of a network, by kind
     polynomial certificates of networks with a polynomial activation
@@ -24,7 +24,6 @@ max |v's(Xw)| / n over ||w|| = 1 is an eigenvalue problem without a gap of its o
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.certificates.certify import (
     Certificate,
-    Kind,
     LossName,
     certify_bounded,
     certify_enumerated,
@@ -38,7 +37,6 @@ from ecgcvx.certificates.polynomial import certify_polynomial
 
 __all__ = [
     "Certificate",
-    "Kind",
     "LossName",
     "PriceBound",
     "Residuals",

@@ -12,12 +12,12 @@ from ecgcvx.arrangements.enumeration import enumerate_patterns
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import Evidence
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.search import search_price
 from ecgcvx.types import Array
 
-Kind = Literal["given patterns", "proved (enumerated)", "proved (bounded)", "searched", "all neurons, by eigenvalues"]
 LossName = Literal["squared", "logistic"]
 CHUNK = 1 << 18  # elements of one product
 ROWS_A_ROUND = 40
@@ -29,15 +29,15 @@ UNIT = 1e-9  # deviation of ||w|| from 1 that rounding explains
 class Certificate:
     """A bound on the distance to the optimum.
 
-    primal: objective of the network; dual: lower bound on the optimum over `kind`; price: the largest price relative to
-    beta, 1 at the optimum; detail: what the kind leaves open, as the number of patterns or starts; bound: of the branch
-    and bound, if that was it.
+    primal: objective of the network; dual: lower bound on the optimum; price: the largest price relative to beta, 1 at
+    the optimum; evidence: what the bound rests on; detail: what that leaves open, e.g. the number of patterns or
+    starts; bound: of the branch and bound, if that was it.
     """
 
     primal: float
     dual: float
     price: float
-    kind: Kind
+    evidence: Evidence
     detail: str
     bound: PriceBound | None = None
 
@@ -48,17 +48,17 @@ class Certificate:
 
     @property
     def proved(self) -> bool:
-        """Whether the dual holds for certain, over what `kind` names."""
-        return self.kind != "searched"
+        """Whether the dual holds for certain, over what `evidence` names."""
+        return self.evidence is not Evidence.SEARCHED
 
     @property
     def name(self) -> str:
-        """The kind with its detail, as 'searched (3000 starts)'."""
-        return f"searched ({self.detail})" if not self.proved else f"{self.kind}, {self.detail}"
+        """The evidence with its detail, e.g. 'searched (3000 starts)'."""
+        return f"searched ({self.detail})" if not self.proved else f"{self.evidence}, {self.detail}"
 
     def __str__(self) -> str:
-        """One line that names its kind."""
-        word = "gap" if self.proved else "gap, as far as searched"
+        """One line that names its evidence."""
+        word = "gap" if self.proved else "gap (heuristic search, not a proof)"
         return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {self.gap:.1e}: {self.name}"
 
 
@@ -91,10 +91,10 @@ def certify_given(
     norms = np.linalg.norm(gradients, axis=1)
     if isinstance(network, GatedNetwork):
         return certificate_of(
-            network, X, y, beta, loss, v, float(norms.max(initial=0.0)), "given patterns", f"{len(patterns)} gates"
+            network, X, y, beta, loss, v, float(norms.max(initial=0.0)), Evidence.GIVEN, f"{len(patterns)} gates"
         )
     price = _largest_cone_price(X, patterns, gradients)
-    return certificate_of(network, X, y, beta, loss, v, price, "given patterns", f"{len(patterns)} patterns")
+    return certificate_of(network, X, y, beta, loss, v, price, Evidence.GIVEN, f"{len(patterns)} patterns")
 
 
 def certify_enumerated(
@@ -108,7 +108,7 @@ def certify_enumerated(
     v = residual_of(network, X, y, beta, loss)
     patterns = enumerate_patterns(X, limit=limit)
     price = _largest_cone_price(X, patterns, _pattern_gradients(X, v, patterns) / len(y))
-    return certificate_of(network, X, y, beta, loss, v, price, "proved (enumerated)", f"{len(patterns)} patterns")
+    return certificate_of(network, X, y, beta, loss, v, price, Evidence.ENUMERATED, f"{len(patterns)} patterns")
 
 
 def certify_bounded(
@@ -133,7 +133,7 @@ def certify_bounded(
     def certificate(bound: PriceBound) -> Certificate:
         detail = f"{bound.cells:,} cells in {bound.seconds:.1f} s"
         price = bound.factor * beta * (1 + ROUNDING)
-        found = certificate_of(network, X, y, beta, loss, v, price, "proved (bounded)", detail)
+        found = certificate_of(network, X, y, beta, loss, v, price, Evidence.BOUNDED, detail)
         return replace(found, dual=found.dual - ROUNDING * abs(found.primal), bound=bound)
 
     told = callback
@@ -154,7 +154,7 @@ def certify_searched(
     _refuse_gated(network)
     v = residual_of(network, X, y, beta, loss)
     price, _ = search_price(X, v, starts, seed, network.W1.T)
-    return certificate_of(network, X, y, beta, loss, v, price / len(y), "searched", f"{starts} starts")
+    return certificate_of(network, X, y, beta, loss, v, price / len(y), Evidence.SEARCHED, f"{starts} starts")
 
 
 def certificate_of(
@@ -165,12 +165,12 @@ def certificate_of(
     loss: LossName,
     v: Array,
     price: float,
-    kind: Kind,
+    evidence: Evidence,
     detail: str,
 ) -> Certificate:
     limit = beta / price if price > 0 else np.inf
     return Certificate(
-        primal_objective(network, X, y, beta, loss), _best_dual(v, y, limit, loss), price / beta, kind, detail
+        primal_objective(network, X, y, beta, loss), _best_dual(v, y, limit, loss), price / beta, evidence, detail
     )
 
 

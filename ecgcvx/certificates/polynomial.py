@@ -4,6 +4,7 @@ import numpy as np
 
 from ecgcvx.certificates.certify import CHUNK, Certificate, LossName, certificate_of, residual_of
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import Evidence
 from ecgcvx.models import PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
@@ -35,7 +36,7 @@ def certify_polynomial(
     B[:d, :d], B[:d, d], B[d, :d], B[d, d] = a * (second + second.T) / 2, b * first / 2, b * first / 2, c * v.sum()
     price = max(_sphere_bound(B / len(y)), _sphere_bound(-B / len(y)))
     detail = f"{network.neurons} neurons of {d} inputs"
-    return certificate_of(network, X, y, beta, loss, v, price, "all neurons, by eigenvalues", detail)
+    return certificate_of(network, X, y, beta, loss, v, price, Evidence.EIGENVALUES, detail)
 
 
 def _sphere_bound(B: Array) -> float:

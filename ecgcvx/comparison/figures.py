@@ -84,8 +84,8 @@ def step_figure(found: Comparison, title: str) -> "Figure":
                 at = _excess(found, np.array([best.objective]))
                 axes.plot([best.task.step_size], at, "o", markersize=9, fillstyle="none", color=SIGNAL, label="chosen")
         axes.axhline(
-            _excess(found, np.array([found.reference.trained.primal]))[0], color=SIGNAL, linewidth=0.8, linestyle=":",
-            label="convex",
+            _excess(found, np.array([found.reference.trained.gap.primal]))[0], color=SIGNAL, linewidth=0.8,
+            linestyle=":", label="convex",
         )  # fmt: skip
         axes.set(xscale="log", yscale="log")
         axes.set_xlabel("step size", fontsize=8)
@@ -100,12 +100,12 @@ def step_figure(found: Comparison, title: str) -> "Figure":
 
 def _excess(found: Comparison, values: np.ndarray) -> np.ndarray:
     """P / lower bound - 1; P itself where there is no positive bound."""
-    dual = found.reference.trained.dual
+    dual = found.reference.trained.gap.dual
     return values / dual - 1 if dual > 0 else values
 
 
 def _meaning(found: Comparison) -> str:
-    return "P / lower bound - 1" if found.reference.trained.dual > 0 else "P"
+    return "P / lower bound - 1" if found.reference.trained.gap.dual > 0 else "P"
 
 
 def _paper(axes: "Axes") -> None:

@@ -66,12 +66,12 @@ def _line(found: Comparison, name: str, runs: list[Run]) -> Line:
         _gap(found, min(objectives)), _gap(found, median(objectives)),
         median(run.test_rmse_mv for run in runs), median(run.seconds for run in runs),
         round(median(run.iterations for run in runs)),
-        sum(run.objective <= (1 + WITHIN) * reference.primal for run in runs),
+        sum(run.objective <= (1 + WITHIN) * reference.gap.primal for run in runs),
     )  # fmt: skip
 
 
 def _gap(found: Comparison, objective: float) -> float | None:
-    dual = found.reference.trained.dual
+    dual = found.reference.trained.gap.dual
     return objective / dual - 1 if dual > 0 and isfinite(objective) else None
 
 
@@ -85,8 +85,8 @@ def compare_table(found: Comparison) -> Table:
         name = f"convex, after {seconds:g} s"
         table.add_row(name, "", _number(early), "", "", _percent(_gap(found, early)), "", f"{seconds:g}", "")
     table.add_row(
-        f"convex, {trained.network.neurons} neurons", "", _number(trained.primal), "", "",
-        _percent(_gap(found, trained.primal)), f"{reference.test_rmse_mv:.5f}", f"{reference.seconds:.2f}", "",
+        f"convex, {trained.network.neurons} neurons", "", _number(trained.gap.primal), "", "",
+        _percent(_gap(found, trained.gap.primal)), f"{reference.test_rmse_mv:.5f}", f"{reference.seconds:.2f}", "",
         style="bold",
     )  # fmt: skip
     for line in lines(found):
@@ -114,7 +114,7 @@ def fairness(found: Comparison) -> str:
     options, trained = found.options, found.reference.trained
     edge = any(line.step_at_edge for line in lines(found))
     text = (
-        f"gap: of the median, to the lower bound {trained.dual:.5e} ({trained.gap_kind}; {trained.detail})\n"
+        f"gap: of the median, to the lower bound {trained.gap.dual:.5e} ({trained.gap.evidence}; {trained.detail})\n"
         f"within 1 %: of the convex objective; test mV: median of the runs; s: processor time of one thread\n"
         f"fairness: all minimise the same P on the same standardised windows in float32, {options.neurons} neurons, "
         f"{options.runs} initialisations (He), {options.seconds:g} s a run on one thread without evaluations, "
@@ -145,10 +145,10 @@ def compare_json(found: Comparison, recording: Recording, folder: Path) -> dict[
         "complete": found.complete,
         "windows": {"train": len(found.split.train), "test": len(found.split.test)},
         "convex": {
-            "objective": trained.primal,
-            "lower_bound": trained.dual,
-            "gap": trained.gap,
-            "gap_kind": trained.gap_kind,
+            "objective": trained.gap.primal,
+            "lower_bound": trained.gap.dual,
+            "gap": trained.gap.relative,
+            "gap_kind": str(trained.gap.evidence),
             "detail": trained.detail,
             "status": trained.status,
             "neurons": trained.network.neurons,

@@ -21,13 +21,14 @@ from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
 from ecgcvx.comparison.race import TUNING, Course, Run, Task, complete
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
+from ecgcvx.kinds.all_patterns import AllPatternsProblem
+from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
 from ecgcvx.rows import row_chunks
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.solution import Round
-from ecgcvx.training import Trained, train_all_patterns
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, Windows, split_windows
 
@@ -192,13 +193,12 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
     progress("compiling", None)
     first = split.train.runs[0]
     few = replace(split.train, runs=((first[0], min(first[1], first[0] + WARM_WINDOWS)),))
-    small = replace(solver, rounds=1, confirm_starts=1)
-    if (
-        train_all_patterns(AllPatterns(few.X, few.y, options.beta), small, _silent, time_limit=WARM_LIMIT).status
-        == "interrupted"
-    ):
+    small = AllPatternsProblem(
+        AllPatterns(few.X, few.y, options.beta), replace(solver, rounds=1, confirm_starts=1), options.seed
+    )
+    if small.train(options.beta, warm=None, limits=_limits(WARM_LIMIT), progress=_silent).status == "interrupted":
         raise KeyboardInterrupt
-    program = AllPatterns(split.train.X, split.train.y, options.beta)
+    problem = AllPatternsProblem(AllPatterns(split.train.X, split.train.y, options.beta), solver, options.seed)
     started = time.process_time()
     moments: list[float] = []
 
@@ -206,7 +206,7 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
         moments.append(time.process_time() - started)
         progress(f"convex: {what}", share)
 
-    trained = train_all_patterns(program, solver, told, time_limit=CONVEX_LIMIT)
+    trained = problem.train(options.beta, warm=None, limits=_limits(CONVEX_LIMIT), progress=told)
     seconds = time.process_time() - started
     trace = tuple(
         (moment, line.primal)
@@ -217,7 +217,11 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
         split.scaler.scale * root_mean_square(part.y - trained.network.predict(part.X))
         for part in (split.train, split.test)
     )
-    return Reference(trained, seconds, (*trace, (seconds, trained.primal)), train, test)
+    return Reference(trained, seconds, (*trace, (seconds, trained.gap.primal)), train, test)
+
+
+def _limits(seconds: float) -> Limits:
+    return Limits(time.perf_counter() + seconds)
 
 
 def _silent(_what: str, _share: float | None) -> None:

@@ -1,9 +1,207 @@
-"""What a network kind is: its options, and how windows become a training problem."""
+"""What a network kind is: its options, and how windows become a training problem.
 
-from typing import ClassVar
+A kind is a frozen dataclass whose fields are its options, all of them None (or False) unless given; `method` names the
+algorithm that trains it with these options. Modules of kinds import solvers only when they train, so that the command
+line can list options without them.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from ecgcvx.errors import InputError
+from ecgcvx.kinds.registry import REGISTRY, kind_class
+from ecgcvx.options import check_options, given, option, options_of
+
+if TYPE_CHECKING:
+    from ecgcvx.certificates import Certificate
+    from ecgcvx.evidence import Gap
+    from ecgcvx.models import Model
+    from ecgcvx.rows import Matrix
+    from ecgcvx.solvers.active_set.sparsify import Sparsified
+    from ecgcvx.solvers.check import Check
+    from ecgcvx.types import Array, Progress
+    from ecgcvx.windows import Windows
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a training besides its gap.
+
+    end : moment of `time.perf_counter` at which all of it is over. checkpoint : a file to keep its state in; resume :
+    go on from that file.
+    """
+
+    end: float = float("inf")
+    checkpoint: Path | None = None
+    resume: bool = False
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, above 0 even where none are: a solver that starts makes its first point."""
+        return max(self.end - time.perf_counter(), 1e-3)
+
+    @property
+    def expired(self) -> bool:
+        """Whether no time is left."""
+        return time.perf_counter() >= self.end
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trained:
+    """A network as its training left it.
+
+    network : its weights. beta : the weight of the penalty, of a stack that of its last stage. gap : how far P is at
+    most from the optimum, and what that rests on. objective : P of the whole network, None where it has none. status :
+    'optimal', or why the training ended before. detail : how, in the solver's own words. violation : of cones, a sine.
+    warm : where the training at a neighbouring beta may start, problem : the one it belongs to. history : what the
+    solver told on its way. solution : its own, where pruning needs it. notes : further lines for people. record :
+    further entries for metrics.json.
+    """
+
+    network: "Model"
+    beta: float
+    gap: "Gap"
+    objective: float | None
+    status: str
+    detail: str
+    seconds: float
+    violation: float = 0.0
+    iterations: int = 0
+    warm: Any = None
+    history: tuple[Any, ...] = ()
+    solution: Any = None
+    problem: Any = None
+    notes: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Problem(Protocol):
+    """Windows ready to be trained on: what serves every beta has been computed once."""
+
+    def largest_beta(self) -> float:
+        """Return the smallest beta at which the network is zero."""
+        ...
+
+    def train(
+        self, beta: float, *, warm: Trained | None, limits: Limits, progress: "Progress", rough: bool = False
+    ) -> Trained:
+        """Train at a beta, from a neighbouring one where `warm` is given; rough : only as far as ranking takes."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class BoundProgram:
+    """A two-layer ReLU program over all patterns that a network solves, for a proved bound.
+
+    name : of its stage, '' for a network that is one program. network, X (n, d), y (n,), beta : of the program.
+    """
+
+    name: str
+    network: Any
+    X: "Matrix"
+    y: "Array"
+    beta: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkKind:
-    """A network that ecgcvx trains."""
+    """Base of all kinds.
+
+    name : in the registry. title : in sentences. summary : in the help. takes_beta, takes_time_limit : whether these
+    options of every fit are its own too. recurrence : whether an interpretation may train it again as a ReLU network to
+    see which patterns recur. bounded : whether `programs` returns programs whose gap can be proved by a bound.
+    """
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    takes_beta: ClassVar[bool] = True
+    takes_time_limit: ClassVar[bool] = True
+    recurrence: ClassVar[bool] = False
+    bounded: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for name, value in given(self).items():
+            _, known = options_of(self)[name]
+            if known.methods and self.method not in known.methods:
+                raise InputError(f"{name} = {value}: not an option of {self.described}; leave it out")
+
+    @property
+    def method(self) -> str:
+        """The algorithm that trains with these options."""
+        raise NotImplementedError
+
+    @property
+    def described(self) -> str:
+        """The network and its method, as an error names them."""
+        return f"network={self.name!r}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options as metrics.json keeps them: solver and patterns as used, others where given."""
+        return {"network": self.name, "solver": self.method, "patterns": None, **given(self)}
+
+    @property
+    def needs_beta(self) -> str | None:
+        """Why beta must be given; None where a validation part can choose it."""
+        return None
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether a training can go on from a checkpoint."""
+        return False
+
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
+        """Return the training problem of some windows. unlimited : no default limit on rounds, as time is the limit."""
+        raise NotImplementedError
+
+    def pruned(
+        self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"
+    ) -> "tuple[Trained, Sparsified | None]":
+        """Return the training with the smallest network that the options allow, and the curve to it."""
+        return trained, None
+
+    def checks(self, problem: Any, trained: Trained, limits: Limits, progress: "Progress") -> "tuple[Check, ...]":
+        """Return what other solvers make of the program over the network's own patterns, where that is asked for."""
+        return ()
+
+    @classmethod
+    def programs(cls, network: Any, X: "Matrix", y: "Array", beta: float) -> list[BoundProgram]:
+        """Return the ReLU programs over all patterns that a network of this kind solves on its training rows."""
+        return []
+
+    @classmethod
+    def certify(cls, network: Any, X: "Matrix", y: "Array", beta: float) -> "Certificate | None":
+        """Return the certificate that needs no search and no branch and bound; None where there is none."""
+        return None
+
+
+SOLVER_METHODS = ("fista", "admm", "cvxpy", "osqp")
+"""Solvers over given patterns."""
+
+
+def solver_option(choices: tuple[str, ...], help: str) -> Any:
+    """Return the option that names a solver."""
+    return option(None, help, choices=choices)
+
+
+def make_kind(network: str, options: Mapping[str, Any]) -> NetworkKind:
+    """Return the kind of a name with its options.
+
+    Raises InputError for an unknown network, and for an option that it does not own, naming both.
+    """
+    found = kind_class(network)
+    own = options_of(found)
+    for name in options:
+        if name not in own:
+            owners = [other for other in REGISTRY if name in options_of(kind_class(other))]
+            if not owners:
+                raise InputError(f"{name} = {options[name]}: not an option of any network; leave it out")
+            raise InputError(
+                f"{name} = {options[name]}: not an option of network={network!r}; it is one of {', '.join(owners)}"
+            )
+    return found(**options)

@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ecgcvx.beats import LONGEST, P_START_MS, QRS_END_MS, QRS_START_MS, T_END_MS, t_end_ms
-from ecgcvx.interpret import BeatAverage, Interpretation
+from ecgcvx.interpretation import BeatAverage, Interpretation
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import coordinate as at

@@ -4,7 +4,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ecgcvx.interpret import BeatAverage, Interpretation, LinearFilter, PatternSummary, QuadraticForm
+from ecgcvx.interpretation import BeatAverage, Interpretation, LinearFilter, PatternSummary, QuadraticForm
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import join, number, tag

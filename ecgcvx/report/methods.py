@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from ecgcvx import __version__
 from ecgcvx.beats import why_no_beats
-from ecgcvx.interpret import Interpretation
+from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.training import Training
 from ecgcvx.report.words import duration, share, size, tiny
 

@@ -10,9 +10,10 @@ from markupsafe import Markup
 
 from ecgcvx import __version__
 from ecgcvx.errors import EcgcvxError
+from ecgcvx.evidence import Evidence
 from ecgcvx.files import atomic_write
-from ecgcvx.interpret import Interpretation
-from ecgcvx.interpret.interpretation import windows_of
+from ecgcvx.interpretation import Interpretation
+from ecgcvx.interpretation.reading import windows_of
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import shown
@@ -202,7 +203,7 @@ def _tiles(reading: Interpretation, training: Training | None, windows: Windows)
         gap = training.proof.proved_gap if training.proof is not None else training.convex.gap
         kind = certificate(training)[0]
         value = "unknown" if gap is None else f"at most {at_most(gap)}" if kind.startswith("proved") else at_most(gap)
-        best = "network with these patterns" if training.convex.gap_kind == "given patterns" else "network"
+        best = "network with these patterns" if training.convex.evidence is Evidence.GIVEN else "network"
         of = "gap of the last stage" if reading.stages else f"gap to the best {best}"
         tiles.append({"name": of, "value": value, "note": kind})
     return tiles

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ecgcvx.interpret import Decomposition, Interpretation, PatternSummary, decompose
+from ecgcvx.interpretation import Decomposition, Interpretation, PatternSummary, decompose
 from ecgcvx.report.beats import beat_figure
 from ecgcvx.report.figures import (
     example_figures,

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ecgcvx.errors import ModelError
+from ecgcvx.evidence import Evidence
 from ecgcvx.records import Recording
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One model of the comparison; errors in mV, gap relative to the objective, gap_kind what it rests on."""
+    """One model of the comparison; errors in mV, gap relative to the objective, evidence what it rests on.
+
+    gap_of : what the gap is of, '' for the whole network.
+    """
 
     name: str
     neurons: int | None
@@ -19,8 +23,9 @@ class Contender:
     test_rmse_mv: float
     objective: float | None
     gap: float | None
-    gap_kind: str | None
+    evidence: Evidence | None
     seconds: float
+    gap_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,21 @@ def report_path(model: Path, recording: Recording, training: Training | None) ->
     return folder / ("report.html" if own else f"report-{Path(recording.name).name}.html")
 
 
+LEGACY = {
+    "proved (enumerated)": Evidence.ENUMERATED,
+    "all neurons, by eigenvalues": Evidence.EIGENVALUES,
+    "searched, of the last stage given its features": Evidence.SEARCHED,
+}
+"""Words of metrics files before the evidence was an enum."""
+LEGACY_GAP_OF = {"searched, of the last stage given its features": "for its last stage"}
+
+
+def _evidence(words: object) -> Evidence | None:
+    if words is None:
+        return None
+    return LEGACY.get(str(words)) or Evidence(str(words))
+
+
 def _contender(model: dict[str, Any]) -> Contender:
     def number(name: str) -> float | None:
         return None if model[name] is None else float(model[name])
@@ -126,6 +146,7 @@ def _contender(model: dict[str, Any]) -> Contender:
         test_rmse_mv=float(model["test_rmse_mv"]),
         objective=number("objective"),
         gap=number("gap"),
-        gap_kind=None if model["gap_kind"] is None else str(model["gap_kind"]),
+        evidence=_evidence(model["gap_kind"]),
         seconds=float(model["seconds"]),
+        gap_of=str(model.get("gap_of", "")) or LEGACY_GAP_OF.get(str(model["gap_kind"]), ""),
     )

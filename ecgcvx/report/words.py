@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from ecgcvx.interpret import Interpretation
+from ecgcvx.evidence import Evidence
+from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.training import Contender, Training
 
 PERCENT = "\u00a0%"  # not at the start of a line
@@ -85,7 +86,7 @@ def certificate(training: Training) -> tuple[str, str]:
     convex, proof = training.convex, training.proof
     if proof is not None:
         return (
-            "proved (bounded)",
+            "proved by bound",
             f"No two-layer ReLU network of any width has an objective P below {tiny(proof.dual_proved)} on these "
             f"training windows; this one has {tiny(proof.primal)}. So the best possible P is at most "
             f"{at_most(proof.proved_gap)} below it. This is a proof, rounding included, by code that shares nothing "
@@ -93,8 +94,16 @@ def certificate(training: Training) -> tuple[str, str]:
         )
     if convex.gap is None:
         return "none", "Nothing is known of how far the network is from the best possible one."
-    kind, gap = convex.gap_kind or "unknown", at_most(convex.gap)
-    if kind == "searched":
+    gap = at_most(convex.gap)
+    if convex.gap_of:
+        return (
+            "searched, of the last stage alone",
+            "Each stage is a convex program, given the features that it stands on. In the last one a search over all "
+            f"activation patterns leaves room for an objective P at most {gap} below this stage's; a search can miss, "
+            "so this is not a proof. The stack as a whole is not convex and has no gap: other stages below may allow "
+            "a better one.",
+        )
+    if convex.evidence is Evidence.SEARCHED:
         large = "So large a gap leaves open whether the network is near the best one with this penalty. "
         return (
             "searched, not proved",
@@ -103,32 +112,22 @@ def certificate(training: Training) -> tuple[str, str]:
             f"can miss, so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify "
             "proves a bound.",
         )
-    if kind == "given patterns":
+    if convex.evidence is Evidence.GIVEN:
         return (
             "proved for the given patterns",
             f"Of all networks with these same {training.patterns or ''} activation patterns none has an objective P "
             f"more than {gap} below this one's: a proof by duality. It says nothing of networks with other patterns.",
         )
-    if kind == "all neurons, by eigenvalues":
+    if convex.evidence is Evidence.EIGENVALUES:
         return (
             "proved by eigenvalues",
             "Of all two-layer networks with this activation, of any width, none has an objective P more than "
             f"{gap} below this one's: a proof by duality and an eigenvalue problem.",
         )
-    if kind == "searched, of the last stage given its features":
-        return (
-            "searched, of the last stage alone",
-            "Each stage is a convex program, given the features that it stands on. In the last one a search over all "
-            f"activation patterns leaves room for an objective P at most {gap} below this stage's; a search can miss, "
-            "so this is not a proof. The stack as a whole is not convex and has no gap: other stages below may allow "
-            "a better one.",
-        )
-    if kind.startswith("proved"):
-        return (
-            kind,
-            f"Of all networks of this kind, of any width, none has an objective P more than {gap} below this one's.",
-        )
-    return kind, f"A lower bound of the kind '{kind}' is {gap} below the objective P of this network."
+    return (
+        str(convex.evidence),
+        f"Of all networks of this kind, of any width, none has an objective P more than {gap} below this one's.",
+    )
 
 
 def growth(reading: Interpretation, drop: float) -> float:

@@ -16,9 +16,9 @@ import numpy as np
 import ecgcvx
 from ecgcvx.baselines.linear import least_squares
 from ecgcvx.cores import usable_cores
+from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
 from ecgcvx.records import read_recording
-from ecgcvx.training import FitOptions
 from ecgcvx.windows import split_windows
 
 WARM_UP = 6000  # samples
@@ -33,7 +33,9 @@ def main() -> None:
     if arguments.network == "linear":
         seconds, cpu_seconds, predictions = _linear(arguments)
     else:
-        options = FitOptions(arguments.window, arguments.horizon, network=arguments.network, seed=arguments.seed)
+        options = fit_options(
+            arguments.network, window=arguments.window, horizon=arguments.horizon, seed=arguments.seed
+        )
         fit(replace(recording, signal=recording.signal[:WARM_UP]), options, _silent)
         cpu_started = time.process_time()
         fitted = fit(recording, options, _silent)

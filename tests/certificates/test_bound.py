@@ -212,10 +212,10 @@ def test_the_certificate_is_a_bound_on_the_primal_of_other_networks():
     network = ReluNetwork(rng.standard_normal((3, 4)), rng.standard_normal(4))
     beta *= certify_enumerated(network, X, y, beta).price  # the smallest beta at which its residual is feasible
     exact, proved = certify_enumerated(network, X, y, beta), certify_bounded(network, X, y, beta, time_limit=10.0)
-    assert proved.kind == "proved (bounded)"
+    assert proved.evidence == "proved by bound"
     assert proved.dual <= exact.dual
     assert proved.dual == pytest.approx(exact.dual, rel=5e-3)
-    assert "proved (bounded)" in str(proved)
+    assert "proved by bound" in str(proved)
 
 
 def quadratic(seed, d=4):

@@ -12,10 +12,10 @@ from two_layers import two_layers
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError, ModelError
-from ecgcvx.interpret import decompose, interpret
-from ecgcvx.interpret.filters import LinearFilter
-from ecgcvx.interpret.results import COLUMNS
-from ecgcvx.interpret.sequence import transitions
+from ecgcvx.interpretation import decompose, interpret
+from ecgcvx.interpretation.filters import LinearFilter
+from ecgcvx.interpretation.results import COLUMNS
+from ecgcvx.interpretation.sequence import transitions
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork
 from ecgcvx.records import Annotation
 from ecgcvx.windows import all_windows

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted_signals import AMPLITUDES, GATES, THRESHOLDS, autoregression, fitted, recording_of
 
-from ecgcvx.interpret import Refitting, interpret
+from ecgcvx.interpretation import Refitting, interpret
 from ecgcvx.windows import split_windows
 
 NEAR = 0.95  # cosine with the planted gate from which on a kink is counted as its

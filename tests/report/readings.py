@@ -1,16 +1,16 @@
 """Small networks of every kind on the record that ships with the project, fitted once, with their readings."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
-from ecgcvx.interpret import Interpretation, Refitting, interpret
+from ecgcvx.interpretation import Interpretation, Refitting, interpret
 from ecgcvx.output import metrics
 from ecgcvx.records import Annotation, Recording, read_recording
 from ecgcvx.report import Training, report_html, training_of
-from ecgcvx.training import FitOptions
 
 RECORD = Path(__file__).resolve().parents[2] / "data" / "mitdb208" / "208"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -47,11 +47,11 @@ def case(kind: str) -> Case:
         typed = replace(minute(), annotation=Annotation(peaks, tuple("NNVA"[k % 4] for k in range(len(peaks)))))
         reading = interpret(gated.reading.forecaster, typed, part="all", refitting=None)
         return Case(reading, gated.metrics, gated.training, report_html(reading, gated.training, "out/208"))
-    options = FitOptions(**OPTIONS[kind])
+    options = fit_options(**OPTIONS[kind])
     result = fit(minute(), options, lambda what, share: None)
     settings = {
         "version": "0.1.0",
-        "options": asdict(options),
+        "options": options.settings,
         "solver": {"status": result.trained.status, "detail": result.trained.detail},
     }
     found = metrics(result, minute(), options, Path("out/208")) | settings

@@ -12,7 +12,7 @@ from two_layers import two_layers
 
 from ecgcvx.activations import RELU_LIKE
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret import interpret
+from ecgcvx.interpretation import interpret
 from ecgcvx.models import ReluNetwork
 from ecgcvx.records import Annotation, Recording, read_recording
 from ecgcvx.report import report_html

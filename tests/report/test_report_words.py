@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from readings import case
 
 from ecgcvx.errors import ModelError
+from ecgcvx.evidence import Evidence
 from ecgcvx.report.training import Proof, read_training, training_of
 from ecgcvx.report.words import at_most, certificate, error_without, roughly, share, size, tiny, where
 
@@ -36,7 +37,7 @@ def test_numbers(function, value, words):
 
 
 def gap_of(training, kind, gap=0.25, proof=None):
-    convex = replace(training.convex, gap_kind=kind, gap=gap)
+    convex = replace(training.convex, evidence=None if kind is None else Evidence(kind), gap=gap)
     return certificate(replace(training, contenders=(*training.contenders[:-1], convex), proof=proof))
 
 
@@ -48,17 +49,14 @@ def test_every_kind_of_gap_is_named_as_what_it_is():
     name, words = gap_of(training, "given patterns")
     assert "given patterns" in name
     assert "nothing of networks with other patterns" in words
-    name, words = gap_of(training, "all neurons, by eigenvalues")
+    name, words = gap_of(training, "proved by eigenvalues")
     assert "eigenvalues" in name
     assert "any width" in words
-    name, words = gap_of(training, "proved (enumerated)")
-    assert name == "proved (enumerated)"
+    name, words = gap_of(training, "proved by enumeration")
+    assert name == "proved by enumeration"
     name, words = gap_of(training, "searched", proof=Proof(1e-3, 9e-4, 0.1))
-    assert name == "proved (bounded)"
+    assert name == "proved by bound"
     assert "9.000 × 10⁻⁴" in words
-    name, words = gap_of(training, "of a kind to come")
-    assert name == "of a kind to come"
-    assert "proof" not in words
     assert gap_of(training, None, None)[0] == "none"
 
 

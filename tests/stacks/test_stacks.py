@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret import decompose, interpret
+from ecgcvx.interpretation import decompose, interpret
 from ecgcvx.model_file import load, save
 from ecgcvx.models import ReluNetwork
 from ecgcvx.models.stack import Stack, Stage

@@ -1,19 +1,14 @@
 """The monitor shows what the stream tells, in a real browser; nobody else gets a byte of it."""
 
 import http.client
-import importlib.util
 import json
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import PHONE
 
-SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "monitor.py"
-specification = importlib.util.spec_from_file_location("monitor", SCRIPT)
-monitor = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(monitor)
+from ecgcvx.streaming import monitor
 
 
 def lines(first, count, neurons=12):

@@ -1,6 +1,5 @@
 """The script that streams: whatever the lines, whole lines out, an end that loses nothing, a start where it ended."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +17,10 @@ from hypothesis import strategies as st
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.model_file import save
 from ecgcvx.models import ReluNetwork
-from ecgcvx.streaming import StreamPredictor
+from ecgcvx.streaming import StreamPredictor, source
 from ecgcvx.windows import Scaler
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SCRIPT = ROOT / "scripts" / "stream.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 RNG = np.random.default_rng(0)
 MODEL = Forecaster(
@@ -47,14 +44,6 @@ what
 """
 
 
-@cache
-def load_script():
-    specification = importlib.util.spec_from_file_location("stream_script", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
@@ -64,7 +53,7 @@ def model(tmp_path_factory):
 
 def start(*arguments, **pipes):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
-    return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], env=ENVIRONMENT, **pipes)
+    return subprocess.Popen([sys.executable, "-m", "ecgcvx", "stream", *arguments], env=ENVIRONMENT, **pipes)
 
 
 def told(out):
@@ -91,7 +80,7 @@ def test_lines_of_every_kind(model):
 
 @given(st.binary(max_size=60))
 def test_no_line_is_worse_than_malformed(text):
-    module = load_script()
+    module = source
     try:
         sample = module.parse(text.strip() or b"0", 360.0)
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -227,7 +216,7 @@ input()
     outlet = subprocess.Popen([sys.executable, "-c", source], env=environment, stdin=subprocess.PIPE, text=True,
                               stderr=subprocess.DEVNULL)  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), model, "--lsl", "ecgcvx-test", "--channel", "1"], env=environment,
+        [sys.executable, "-m", "ecgcvx", "stream", model, "--lsl", "ecgcvx-test", "--channel", "1"], env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     found = [json.loads(process.stdout.readline()) for _ in range(len(samples))]

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
-from ecgcvx.interpret.moments import Moments
-from ecgcvx.interpret.results import PatternStability, PatternSummary
-from ecgcvx.interpret.sequence import strongest_windows
-from ecgcvx.interpret.table import Columns
-from ecgcvx.interpret.units import gate_in_mv, in_mv
+from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
+from ecgcvx.interpretation.moments import Moments
+from ecgcvx.interpretation.results import PatternStability, PatternSummary
+from ecgcvx.interpretation.sequence import strongest_windows
+from ecgcvx.interpretation.table import Columns
+from ecgcvx.interpretation.units import gate_in_mv, in_mv
 from ecgcvx.models.units import Units
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.beats import Beats
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
+from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
+from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
 from ecgcvx.models import PolynomialNetwork
 from ecgcvx.models.units import Units
 from ecgcvx.rows import Matrix, row_chunks

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ecgcvx.beats import SEGMENTS, BeatLabels
-from ecgcvx.interpret.units import CHUNK_ELEMENTS, Units
+from ecgcvx.interpretation.units import CHUNK_ELEMENTS, Units
 from ecgcvx.rows import row_chunks
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows

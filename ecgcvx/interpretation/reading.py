@@ -5,9 +5,9 @@ import numpy as np
 from ecgcvx.beats import find_beats, label_windows
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.beats import beat_averages
-from ecgcvx.interpret.moments import joint_windows, masks_of, moments
-from ecgcvx.interpret.results import (
+from ecgcvx.interpretation.beats import beat_averages
+from ecgcvx.interpretation.moments import joint_windows, masks_of, moments
+from ecgcvx.interpretation.results import (
     IMPORTANCES,
     BeatAverage,
     Importance,
@@ -17,11 +17,11 @@ from ecgcvx.interpret.results import (
     Stability,
     StageShare,
 )
-from ecgcvx.interpret.sequence import transitions
-from ecgcvx.interpret.stability import Refitting, recurrence
-from ecgcvx.interpret.summaries import Shown, mean_maps, mean_tangent, summaries
-from ecgcvx.interpret.table import numbers, table_of
-from ecgcvx.interpret.units import group, on_window, quadratic_form
+from ecgcvx.interpretation.sequence import transitions
+from ecgcvx.interpretation.stability import Refitting, recurrence
+from ecgcvx.interpretation.summaries import Shown, mean_maps, mean_tangent, summaries
+from ecgcvx.interpretation.table import numbers, table_of
+from ecgcvx.interpretation.units import group, on_window, quadratic_form
 from ecgcvx.models import PolynomialNetwork
 from ecgcvx.records import Recording
 from ecgcvx.types import Progress

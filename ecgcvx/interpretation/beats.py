@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.beats import BIN_MS, SEGMENTS, BeatLabels, Beats
-from ecgcvx.interpret.results import BeatAverage
+from ecgcvx.interpretation.results import BeatAverage
 from ecgcvx.types import Array
 
 TYPES, BEATS_A_TYPE = 6, 5  # most types of beats shown, and the fewest beats of a type

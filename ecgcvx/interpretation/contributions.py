@@ -4,7 +4,7 @@ import numpy as np
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.results import Decomposition
+from ecgcvx.interpretation.results import Decomposition
 from ecgcvx.records import Recording
 
 

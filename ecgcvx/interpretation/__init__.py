@@ -1,6 +1,6 @@
 """Reading a fitted network: which patterns it uses on a recording, what each does, where, and which of them recur.
 
-interpretation  interpret(forecaster, recording) -> Interpretation
+reading         interpret(forecaster, recording) -> Interpretation
 contributions   decompose(forecaster, recording, sample) -> Decomposition
 results         what they return, and the columns of the table
 filters         linear filters in mV and Hz, the quadratic form of a polynomial network
@@ -11,10 +11,10 @@ table, summaries  the numbers of all patterns, the first of them in full
 stability       which patterns recur when the network is trained again
 """
 
-from ecgcvx.interpret.contributions import decompose
-from ecgcvx.interpret.filters import LinearFilter, QuadraticForm
-from ecgcvx.interpret.interpretation import interpret
-from ecgcvx.interpret.results import (
+from ecgcvx.interpretation.contributions import decompose
+from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
+from ecgcvx.interpretation.reading import interpret
+from ecgcvx.interpretation.results import (
     COLUMNS,
     BeatAverage,
     Beats,
@@ -25,7 +25,7 @@ from ecgcvx.interpret.results import (
     Refit,
     Stability,
 )
-from ecgcvx.interpret.stability import Refitting
+from ecgcvx.interpretation.stability import Refitting
 
 __all__ = [
     "COLUMNS",

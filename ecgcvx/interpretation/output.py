@@ -8,8 +8,8 @@ from rich.table import Table
 
 from ecgcvx import __version__
 from ecgcvx.beats import why_no_beats
-from ecgcvx.interpret.filters import LinearFilter
-from ecgcvx.interpret.results import COLUMNS, Interpretation, PatternSummary
+from ecgcvx.interpretation.filters import LinearFilter
+from ecgcvx.interpretation.results import COLUMNS, Interpretation, PatternSummary
 
 FREQUENCIES = 46  # points from 0 Hz to half the sampling frequency
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
-from ecgcvx.interpret.results import PatternStability, Refit, Stability, Verdict
+from ecgcvx.interpretation.results import PatternStability, Refit, Stability, Verdict
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ecgcvx.beats import BeatLabels
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.interpret.beats import beat_columns
-from ecgcvx.interpret.moments import Moments
-from ecgcvx.interpret.results import COLUMNS, PatternStability
+from ecgcvx.interpretation.beats import beat_columns
+from ecgcvx.interpretation.moments import Moments
+from ecgcvx.interpretation.results import COLUMNS, PatternStability
 from ecgcvx.models.units import Units
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows

@@ -1,0 +1,105 @@
+"""Options that several commands share, and those of networks, taken from the fields of their kinds.
+
+Options of a fit are absent from the parsed namespace unless they were given, so that what was given is what is passed
+on: an option that the chosen network does not own is refused there, and defaults live in the kinds alone.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecgcvx.fit_options import SHARED, FitOptions, fit_options
+from ecgcvx.kinds.registry import REGISTRY, kind_class
+from ecgcvx.options import Option, options_of, value_type
+
+if TYPE_CHECKING:
+    from ecgcvx.records import Recording
+
+RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
+or a .csv file"""
+MODEL_HELP = "output folder of a fit, or its model.safetensors"
+JSON_HELP = "print one JSON object and nothing else on standard output"
+
+
+def add_record(parser: argparse.ArgumentParser) -> None:
+    """Add the record and what of it to read."""
+    parser.add_argument("record", metavar="RECORD", help=RECORD_HELP)
+    group = parser.add_argument_group("record")
+    group.add_argument("--lead", help="name or number (from 0) of the lead (default: the first ECG lead)")
+    group.add_argument("--start", type=float, metavar="S", help="seconds into the record to start at")
+    group.add_argument("--end", type=float, metavar="S", help="seconds into the record to end at")
+    group.add_argument("--sampling-frequency", type=float, metavar="HZ", help="of a CSV file without a time column")
+
+
+def read_record(options: argparse.Namespace, lead: str | None = None) -> "Recording":
+    """Read the record of the options, by default of a lead."""
+    from ecgcvx.records import read_recording
+
+    wanted = lead if options.lead is None else options.lead
+    number = int(wanted) if wanted is not None and wanted.isdecimal() else wanted
+    return read_recording(options.record, number, options.start, options.end, options.sampling_frequency)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the model."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+
+
+def add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the output folder and --json."""
+    parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for the results (default {default})")
+    parser.add_argument("--json", action="store_true", help=JSON_HELP)
+
+
+def add_windows(parser: argparse.ArgumentParser) -> None:
+    """Add the options of windows, those of `FitOptions`."""
+    _add_options(parser.add_argument_group("windows"), FitOptions, ("window", "horizon", "train_fraction"))
+
+
+def add_network(parser: argparse.ArgumentParser, *shared: str) -> None:
+    """Add --network, the shared options named, and the options of all kinds, grouped by the networks that own them."""
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network", choices=tuple(REGISTRY), default="relu",
+        help="; ".join(f"{name}: {kind_class(name).summary}" for name in REGISTRY) + " (default relu)",
+    )  # fmt: skip
+    _add_options(group, FitOptions, shared)
+    owners: dict[str, list[str]] = {}
+    for name in REGISTRY:
+        for one in options_of(kind_class(name)):
+            owners.setdefault(one, []).append(name)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for one, names in owners.items():
+        groups.setdefault(tuple(names), []).append(one)
+    for networks, ones in groups.items():
+        title = f"options of {', '.join(networks)}"
+        _add_options(parser.add_argument_group(title), kind_class(networks[0]), tuple(ones))
+
+
+def given_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a fit that were given, by name."""
+    names = {*SHARED, *(one for name in REGISTRY for one in options_of(kind_class(name)))}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def fit_options_of(options: argparse.Namespace) -> FitOptions:
+    """Return the options of a fit."""
+    return fit_options(options.network, **given_options(options))
+
+
+def _add_options(group: "argparse._ArgumentGroup", kind: type, names: tuple[str, ...]) -> None:
+    for name in names:
+        _, known = options_of(kind)[name]
+        _add_option(group, f"--{name.replace('_', '-')}", known, value_type(kind, name))
+
+
+def _add_option(group: "argparse._ArgumentGroup", flag: str, known: Option, expected: type) -> None:
+    if expected is bool:
+        group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=known.help)
+        return
+    extra: dict[str, Any] = {"choices": known.choices} if known.choices else {"type": expected}
+    if known.metavar:
+        extra["metavar"] = known.metavar
+    if known.bare is not None:
+        extra |= {"nargs": "?", "const": expected(known.bare)}
+    group.add_argument(flag, default=argparse.SUPPRESS, help=known.help, **extra)

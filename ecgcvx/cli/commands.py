@@ -1,0 +1,81 @@
+"""The parser of all commands, and how a command ends."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol
+
+from ecgcvx import __version__
+from ecgcvx.errors import EcgcvxError
+
+COMMANDS = {
+    "fit": "train on a record and compare",
+    "path": "choose beta along the regularisation path",
+    "compare": "backprop by every optimiser against the convex optimum",
+    "predict": "apply a fitted model to a record",
+    "certify": "prove how far a fitted model is from the global optimum",
+    "interpret": "read the patterns of a fitted model",
+    "stream": "forecast a signal as it comes",
+    "monitor": "show a stream in the browser",
+}
+"""Every command with its line of help; the module of the same name in this package has the rest."""
+
+
+class Command(Protocol):
+    """What the module of a command defines."""
+
+    DESCRIPTION: str
+    EXAMPLES: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments to its parser."""
+        ...
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Run it and return its exit code."""
+        ...
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
+    from ecgcvx.cli.terminal import one_line
+
+    options = build_parser().parse_args(arguments)
+    try:
+        code = command(options.command).run(options)
+        sys.stdout.flush()
+    except EcgcvxError as error:
+        print(f"ecgcvx: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ecgcvx: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def command(name: str) -> Command:
+    """Return the module of a command."""
+    found: Command = import_module(f"ecgcvx.cli.{name}")
+    return found
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; its help is the reference."""
+    parser = argparse.ArgumentParser(prog="ecgcvx", description="Globally optimal neural networks for ECG prediction.")
+    parser.add_argument("--version", action="version", version=f"ecgcvx {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help in COMMANDS.items():
+        found = command(name)
+        found.add_arguments(
+            commands.add_parser(
+                name, help=help, description=found.DESCRIPTION, epilog=found.EXAMPLES,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+        )  # fmt: skip
+    return parser

@@ -1,0 +1,108 @@
+"""`ecgcvx fit`: train on a record and compare."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecgcvx.cli.arguments import add_network, add_output, add_record, add_windows, fit_options_of, read_record
+from ecgcvx.cli.terminal import progress_bar, show
+
+if TYPE_CHECKING:
+    from ecgcvx.fit_options import FitOptions
+    from ecgcvx.fitting import Fit
+    from ecgcvx.records import Recording
+
+DESCRIPTION = """\
+Train a convex two-layer network on the sliding windows of an ECG record and compare it with what you would have used
+instead: persistence, a linear autoregression, and a network trained by backprop (Adam, cosine schedule).
+
+The first part of the record (--train-fraction) trains, the rest tests; no window reaches over the boundary or over a
+gap. The network minimises
+
+    P = 1/(2n) ||f(X) - y||^2 + beta/2 (||W1||^2 + ||W2||^2)
+
+on the standardised training windows, over all activation patterns at once (--solver active-set) or as a convex program
+over a sample of them (--patterns). The gap says how far P is at most from the optimum: over all patterns by a search,
+confirmed by fresh starts, over a sample of patterns by a proof. --solver cvxpy and osqp without --patterns train over
+all patterns as well, by column generation: an independent check, slow beyond a hundred neurons. Without --beta it is
+chosen on a validation part, the last share of the training windows, along a path of falling beta.
+
+--network polynomial has the activation s(t) = .09 t^2 + .5 t + .47, near a ReLU on [-5, 5], --network quadratic t^2.
+With ||W1_j|| = 1 and beta ||W2||_1 as penalty, their optimum over networks of any width is a semidefinite program: the
+gap is proved.
+
+--network stack puts a second network of that kind on the principal components of the window and the first one's
+activations; each stage is a convex program with a gap of its own, and validation chooses its beta. The stack as a whole
+has no gap.
+
+Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
+output folder. The folder holds model.safetensors, metrics.json, predictions.png and report.html, which tells in words
+and figures what the network does; with --max-neurons or --tolerance, sparsity.csv and sparsity.png show what every
+neuron is worth."""
+EXAMPLES = """\
+examples:
+  ecgcvx fit data/mitdb208/208
+  ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
+  ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --time-limit 120
+  ecgcvx fit data/mitdb208/208 --beta 1e-4 --tolerance 1e-2 --check
+  ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
+  ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
+  ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
+  ecgcvx fit data/mitdb208/208 --network polynomial
+  ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    add_record(parser)
+    add_windows(parser)
+    add_network(parser, "beta", "seed", "time_limit", "prove")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    add_output(parser, "out/NAME")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from ecgcvx.fitting import fit
+    from ecgcvx.output import make_folder, write_output
+
+    chosen = fit_options_of(options)
+    recording = read_record(options)
+    folder = options.output or Path("out") / Path(recording.name).name
+    make_folder(folder)
+    with progress_bar() as progress:
+        result = fit(recording, chosen, progress, checkpoint=folder / "checkpoint.safetensors", resume=options.resume)
+        progress("writing the results", None)
+        found = write_output(result, recording, chosen, folder)
+    if options.json:
+        print(json.dumps(found, allow_nan=False))
+    else:
+        _show(result, recording, chosen, found, folder)
+    return 0
+
+
+def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
+    from ecgcvx.output import check_note, score_table, sparsity_note
+    from ecgcvx.proof import proof_words
+
+    windows, trained = found["windows"], result.trained
+    last = f" {trained.gap.whose}" if trained.gap.whose else ""
+    show(
+        f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: "
+        f"{chosen.window} samples predict the one {chosen.horizon} later\n"
+        f"windows: {windows['train']:,} train, {windows['test']:,} test, {windows['excluded']:,} excluded "
+        f"({windows['excluded_because']['gap']:,} over gaps); beta = {found['beta']:.3g}{last}, "
+        f"chosen by {found['beta_chosen_by']}\n",
+        score_table(result.scores),
+        f"\nconvex: {trained.gap.words}\n{trained.detail}; status {trained.status}",
+        *trained.notes,
+        *([sparsity_note(result.sparse)] if result.sparse else []),
+        *map(check_note, result.checks),
+        *([] if result.proof is None else [proof_words(result.proof)]),
+        *([f"training took {result.overrun:.1f} s more than its time limit"] if result.overrun > 0.05 else []),
+        f"train, test: root-mean-square error; gap: relative to P\n"
+        f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
+        + (", sparsity.csv, sparsity.png" if result.sparse else "")
+        + f"; what the network does: {folder}/report.html",
+    )

@@ -1,0 +1,43 @@
+"""`ecgcvx monitor`: show a stream in the browser."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+
+from ecgcvx.errors import InputError
+
+DESCRIPTION = """\
+Show a stream in the browser: the lines of `ecgcvx stream` on standard input, a page at http://127.0.0.1:8360/.
+
+ECG and forecast on ECG grid (25 mm/s, 10 mm/mV), residual, score and active patterns, as they come. The page is served
+to this machine alone unless --host says otherwise, and it loads nothing from elsewhere."""
+EXAMPLES = """\
+examples:
+  ecgcvx stream out/208 --record data/mitdb208/208 | ecgcvx monitor"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default 127.0.0.1, this machine)")
+    parser.add_argument("--port", type=int, default=8360, help="0 for a free one (default 8360)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until interrupted; the end of standard input ends the signal, not the page."""
+    from ecgcvx.streaming.monitor import Feed, Monitor
+
+    feed = Feed()
+    try:
+        server = Monitor(options.host, options.port, feed)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"port = {options.host}:{options.port}: {reason}; choose another --port") from None
+    print(f"monitor at {server.address}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Thread(target=feed.read, args=(os.fdopen(0, "rb"),), daemon=True).start()
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
+    return 0

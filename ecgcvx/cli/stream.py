@@ -1,0 +1,161 @@
+"""`ecgcvx stream`: forecast a signal as it comes, NDJSON out."""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecgcvx.cli.arguments import add_model
+from ecgcvx.errors import InputError
+
+if TYPE_CHECKING:
+    from ecgcvx.streaming import Step
+    from ecgcvx.streaming.adaptation import Adapted
+    from ecgcvx.streaming.source import Sample
+
+DESCRIPTION = """\
+Forecast a signal sample by sample: samples in mV from standard input, a record or a Lab Streaming Layer, one line of
+JSON a sample on standard output.
+
+A line of input is a number, `time,sample` (seconds, mV) or an object with `sample` and, if there is one, `sequence`
+(a count) or `time`. An empty sample, nan or null is a gap. A first line of names is passed over. Lines that are none of
+these are reported on standard error with their number, counted, and are no samples.
+
+A line of output is an object with time (s), sample, prediction (of the sample `horizon` later), residual (of the
+forecast that was due), score, alarm, patterns (numbers of the active neurons) and emptied ('gap' or 'jump', where the
+window was emptied). null: there is none.
+
+SIGTERM and Ctrl-C end the run after the samples read, SIGUSR1 writes the checkpoint, which the end does as well. The
+last line on standard error sums up: samples, gaps, jumps, malformed lines, alarms, and microseconds a sample."""
+EXAMPLES = """\
+examples:
+  some-device | ecgcvx stream out/208
+  ecgcvx stream out/208 --record data/mitdb208/208 --speed 10 | ecgcvx monitor
+  ecgcvx stream out/208 --lsl ECG --checkpoint state.safetensors"""
+TENTHS = 10_000  # of a microsecond told apart: 1 ms
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    add_model(parser)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--record", help="replay a record in place of standard input")
+    source.add_argument("--lsl", metavar="NAME", help="name of a Lab Streaming Layer stream")
+    parser.add_argument("--lead", help="of the record, by default that of the model")
+    parser.add_argument("--start", type=float, help="second of the record to start at")
+    parser.add_argument("--end", type=float, help="second of the record to end at")
+    parser.add_argument("--speed", type=float, default=1.0, help="times its own (default 1), 0: as fast as it goes")
+    parser.add_argument("--channel", type=int, default=0, help="of the Lab Streaming Layer, from 0 (default 0)")
+    parser.add_argument("--rate", type=float, default=1e-4, help="share of the scores that are alarms (default 1e-4)")
+    parser.add_argument("--checkpoint", type=Path, help="file for the state of the stream")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--adapt", type=float, metavar="SECONDS", help="size the neurons anew every so often")
+    parser.add_argument("--memory", type=float, default=300.0, help="of the adaptation, in seconds (default 300)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stream until the end."""
+    from ecgcvx.model_file import load
+    from ecgcvx.records import read_recording
+    from ecgcvx.streaming import StreamPredictor
+    from ecgcvx.streaming.adaptation import AdaptiveStream
+    from ecgcvx.streaming.source import Lines, Output, Signals, inlet, replay
+
+    if options.resume and options.checkpoint is None:
+        raise InputError("resume: there is no checkpoint to go on from; give --checkpoint")
+    model = load(options.model)
+    signals = Signals()
+    if options.resume:
+        stream = StreamPredictor.resume(model, options.checkpoint)
+    else:
+        stream = StreamPredictor(model, rate=options.rate)
+    adaptive = AdaptiveStream(stream, options.memory, options.adapt, drift) if options.adapt is not None else None
+    push = stream.push if adaptive is None else adaptive.push
+    lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
+    if options.record is not None:
+        recording = read_recording(options.record, options.lead or model.lead, options.start, options.end)
+        batches = replay(recording, options.speed, model, stream.samples, signals)
+    elif options.lsl is not None:
+        batches = inlet(options.lsl, options.channel, model, signals)
+    else:
+        batches = lines.batches()
+    output, latencies, counts = Output(sys.stdout.fileno(), signals), Latencies(), Counter[str]()
+    try:
+        for batch in batches:
+            written = []
+            for sample in batch:
+                begun = time.perf_counter_ns()
+                step = push(sample.value, sample.position)
+                latencies.add(time.perf_counter_ns() - begun)
+                counts.update(samples=1, alarms=int(step.alarm))
+                if step.emptied:
+                    counts[f"{step.emptied}s"] += 1
+                written.append(line(step, sample, model.sampling_frequency))
+            output.write("".join(written))
+            if signals.save and options.checkpoint is not None:
+                stream.save(options.checkpoint)
+            signals.save = False
+    except BrokenPipeError:
+        # The reader has gone: an end like another. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.descriptor)
+    if adaptive is not None:
+        adaptive.close()
+    if options.checkpoint is not None:
+        stream.save(options.checkpoint)
+    told = {name: counts[name] for name in ("samples", "gaps", "jumps", "alarms")} | {"malformed": lines.malformed}
+    if adaptive is not None:
+        told["intervals left out"] = adaptive.skipped
+    print(json.dumps(told | {"microseconds": latencies.told()}), file=sys.stderr)
+    return 0
+
+
+class Latencies:
+    """Counts of the time that a sample took, in tenths of a microsecond: of a fixed size, for any run."""
+
+    def __init__(self) -> None:
+        self.counts, self.longest = [0] * (TENTHS + 1), 0
+
+    def add(self, nanoseconds: int) -> None:
+        """Count one."""
+        self.counts[min(nanoseconds // 100, TENTHS)] += 1
+        self.longest = max(self.longest, nanoseconds)
+
+    def told(self) -> dict[str, float]:
+        """Percentiles and maximum in microseconds; beyond a millisecond, the maximum."""
+        total, found, below = sum(self.counts), {}, 0
+        shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+        for tenth, count in enumerate(self.counts):
+            below += count
+            for name, share in shares.items():
+                if name not in found and total and below >= share * total:
+                    found[name] = (tenth + 1) / 10 if tenth < TENTHS else self.longest / 1e3
+        return found | {"max": self.longest / 1e3}
+
+
+def line(step: "Step", sample: "Sample", frequency: float) -> str:
+    """The line of output of a sample."""
+    moment = step.number / frequency if sample.time is None else sample.time
+    told: dict[str, object] = {
+        "time": round(moment, 6), "sample": shown(sample.value), "prediction": shown(step.prediction),
+        "residual": shown(step.residual), "score": shown(step.score), "alarm": bool(step.alarm),
+        "patterns": step.patterns.nonzero()[0].tolist(),
+    }  # fmt: skip
+    if step.emptied:
+        told["emptied"] = step.emptied
+    return json.dumps(told, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def shown(value: float) -> float | None:
+    """A number as JSON has it."""
+    return value if math.isfinite(value) else None
+
+
+def drift(adapted: "Adapted") -> None:
+    """Log a result of the adaptation, used or not."""
+    told = {name: getattr(adapted, name) for name in ("certified", "before", "after", "gap", "samples", "drift")}
+    print(json.dumps({"adapted": told}), file=sys.stderr, flush=True)

@@ -1,0 +1,124 @@
+"""Training over all patterns of a family of atoms: what ReLU, convolutional and other kinds have in common."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.errors import InputError
+from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.kinds.kind import Limits, Trained
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.search import search_price
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.solution import AtomSolution, Round
+from ecgcvx.solvers.active_set.sparsify import Sparsified, sparsify
+from ecgcvx.solvers.check import Check, check_network
+from ecgcvx.solvers.column_generation import ColumnGeneration
+from ecgcvx.types import Progress
+
+RANKING_GAP, RANKING_ROUNDS = 0.05, 2  # of a point of a path: enough to rank betas
+LARGEST_STARTS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class AllPatternsProblem:
+    """A program over all patterns (of any beta) with the solver that trains it."""
+
+    program: AllPatterns
+    solver: ActiveSetSolver | ColumnGeneration
+    seed: int
+
+    def largest_beta(self) -> float:
+        """Return the largest price that a search finds at the zero network: below it the network is not zero."""
+        X, y = self.program.X, self.program.y
+        return search_price(X, y, LARGEST_STARTS, self.seed)[0] / len(y)
+
+    def train(
+        self, beta: float, *, warm: Trained | None, limits: Limits, progress: Progress, rough: bool = False
+    ) -> Trained:
+        """Train at a beta; Ctrl-C or the time limit end it with the best network so far."""
+        solver = self.solver
+        if rough and isinstance(solver, ActiveSetSolver):
+            solver = replace(solver, gap=RANKING_GAP, rounds=RANKING_ROUNDS, confirm_starts=0)
+        program = self.program.at(beta)
+        start = warm.warm if warm is not None and isinstance(warm.warm, Atoms) and len(warm.warm) else None
+
+        def tell(line: Round) -> None:
+            share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == program.n else 0.0
+            progress(
+                f"all patterns of {line.rows:,} windows: {line.neurons} neurons, P = {line.primal:.6e}, gap "
+                f"{line.gap:.1e}",
+                max(0.0, share),
+            )
+
+        extra: dict[str, Any] = {}
+        if isinstance(solver, ActiveSetSolver) and not rough:
+            extra = {"checkpoint": limits.checkpoint, "resume": limits.resume}
+        solution = solver.solve(program, warm_start=start, callback=tell, time_limit=limits.left, **extra)
+        return self._trained(solution, solver, beta)
+
+    def prune(
+        self, trained: Trained, tolerance: float | None, most: int | None, limits: Limits, progress: Progress
+    ) -> tuple[Trained, Sparsified]:
+        """Return the training with the smallest network that is allowed, and the curve to it; see `sparsify`.
+
+        The lower bound stays, and so does what its gap rests on.
+        """
+        program = self.program.at(trained.beta)
+        found = sparsify(
+            program, trained.solution, tolerance=tolerance or 0.0, max_neurons=most, time_limit=limits.left,
+            callback=lambda point: progress(f"sparsifying: {point.neurons} neurons, P = {point.primal:.6e}", None),
+        )  # fmt: skip
+        atoms, primal = found.chosen.atoms, found.chosen.primal
+        counts = f"from {len(trained.solution.atoms)} to {len(atoms)} neurons ({found.status})"
+        pruned = replace(
+            trained, network=program.family.network(atoms), objective=primal, gap=replace(trained.gap, primal=primal),
+            detail=f"{trained.detail}; sparsified {counts}", warm=atoms,
+        )  # fmt: skip
+        return pruned, found
+
+    def network_of(self, atoms: Atoms) -> Any:
+        """Return the network of atoms."""
+        return self.program.family.network(atoms)
+
+    def check(self, trained: Trained, limits: Limits) -> tuple[Check, ...]:
+        """Solve the convex program over the network's own patterns by solvers that did not make it."""
+        assert trained.objective is not None
+        program = self.program.at(trained.beta)
+        return check_network(program, trained.warm, trained.objective, time_limit=limits.left)
+
+    def _trained(self, solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration, beta: float) -> Trained:
+        found = solution.confirmation
+        starts = f"{found.starts:,} starts" if found is not None else "not confirmed"
+        return Trained(
+            network=self.program.family.network(solution.atoms),
+            beta=beta,
+            gap=Gap(solution.primal, solution.dual, Evidence.SEARCHED, starts),
+            objective=solution.primal,
+            status=solution.status,
+            detail=_detail(solution, solver),
+            seconds=solution.seconds,
+            iterations=len(solution.history),
+            warm=solution.atoms,
+            history=solution.history,
+            solution=solution,
+        )
+
+
+def _detail(solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration) -> str:
+    name = f"column generation with {solver.master}" if isinstance(solver, ColumnGeneration) else "active set"
+    rounds = f"{name} over all patterns, {len(solution.history)} rounds"
+    found = solution.confirmation
+    if found is None:
+        return f"{rounds}, bound not confirmed"
+    return (
+        f"{rounds}; {found.starts:,} fresh starts found {found.violators:,} violators, "
+        f"largest price {found.price:.4f} beta"
+    )
+
+
+def refuse_resume(solver: str) -> InputError:
+    """Return the error for a solver that keeps no checkpoint."""
+    return InputError(f"resume: solver={solver!r} keeps no checkpoint; leave it out")

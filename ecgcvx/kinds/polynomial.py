@@ -1,0 +1,112 @@
+"""Networks with a polynomial activation: over networks of any width, a semidefinite program."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained
+from ecgcvx.options import option
+
+if TYPE_CHECKING:
+    from ecgcvx.activations import Polynomial
+    from ecgcvx.certificates import Certificate
+    from ecgcvx.programs.polynomial import PolynomialProgram
+    from ecgcvx.rows import Matrix
+    from ecgcvx.types import Array, Progress
+    from ecgcvx.windows import Windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolynomialKind(NetworkKind):
+    """Options of a network with the activation s(t) = .09 t^2 + .5 t + .47. Source: Bartan & Pilanci 2021."""
+
+    name: ClassVar[str] = "polynomial"
+    title: ClassVar[str] = "polynomial"
+    summary: ClassVar[str] = "the activation .09 t^2 + .5 t + .47, near a ReLU on [-5, 5]; no patterns"
+
+    solver: str | None = option(
+        None, "semidefinite: interior point on the Gram matrix (default), or cvxpy", choices=("semidefinite", "cvxpy")
+    )
+    gap: float | None = option(None, "relative gap to stop at (default 1e-6)", metavar="TOL", above=0.0, example="1e-6")
+
+    @property
+    def method(self) -> str:
+        return self.solver or "semidefinite"
+
+    @property
+    def described(self) -> str:
+        return f"network={self.name!r} with solver={self.method!r}"
+
+    @classmethod
+    def activation(cls) -> "Polynomial":
+        """Return the activation."""
+        from ecgcvx.activations import RELU_LIKE
+
+        return RELU_LIKE
+
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
+        from ecgcvx.programs.polynomial import PolynomialProgram
+        from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
+
+        program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation())
+        progress(f"moments of {len(windows):,} windows", None)
+        _ = program.quadratic  # computed here once, so that every beta shares it
+        options: dict[str, Any] = {} if self.gap is None else {"gap": self.gap}
+        solver = PolynomialSolver if self.method == "semidefinite" else PolynomialCvxpySolver
+        return PolynomialProblem(program, solver(**options), f"{self.name} network, {self.method}")
+
+    @classmethod
+    def certify(cls, network: Any, X: "Matrix", y: "Array", beta: float) -> "Certificate | None":
+        from ecgcvx.certificates import certify_polynomial
+
+        return certify_polynomial(network, X, y, beta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quadratic(PolynomialKind):
+    """Options of a network with the activation t^2: the program's penalty is a nuclear norm."""
+
+    name: ClassVar[str] = "quadratic"
+    title: ClassVar[str] = "quadratic"
+    summary: ClassVar[str] = "the activation t^2"
+
+    @classmethod
+    def activation(cls) -> "Polynomial":
+        from ecgcvx.activations import QUADRATIC
+
+        return QUADRATIC
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialProblem:
+    """A program of a polynomial network, with its Gram matrix, and its solver."""
+
+    program: "PolynomialProgram"
+    solver: Any
+    title: str
+
+    def largest_beta(self) -> float:
+        """Return the smallest beta at which the network is zero."""
+        return self.program.largest_beta()
+
+    def train(
+        self, beta: float, *, warm: Trained | None, limits: Limits, progress: "Progress", rough: bool = False
+    ) -> Trained:
+        """Train at a beta; every beta starts from nothing, which takes milliseconds."""
+        from ecgcvx.models import polynomial_network_of
+
+        program = self.program.at(beta)
+        progress(f"{self.title}: solving", None)
+        solution = self.solver.solve(program, time_limit=limits.left)
+        return Trained(
+            network=polynomial_network_of(program, solution.u),
+            beta=beta,
+            gap=Gap(solution.primal, solution.dual, Evidence.EIGENVALUES),
+            objective=solution.primal,
+            status=solution.status,
+            detail=solution.detail,
+            seconds=solution.seconds,
+            iterations=solution.iterations,
+            warm=solution.u,
+            history=solution.history,
+        )

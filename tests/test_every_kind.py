@@ -1,0 +1,177 @@
+"""Every network goes the whole way: fit, save, load, predict, certify, interpret, report, stream, and a foreign option.
+
+A kind that is made up here shows that one registry line is all that the rest needs.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import ecgcvx
+from ecgcvx.baselines.linear import least_squares
+from ecgcvx.cli import main
+from ecgcvx.errors import InputError
+from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.fit_options import fit_options
+from ecgcvx.kinds.kind import NetworkKind, Trained
+from ecgcvx.kinds.registry import REGISTRY, Entry
+from ecgcvx.models import ReluNetwork
+from ecgcvx.options import option
+
+ROWS = {
+    "relu": {"beta": 1e-2, "rounds": 2, "confirm_starts": 20},
+    "gated": {"beta": 1e-4, "patterns": 8},
+    "polynomial": {"beta": 1e-4},
+    "quadratic": {"beta": 1e-4},
+    "stack": {"confirm_starts": 20},
+    "toy": {"beta": 1e-3, "shrink": 0.9},
+}
+EVIDENCE = {
+    "relu": Evidence.SEARCHED, "gated": Evidence.GIVEN, "polynomial": Evidence.EIGENVALUES,
+    "quadratic": Evidence.EIGENVALUES, "stack": Evidence.SEARCHED, "toy": Evidence.GIVEN,
+}  # fmt: skip
+CERTIFIED = {
+    "relu": Evidence.BOUNDED, "gated": Evidence.GIVEN, "polynomial": Evidence.EIGENVALUES,
+    "quadratic": Evidence.EIGENVALUES, "stack": Evidence.BOUNDED, "toy": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(NetworkKind):
+    """A linear predictor as two ReLU neurons, times an option."""
+
+    name: ClassVar[str] = "toy"
+    title: ClassVar[str] = "toy"
+    summary: ClassVar[str] = "made up"
+
+    shrink: float | None = option(None, "factor of the weights", above=0.0)
+
+    @property
+    def method(self):
+        return "least-squares"
+
+    def problem(self, windows, seed, progress, *, unlimited=False):
+        return ToyProblem(windows, self.shrink or 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ToyProblem:
+    windows: object
+    shrink: float
+
+    def largest_beta(self):
+        return 1.0
+
+    def train(self, beta, *, warm, limits, progress, rough=False):
+        w = self.shrink * least_squares(self.windows.X, self.windows.y)
+        network = ReluNetwork(np.stack([w, -w], axis=1), np.array([1.0, -1.0]))
+        return Trained(
+            network=network, beta=beta, gap=Gap(1.0, 0.5, Evidence.GIVEN), objective=1.0, status="optimal", detail="",
+            seconds=0.0,
+        )  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def toy_kind():
+    """The one line that a network needs besides its module."""
+    REGISTRY["toy"] = Entry(f"{__name__}:Toy", "ecgcvx.models.relu:ReluNetwork")
+    yield
+    del REGISTRY["toy"]
+
+
+@pytest.fixture(scope="module")
+def recording(record_208):
+    return ecgcvx.read_recording(record_208, end=20)
+
+
+@pytest.fixture(scope="module", params=list(ROWS))
+def fitted(request, recording):
+    return request.param, ecgcvx.fit(recording, request.param, **ROWS[request.param])
+
+
+def test_every_network_of_the_registry_is_here():
+    assert set(ROWS) == set(REGISTRY)
+
+
+def test_a_fit_states_its_gap_and_scores_its_forecast(fitted, recording):
+    name, found = fitted
+    gap = found.scores[-1].gap
+    assert gap.evidence is EVIDENCE[name]
+    assert 0.0 <= gap.relative < 1.0
+    assert gap.words.startswith("within ")
+    residual = (recording.signal - found.forecaster.predict(recording))[found.split.test.targets]
+    assert found.scores[-1].test_rmse_mv == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-9)
+    assert found.forecaster.kind == name
+
+
+def test_what_is_saved_is_what_is_loaded(fitted, recording, tmp_path):
+    name, found = fitted
+    found.forecaster.save(tmp_path / "model.safetensors")
+    again = ecgcvx.load(tmp_path)
+    assert (again.kind, type(again.network)) == (name, type(found.forecaster.network))
+    np.testing.assert_array_equal(ecgcvx.predict(again, recording), found.forecaster.predict(recording))
+
+
+def test_a_stream_has_the_bits_of_the_batch(fitted, recording):
+    _, found = fitted
+    batch = found.forecaster.predict(recording)
+    stream = found.forecaster.stream()
+    steps = [stream.push(sample) for sample in recording.signal[:200]]
+    horizon = found.forecaster.horizon
+    made = np.array([step.prediction for step in steps])[:-horizon]
+    np.testing.assert_array_equal(made, batch[horizon:200])
+    rest = stream.push_chunk(recording.signal[200:500], patterns=True)
+    np.testing.assert_array_equal(rest.predictions[:-horizon], batch[200 + horizon : 500])
+    assert rest.patterns.shape == (300, found.forecaster.network.switches)
+
+
+def test_it_is_certified_by_the_evidence_of_its_kind(fitted, recording):
+    name, found = fitted
+    certificates = ecgcvx.certify(found, recording, seconds=0.5)
+    if CERTIFIED[name] is None:
+        assert not certificates
+        return
+    assert {one.evidence for one in certificates} == {CERTIFIED[name]}
+    for one in certificates:
+        assert one.dual <= one.primal
+    if found.trained.objective is not None:
+        assert certificates[0].primal == pytest.approx(found.trained.objective, rel=1e-9)
+
+
+def test_it_is_interpreted_and_reported(fitted, recording, tmp_path):
+    from ecgcvx.output import write_output
+
+    name, found = fitted
+    reading = ecgcvx.interpret(found.forecaster, recording, refitting=None)
+    assert reading.kind == found.forecaster.network.activation
+    assert len(reading.table)
+    told = write_output(found, recording, fit_options(name, **ROWS[name]), tmp_path)
+    assert told["models"][-1]["gap_kind"] == str(EVIDENCE[name])
+    kept = json.loads((tmp_path / "metrics.json").read_text())
+    assert kept["options"]["network"] == name
+    page = (tmp_path / "report.html").read_text()
+    assert "</html>" in page
+    assert ecgcvx.load(tmp_path).kind == name
+
+
+def test_the_command_line_trains_it_and_reads_its_model(fitted, record_208, tmp_path, capsys):
+    name, found = fitted
+    words = [word for key, value in ROWS[name].items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    record = [str(record_208), "--end", "20"]
+    assert main(["fit", *record, "--network", name, *words, "--json", "--output", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["models"][-1]["test_rmse_mv"] == found.scores[-1].test_rmse_mv
+    assert main(["fit", *record, "--network", name, *words, "--output", str(tmp_path)]) == 0
+    assert "within " in capsys.readouterr().out
+    assert main(["certify", str(tmp_path), *record, "--seconds", "0.3", "--starts", "5"]) == 0
+    assert main(["interpret", str(tmp_path), *record, "--no-stability"]) == 0
+
+
+def test_a_foreign_option_is_refused_by_name(fitted):
+    name, _ = fitted
+    foreign = "stages" if name != "stack" else "patterns"
+    with pytest.raises(InputError, match=rf"{foreign} = 5: not an option of network='{name}'; it is one of "):
+        fit_options(name, **{foreign: 5})
