@@ -38,7 +38,7 @@ def relu_polynomial(low: float, high: float) -> Polynomial:
     Raises InputError unless low < 0 < high: elsewhere the ReLU is linear, and no approximation is needed.
     """
     if not (np.isfinite([low, high]).all() and low < 0 < high):
-        raise InputError(f"interval [{low:g}, {high:g}]: it must hold 0 in its inside, as [-5, 5]")
+        raise InputError(f"interval [{low:g}, {high:g}]: it must hold 0 in its inside, e.g. [-5, 5]")
     # Moments of t^k over the interval, and of t^k (t)_+, in the unit t / (high - low) for the condition of the system.
     scale = high - low
     ends = np.array([low, high]) / scale

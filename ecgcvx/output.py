@@ -28,16 +28,16 @@ from ecgcvx.types import Array
 
 def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
     """The result of a fit as one JSON object; null where a number does not exist."""
-    ledger = result.split.ledger
+    counts = result.split.counts
     return {
         **_task(recording, options),
         "beta": result.forecaster.beta,
         "beta_chosen_by": "user" if options.beta is not None else "validation",
         "windows": {
-            "train": ledger.train,
-            "test": ledger.test,
-            "excluded": ledger.excluded,
-            "excluded_because": {"gap": ledger.gap, "split": ledger.split},
+            "train": counts.train,
+            "test": counts.test,
+            "excluded": counts.excluded,
+            "excluded_because": {"missing": counts.missing, "split": counts.split},
         },
         "models": [_score_json(score) for score in result.scores],
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),

@@ -55,7 +55,7 @@ def path_betas(largest: float, count: int, ratio: float) -> Array:
     if count < 2:
         raise InputError(f"betas = {count}: a path takes at least 2")
     if not 0.0 < ratio < 1.0:
-        raise InputError(f"ratio = {ratio}: it must lie between 0 and 1, as 1e-6")
+        raise InputError(f"ratio = {ratio}: it must lie between 0 and 1, e.g. 1e-6")
     return np.geomspace(largest, ratio * largest, count)
 
 

@@ -116,18 +116,18 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class WindowCounts:
     """Where every window that the recording could hold went: n_samples - length - horizon + 1 of them in all."""
 
     train: int
     test: int
-    gap: int
+    missing: int
     split: int
 
     @property
     def excluded(self) -> int:
-        """Windows in neither part: those over a gap and those that reach from the training into the test part."""
-        return self.gap + self.split
+        """Windows in neither part: over missing samples, or reaching from the training into the test part."""
+        return self.missing + self.split
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ class Split:
     test: Windows
     scaler: Scaler
     boundary: int
-    ledger: Ledger
+    counts: WindowCounts
 
 
 def window_runs(valid: NDArray[np.bool_], length: int, horizon: int, first: int, stop: int) -> list[tuple[int, int]]:
@@ -177,7 +177,7 @@ def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fract
     """
     _check_sizes(length, horizon)
     if not 0.0 < train_fraction < 1.0:
-        raise InputError(f"train_fraction = {train_fraction}: it must lie between 0 and 1, as 0.8")
+        raise InputError(f"train_fraction = {train_fraction}: it must lie between 0 and 1, e.g. 0.8")
     valid = _check_samples(signal)
     all_runs = window_runs(valid, length, horizon, 0, len(signal))
     if not all_runs:
@@ -206,8 +206,8 @@ def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fract
     possible = max(len(signal) - length - horizon + 1, 0)
     whole = sum(stop - first for first, stop in all_runs)
     kept = len(parts[0]) + len(parts[1])
-    ledger = Ledger(len(parts[0]), len(parts[1]), gap=possible - whole, split=whole - kept)
-    return Split(parts[0], parts[1], scaler, boundary, ledger)
+    counts = WindowCounts(len(parts[0]), len(parts[1]), missing=possible - whole, split=whole - kept)
+    return Split(parts[0], parts[1], scaler, boundary, counts)
 
 
 def _boundary(runs: list[tuple[int, int]], span: int, fraction: float) -> int:

@@ -31,7 +31,7 @@ def test_json_holds_what_the_documentation_says(fitted):
     assert (found["record"], found["lead"], found["sampling_frequency_hz"]) == ("208", "MLII", 360)
     assert (found["window"], found["horizon"], found["beta"], found["output"]) == (15, 1, 1e-5, str(folder))
     assert found["windows"] == {
-        "train": 11_505, "test": 2_865, "excluded": 15, "excluded_because": {"gap": 0, "split": 15}
+        "train": 11_505, "test": 2_865, "excluded": 15, "excluded_because": {"missing": 0, "split": 15}
     }  # fmt: skip
     assert [model["name"] for model in found["models"]] == ["persistence", "linear_ar", "backprop_adam", "convex"]
     for model in found["models"]:

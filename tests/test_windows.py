@@ -55,9 +55,9 @@ def test_split_equals_a_loop_over_samples(signal, length, horizon, fraction):
         np.testing.assert_allclose(part.X[:][:, :-1], [scaler.standardise(w) for _, w, _ in rows], atol=1e-9)
         np.testing.assert_allclose(part.y, [scaler.standardise(t) for _, _, t in rows], atol=1e-9)
         assert (part.X[:][:, -1] == 1).all()
-    ledger = split.ledger
-    assert ledger.train + ledger.test + ledger.excluded == max(len(signal) - length - horizon + 1, 0)
-    assert ledger.split == len(by_hand(signal, length, horizon, 0, len(signal))) - ledger.train - ledger.test
+    counts = split.counts
+    assert counts.train + counts.test + counts.excluded == max(len(signal) - length - horizon + 1, 0)
+    assert counts.split == len(by_hand(signal, length, horizon, 0, len(signal))) - counts.train - counts.test
 
 
 @settings(max_examples=50, deadline=None)

@@ -117,7 +117,7 @@ def bound_price(
                 pace = _Pace(aim, best.factor, started, deadline, frontier.reference)
                 if callback is not None:
                     callback(best, pace.target)
-                frontier.lower(pace.target, deadline, pace.think_over)
+                frontier.lower(pace.target, deadline, pace.adjust_target)
                 best = _bound_of(frontier, level, started)
                 if best.factor > frontier.attainable(factor) and time.perf_counter() >= deadline:
                     status = "time limit"
@@ -156,7 +156,7 @@ class _Pace:
         excess = min(share, 0.95) * (known - reference)
         self.target = max(factor, reference + excess) if excess > LEAST * reference else factor
 
-    def think_over(self, target: float, done: int, tasks: int) -> float:
+    def adjust_target(self, target: float, done: int, tasks: int) -> float:
         """Return a higher target where the rest takes longer than is left, as far as the tasks done are a sample."""
         now, seen = time.perf_counter(), done - self.before
         rest, left = (now - self.begun) * (tasks - done) / seen, max(SPARE * (self.deadline - now), 1e-3)
@@ -170,7 +170,7 @@ def _problem(X: Matrix, rho: Array) -> tuple["Problem", float]:
     """Lines in axes of their own in the order of their tree, weights relative to the level, and a bound at no cost."""
     from ecgcvx.certificates.lines import merge_lines
     from ecgcvx.certificates.state import Problem
-    from ecgcvx.certificates.tree import Windows, grow
+    from ecgcvx.certificates.tree import RowTree, grow
 
     n, d = X.shape
     lines, off = merge_lines(X, rho, CHUNK)
@@ -193,7 +193,7 @@ def _problem(X: Matrix, rho: Array) -> tuple["Problem", float]:
     g = g @ axes
     tree, order = grow(turned32, lines)
     signed = np.where(tree.first < tree.stop[0], tree.mass, -tree.mass)
-    windows = Windows(
+    windows = RowTree(
         np.concatenate([turned32[order], tree.centroid.astype(np.float32)]),
         np.concatenate([lines[order], signed]),
         tree,
@@ -212,7 +212,7 @@ def _check(X: Matrix, v: Array, level: float, factor: float, time_limit: float, 
     if not (np.isfinite(level) and level > 0):
         raise InputError(f"level = {level}: it must be a positive number, as beta")
     if not factor > 0:
-        raise InputError(f"factor = {factor}: give a positive number, as 1.01")
+        raise InputError(f"factor = {factor}: give a positive number, e.g. 1.01")
     if not time_limit > 0:
         raise InputError(f"time_limit = {time_limit}: give a positive number of seconds")
     if threads is not None and threads < 1:

@@ -179,7 +179,7 @@ def residual_of(network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss
     if y.shape != (X.shape[0],) or not np.isfinite(y).all():
         raise InputError(f"y has shape {y.shape}; give {X.shape[0]} finite numbers, one for each row of X")
     if not (np.isfinite(beta) and beta > 0):
-        raise InputError(f"beta = {beta}: it must be a positive number, as 1e-4")
+        raise InputError(f"beta = {beta}: it must be a positive number, e.g. 1e-4")
     if loss == "logistic" and not np.isin(y, (-1.0, 1.0)).all():
         raise InputError("y: the logistic certificate takes labels -1 and 1")
     f = network.predict(X)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.certificates.kernels import OUTWARD, inlined, kernel
-from ecgcvx.certificates.tree import Windows
+from ecgcvx.certificates.tree import RowTree
 from ecgcvx.types import Array
 
 TOP = 256  # of the stacks of groups and of splits
@@ -61,7 +61,7 @@ class Clusters(NamedTuple):
     lowest: Array
 
 
-def make_room(windows: Windows) -> Clusters:
+def make_room(windows: RowTree) -> Clusters:
     """Clusters to be filled, of which the first two are all windows of rho > 0 and all others."""
     tree, d = windows.tree, windows.X.shape[1]
     n, K = len(windows.rho) - len(tree.mass), min(CAPACITY, 4 * len(windows.rho))

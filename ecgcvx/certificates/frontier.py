@@ -128,10 +128,10 @@ class Frontier:
         """Return the price where the cell with the largest bound expects its maximum."""
         return self.price_at(leaves.place[int(leaves.values.max(axis=1).argmax()), 2]) if len(leaves.values) else 0.0
 
-    def lower(self, target: float, deadline: float, think_over: Callable[[float, int, int], float]) -> None:
+    def lower(self, target: float, deadline: float, adjust_target: Callable[[float, int, int], float]) -> None:
         """Prove the target in every cell, as far as time allows.
 
-        think_over (target, tasks done, tasks) gives the target to go on with, not a lower one.
+        adjust_target (target, tasks done, tasks) gives the target to go on with, not a lower one.
         """
         above = (self.leaves.values.max(axis=1) > target) & (self.leaves.light > 0)
         starts = np.flatnonzero(above)[::RUN]
@@ -141,7 +141,7 @@ class Frontier:
             tasks.append(_Task(_take(cells, above[a:b])))
             others.append(_take(cells, ~above[a:b]))
         try:
-            self._work(tasks, target, deadline, think_over)
+            self._work(tasks, target, deadline, adjust_target)
         finally:
             parts = [_take(self.leaves, slice(0, starts[0] if len(starts) else None))]
             for task, other in zip(tasks, others, strict=True):
@@ -153,7 +153,7 @@ class Frontier:
             self.found = max(self.found, self._price_of(self.leaves))
 
     def _work(
-        self, tasks: list[_Task], target: float, deadline: float, think_over: Callable[[float, int, int], float]
+        self, tasks: list[_Task], target: float, deadline: float, adjust_target: Callable[[float, int, int], float]
     ) -> None:
         # In any order, so that what is done says how long the rest will take; a task's children before other tasks.
         waiting = [tasks[k] for k in np.random.default_rng(0).permutation(len(tasks))]
@@ -177,7 +177,7 @@ class Frontier:
                 finished = task.finish(found, aim, waiting)
                 done += finished
                 if finished:
-                    target = think_over(target, done, len(tasks))
+                    target = adjust_target(target, done, len(tasks))
                 target = max(target, self._ruled_out(found, target))
 
     def _ruled_out(self, leaves: Leaves, target: float) -> float:

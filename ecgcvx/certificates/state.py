@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.certificates.clusters import Clusters
-from ecgcvx.certificates.tree import Windows
+from ecgcvx.certificates.tree import RowTree
 from ecgcvx.types import Array
 
 
 class Problem(NamedTuple):
     """What a cell needs of the data: windows, g = sum rho_i x_i, and base, relative: of rounding, see `safe_value`."""
 
-    windows: Windows
+    windows: RowTree
     g: Array
     base: float
     relative: float

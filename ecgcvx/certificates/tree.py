@@ -36,7 +36,7 @@ class Tree(NamedTuple):
     radius: Array
 
 
-class Windows(NamedTuple):
+class RowTree(NamedTuple):
     """Rows in the order of a tree, followed by the centroids of its groups; rho: their weights, and signed masses."""
 
     X: NDArray[np.float32]

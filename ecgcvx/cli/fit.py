@@ -92,7 +92,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: "
         f"{chosen.window} samples predict the one {chosen.horizon} later\n"
         f"windows: {windows['train']:,} train, {windows['test']:,} test, {windows['excluded']:,} excluded "
-        f"({windows['excluded_because']['gap']:,} over gaps); beta = {found['beta']:.3g}{last}, "
+        f"({windows['excluded_because']['missing']:,} over missing samples); beta = {found['beta']:.3g}{last}, "
         f"chosen by {found['beta_chosen_by']}\n",
         score_table(result.scores),
         f"\nconvex: {trained.gap.words}\n{trained.detail}; status {trained.status}",

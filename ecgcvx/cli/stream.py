@@ -27,11 +27,11 @@ A line of input is a number, `time,sample` (seconds, mV) or an object with `samp
 these are reported on standard error with their number, counted, and are no samples.
 
 A line of output is an object with time (s), sample, prediction (of the sample `horizon` later), residual (of the
-forecast that was due), score, alarm, patterns (numbers of the active neurons) and emptied ('gap' or 'jump', where the
-window was emptied). null: there is none.
+forecast that was due), score, alarm, patterns (numbers of the active neurons) and emptied ('missing' or 'jump', where
+the window was emptied). null: there is none.
 
 SIGTERM and Ctrl-C end the run after the samples read, SIGUSR1 writes the checkpoint, which the end does as well. The
-last line on standard error sums up: samples, gaps, jumps, malformed lines, alarms, and microseconds a sample."""
+last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, and microseconds a sample."""
 EXAMPLES = """\
 examples:
   some-device | ecgcvx stream out/208
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
                 latencies.add(time.perf_counter_ns() - begun)
                 counts.update(samples=1, alarms=int(step.alarm))
                 if step.emptied:
-                    counts[f"{step.emptied}s"] += 1
+                    counts["jumps" if step.emptied == "jump" else step.emptied] += 1
                 written.append(line(step, sample, model.sampling_frequency))
             output.write("".join(written))
             if signals.save and options.checkpoint is not None:
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         adaptive.close()
     if options.checkpoint is not None:
         stream.save(options.checkpoint)
-    told = {name: counts[name] for name in ("samples", "gaps", "jumps", "alarms")} | {"malformed": lines.malformed}
+    told = {name: counts[name] for name in ("samples", "missing", "jumps", "alarms")} | {"malformed": lines.malformed}
     if adaptive is not None:
         told["intervals left out"] = adaptive.skipped
     print(json.dumps(told | {"microseconds": latencies.told()}), file=sys.stderr)

@@ -53,7 +53,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class RunContext:
     """What all runs share: problem in float32, test windows (n, d) and targets, mV a unit, seconds of a run."""
 
     problem: Problem
@@ -63,16 +63,16 @@ class Course:
     seconds: float
 
 
-def run(course: Course, task: Task) -> Run:
+def run(context: RunContext, task: Task) -> Run:
     """Make one run; KeyboardInterrupt ends it with status 'interrupted'."""
     contender = CONTENDERS[task.contender]
-    problem = course.problem
+    problem = context.problem
     random = np.random.default_rng(task.seed)
     start = problem.layers.initial(random)
-    marks = course.seconds * np.geomspace(FIRST_MARK, 1, MARKS, endpoint=False)
+    marks = context.seconds * np.geomspace(FIRST_MARK, 1, MARKS, endpoint=False)
     with threadpool_limits(1, "blas"):
         first = problem.objective(start)
-        clock = Clock(course.seconds, lambda parameters: _objective(problem, parameters), marks)
+        clock = Clock(context.seconds, lambda parameters: _objective(problem, parameters), marks)
         schedule = SCHEDULES[task.schedule or "constant"]
         try:
             found = contender.train(problem, start, random, clock, schedule, task.step_size or 0.0)
@@ -80,9 +80,9 @@ def run(course: Course, task: Task) -> Run:
             return Run(task, inf, inf, clock.elapsed, 0, "diverged", ((0.0, first), *clock.trace))
         elapsed = clock.elapsed
         value = _objective(problem, found.parameters)
-        test = Problem(problem.layers, course.test_X, course.test_y, 0.0)
+        test = Problem(problem.layers, context.test_X, context.test_y, 0.0)
         # 1/(2n) ||f - y||^2 without the penalty is half the mean square.
-        rmse = course.scale * np.sqrt(2 * _objective(test, found.parameters))
+        rmse = context.scale * np.sqrt(2 * _objective(test, found.parameters))
     trace = ((0.0, first), *clock.trace, (elapsed, value))
     return Run(task, value, float(rmse), elapsed, len(found.history), found.status, trace)
 
@@ -95,7 +95,7 @@ def _objective(problem: Problem, parameters: NDArray[Any]) -> float:
     return value if np.isfinite(value) else inf
 
 
-def complete(course: Course, tasks: Iterable[Task], jobs: int, seen: Callable[[Run], None]) -> list[Run]:
+def complete(context: RunContext, tasks: Iterable[Task], jobs: int, seen: Callable[[Run], None]) -> list[Run]:
     """Make the runs in `jobs` processes (1: in this one) and return those that were made, in the order of the tasks.
 
     seen is called after each. KeyboardInterrupt stops: what runs is cut short and dropped, the rest is not begun, and
@@ -106,7 +106,7 @@ def complete(course: Course, tasks: Iterable[Task], jobs: int, seen: Callable[[R
     made: dict[Task, Run] = {}
     ordered = list(tasks)
     try:
-        for done in _runs(course, ordered, jobs):
+        for done in _runs(context, ordered, jobs):
             if done.status == "interrupted":
                 break
             made[done.task] = done
@@ -118,12 +118,12 @@ def complete(course: Course, tasks: Iterable[Task], jobs: int, seen: Callable[[R
     return [made[task] for task in ordered if task in made]
 
 
-def _runs(course: Course, tasks: list[Task], jobs: int) -> Iterator[Run]:
+def _runs(context: RunContext, tasks: list[Task], jobs: int) -> Iterator[Run]:
     if jobs == 1:
-        yield from (run(course, task) for task in tasks)
+        yield from (run(context, task) for task in tasks)
         return
     # A fresh interpreter for each: threads of BLAS and Numba do not survive a fork.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (course,)) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (context,)) as pool:
         with _deaf():
             futures = [pool.submit(_run_here, task) for task in tasks]
         try:
@@ -146,19 +146,19 @@ def _deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-_course: Course | None = None  # of this worker process
+_context: RunContext | None = None  # of this worker process
 
 
-def _begin(course: Course) -> None:
-    global _course
+def _begin(context: RunContext) -> None:
+    global _context
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _course = course
+    _context = context
 
 
 def _run_here(task: Task) -> Run:
-    assert _course is not None
+    assert _context is not None
     with _interruptible():
-        return run(_course, task)
+        return run(_context, task)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ecgcvx.baselines.linear import (
 )
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
-from ecgcvx.comparison.race import TUNING, Course, Run, Task, complete
+from ecgcvx.comparison.race import TUNING, Run, RunContext, Task, complete
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
 from ecgcvx.kinds.all_patterns import AllPatternsProblem
@@ -143,9 +143,9 @@ def compare(recording: Recording, options: CompareOptions, progress: Progress) -
     problem = Problem(layers, split.train.X, split.train.y, options.beta).single()
     test = Problem(layers, split.test.X, split.test.y, options.beta).single()
     assert isinstance(test.X, np.ndarray)
-    course = Course(problem, test.X, test.y, split.scaler.scale, options.seconds)
+    context = RunContext(problem, test.X, test.y, split.scaler.scale, options.seconds)
     tasks = _tuning_tasks(options)
-    found.tuning = complete(course, tasks, options.processes, _counter("tuning", len(tasks), progress))
+    found.tuning = complete(context, tasks, options.processes, _counter("tuning", len(tasks), progress))
     if len(found.tuning) < len(tasks):
         return found
     found.chosen = {name: _best(name, found.tuning) for name in options.contenders}
@@ -154,7 +154,7 @@ def compare(recording: Recording, options: CompareOptions, progress: Progress) -
         for number in range(options.runs)
         for name in options.contenders
     ]
-    found.runs = complete(course, tasks, options.processes, _counter("race", len(tasks), progress))
+    found.runs = complete(context, tasks, options.processes, _counter("race", len(tasks), progress))
     found.complete = len(found.runs) == len(tasks)
     return found
 

@@ -64,7 +64,7 @@ class Refitting:
         if not all(np.isfinite(factor) and factor > 0 for factor in self.factors):
             raise InputError(f"factors = {self.factors}: give positive numbers")
         if not 0 < self.threshold <= 1:
-            raise InputError(f"threshold = {self.threshold}: give a correlation above 0 and up to 1, as 0.9")
+            raise InputError(f"threshold = {self.threshold}: give a correlation above 0 and up to 1, e.g. 0.9")
 
 
 def recurrence(

@@ -25,7 +25,7 @@ def checked_targets(y: Array, n: int, beta: float) -> Array:
     if not np.isfinite(y).all():
         raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
     if not (np.isfinite(beta) and beta > 0):
-        raise InputError(f"beta = {beta}: it must be a positive number, as 1e-4")
+        raise InputError(f"beta = {beta}: it must be a positive number, e.g. 1e-4")
     return y
 
 

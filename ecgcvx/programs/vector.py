@@ -50,7 +50,7 @@ class VectorProgram:
     def __post_init__(self) -> None:
         object.__setattr__(self, "Y", _targets(self.features, self.Y))
         if not (np.isfinite(self.beta) and self.beta > 0):
-            raise InputError(f"beta = {self.beta}: it must be a positive number, as 1e-4")
+            raise InputError(f"beta = {self.beta}: it must be a positive number, e.g. 1e-4")
         if not self.features.count:
             raise InputError("patterns: there are none, so there is nothing to optimise; sample at least one")
 

@@ -81,7 +81,7 @@ class StackOptions:
                     f"{name} = {getattr(self, name)}: give a number from 0 (as they are) to 0.5 (whitened)"
                 )
         if self.betas is not None and not all(np.isfinite(beta) and beta > 0 for beta in self.betas):
-            raise InputError(f"betas = {self.betas}: they must be positive numbers, as 1e-4")
+            raise InputError(f"betas = {self.betas}: they must be positive numbers, e.g. 1e-4")
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: it must not be negative")
 

@@ -46,7 +46,7 @@ class Rules(NamedTuple):
 
 
 @compiled
-def judge(residual: float, levels: Array, seen: int, rules: Any) -> tuple[float, bool]:
+def score_residual(residual: float, levels: Array, seen: int, rules: Any) -> tuple[float, bool]:
     """Score and alarm of a residual by the levels of the past, which then take it in.
 
     A level follows the quantile p of a positive x by log level += gain (p - 1[x <= level]): in the long run the share
@@ -77,7 +77,7 @@ def settle_step(sample: float, forecast: float, c: int, state: Any, rules: Any) 
     head, run = state.heads[c], state.runs[c]
     if run >= rules.window + horizon:
         residual = sample - state.pending[c, head]
-        score, alarm = judge(residual, state.levels[c], state.seen[c], rules)
+        score, alarm = score_residual(residual, state.levels[c], state.seen[c], rules)
         state.seen[c] += 1
     if run < rules.window:
         forecast = np.nan

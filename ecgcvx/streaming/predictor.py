@@ -40,7 +40,7 @@ class Step(NamedTuple):
     number : of the sample in the stream, from 0. prediction : in mV, of sample number + horizon, NaN without a whole
     window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module.
     alarm : whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was
-    emptied, 'gap' or 'jump', else ''.
+    emptied, 'missing' or 'jump', else ''.
     """
 
     number: int
@@ -55,7 +55,7 @@ class Step(NamedTuple):
 class Steps(NamedTuple):
     """What a chunk of T samples brought, by channel: arrays (c, T), or (T,) for a chunk of one dimension; see `Step`.
 
-    first : number of the first sample. patterns : (.., T, m) if they were asked for. gaps : where a sample was missing.
+    first : number of the first sample. patterns : (.., T, m) if they were asked for. missing : where a sample was.
     jump : whether the chunk did not follow the one before it.
     """
 
@@ -65,7 +65,7 @@ class Steps(NamedTuple):
     scores: Array
     alarms: Bools
     patterns: Bools | None
-    gaps: Bools
+    missing: Bools
     jump: bool
 
 
@@ -86,7 +86,7 @@ class StreamPredictor:
         if channels < 1:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
-            raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, as 1e-4")
+            raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, e.g. 1e-4")
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate = model, channels, rate
         self.samples = 0
@@ -133,7 +133,7 @@ class StreamPredictor:
         jump = self._jump(position, 1)
         prediction, residual, score, alarm = self._engine.push(sample, self._state, self._rules, self._on)
         self.samples += 1
-        emptied = "gap" if self._state.runs[0] == 0 else "jump" if jump else ""
+        emptied = "missing" if self._state.runs[0] == 0 else "jump" if jump else ""
         return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied)
 
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
@@ -164,7 +164,7 @@ class StreamPredictor:
             scores=out[2].reshape(shape),
             alarms=alarms.reshape(shape),
             patterns=on.reshape(*shape, len(self._on)) if patterns else None,
-            gaps=~np.isfinite(chunk).reshape(shape),
+            missing=~np.isfinite(chunk).reshape(shape),
             jump=jump,
         )
 

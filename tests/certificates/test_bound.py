@@ -184,9 +184,9 @@ def test_a_target_that_takes_too_long_is_raised():
     pace = _Pace(1.001, 1.5, now - 1.0, now + 10.0)
     assert pace.target == pytest.approx(1.1)
     pace.begun = now - 5.0  # a tenth in 5 s: ten times what is left
-    raised = pace.think_over(pace.target, 10, 100)
+    raised = pace.adjust_target(pace.target, 10, 100)
     assert 1.1 < raised < 1.5
-    assert pace.think_over(raised, 12, 100) == raised  # too few since then
+    assert pace.adjust_target(raised, 12, 100) == raised  # too few since then
     assert _Pace(1.3, 1.5, now, np.inf).target == 1.3
 
 

@@ -102,7 +102,7 @@ def test_a_gap_empties_the_window_and_says_so():
     model = forecaster(window=3, horizon=2)
     stream = StreamPredictor(model)
     steps = [stream.push(sample) for sample in [0.1, 0.2, 0.3, 0.4, 0.5, np.nan, 0.7, 0.8, 0.9, 1.0, 1.1]]
-    assert [step.emptied for step in steps] == [""] * 5 + ["gap"] + [""] * 5
+    assert [step.emptied for step in steps] == [""] * 5 + ["missing"] + [""] * 5
     assert [np.isfinite(step.prediction) for step in steps] == [False] * 2 + [True] * 3 + [False] * 3 + [True] * 3
     assert [np.isfinite(step.residual) for step in steps] == [False] * 4 + [True] + [False] * 5 + [True]
     assert not steps[6].patterns.any()

@@ -67,7 +67,7 @@ def test_lines_of_every_kind(model):
     found, errors = told(out), err.decode().splitlines()
     assert process.returncode == 0
     assert [line["sample"] for line in found] == [0.1, 0.2, 0.3, 0.4, 0.5, None, 0.6]
-    assert [line.get("emptied") for line in found] == [None, None, None, None, "jump", "gap", None]
+    assert [line.get("emptied") for line in found] == [None, None, None, None, "jump", "missing", None]
     assert found[3]["time"] == 9.5
     assert found[3]["prediction"] is not None
     assert found[3]["patterns"]
@@ -75,7 +75,7 @@ def test_lines_of_every_kind(model):
     assert numbers == [4, 5, 10, 11, 12, 13, 15, 17]
     assert "'what'" in errors[0]
     summary = json.loads(errors[-1])
-    assert [summary[name] for name in ("samples", "gaps", "jumps", "malformed")] == [7, 1, 1, 8]
+    assert [summary[name] for name in ("samples", "missing", "jumps", "malformed")] == [7, 1, 1, 8]
 
 
 @given(st.binary(max_size=60))

@@ -89,7 +89,7 @@ def sparsify(
     Raises InputError for a tolerance below 0, fewer than one neuron or unusable data.
     """
     if not (np.isfinite(tolerance) and tolerance >= 0):
-        raise InputError(f"tolerance = {tolerance}: give a share of P that is not negative, as 1e-2")
+        raise InputError(f"tolerance = {tolerance}: give a share of P that is not negative, e.g. 1e-2")
     if max_neurons is not None and max_neurons < 1:
         raise InputError(f"max_neurons = {max_neurons}: give at least 1")
     clock = Stopwatch(time_limit)

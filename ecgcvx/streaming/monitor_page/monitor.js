@@ -161,7 +161,7 @@ function tell(last, shown) {
   if (!last) return;
   const number = (value, unit, digits) => (value === null ? "–" : `${value.toFixed(digits)}${unit}`);
   byId("time").textContent = number(last.time, " s", 1);
-  byId("sample").textContent = last.sample === null ? "gap" : number(last.sample, " mV", 2);
+  byId("sample").textContent = last.sample === null ? "missing" : number(last.sample, " mV", 2);
   byId("residual").textContent = number(last.residual, " mV", 3);
   byId("score").textContent = number(last.score, "", 1);
   byId("active").textContent = neurons ? `${last.patterns.length} of ${neurons}` : "–";
