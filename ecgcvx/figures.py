@@ -46,7 +46,7 @@ def forecast_figure(
         return figure.add_axes((left / total[0], up / total[1], width / total[0], tall / total[1]))
 
     upper, lower = axes(bottom + below + between, height), axes(bottom, below)
-    _paper(upper, (time[0], time[-1]), (low, high), square)
+    ecg_paper(upper, (time[0], time[-1]), (low, high), square)
     upper.plot(time, shown, color=SIGNAL, linewidth=2.2, label="signal")
     upper.plot(time, predicted, color=FORECAST, linewidth=0.8, label="forecast")
     for beyond, edge, mark in ((shown > high, high, 6), (shown < low, low, 7)):  # carets that point outwards
@@ -155,13 +155,19 @@ def _limits(signal: Array, forecast: Array) -> tuple[float, float, float]:
     return float(np.floor(low / half - 0.4) * half), float(np.ceil(high / half + 0.4) * half), square
 
 
-def _paper(axes: "Axes", times: tuple[float, float], mv: tuple[float, float], square: float) -> None:
-    """Lines every 1 mm, strong every 5 mm (0.2 s and 0.5 mV, or 5 times `square`)."""
+def ecg_paper(
+    axes: "Axes",
+    times: tuple[float, float],
+    mv: tuple[float, float],
+    square: float = MV_PER_MM,
+    seconds: float = SECONDS_PER_MM,
+) -> None:
+    """Draw small squares of `seconds` by `square` mV, and strong lines at every fifth."""
     from matplotlib.collections import LineCollection
 
     axes.set(xlim=times, ylim=mv)
     for step, width in ((1, 0.25), (5, 0.7)):
-        t, v = step * SECONDS_PER_MM, step * square
+        t, v = step * seconds, step * square
         columns = np.arange(np.ceil(times[0] / t), np.floor(times[1] / t) + 1) * t
         rows = np.arange(np.ceil(mv[0] / v - 1e-9), np.floor(mv[1] / v + 1e-9) + 1) * v
         lines = [((x, mv[0]), (x, mv[1])) for x in columns] + [((times[0], y), (times[1], y)) for y in rows]
