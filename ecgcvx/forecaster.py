@@ -10,7 +10,7 @@ from ecgcvx.errors import ModelError
 from ecgcvx.models import Model
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
-from ecgcvx.windows import Scaler, Windows, all_windows, split_windows
+from ecgcvx.windows import Scaler, Split, Windows, all_windows, split_windows
 
 if TYPE_CHECKING:
     from ecgcvx.streaming import StreamPredictor
@@ -56,14 +56,18 @@ class Forecaster:
         out[windows.targets] = self.scaler.restore(self.network.predict(windows.X))
         return out
 
+    def trained_on(self, recording: Recording, split: Split) -> bool:
+        """Whether the training part of a split of a recording is the one that the scaler belongs to."""
+        same = np.allclose([split.scaler.mean, split.scaler.scale], [self.scaler.mean, self.scaler.scale], rtol=1e-9)
+        return same and recording.sampling_frequency == self.sampling_frequency
+
     def training_windows(self, recording: Recording, train_fraction: float) -> Windows:
         """Return the windows that it was trained on.
 
         Raises ModelError when the training part of the recording is not the one that the scaler belongs to.
         """
         split = split_windows(recording.signal, self.window, self.horizon, train_fraction)
-        same = np.allclose([split.scaler.mean, split.scaler.scale], [self.scaler.mean, self.scaler.scale], rtol=1e-9)
-        if not same or recording.sampling_frequency != self.sampling_frequency:
+        if not self.trained_on(recording, split):
             raise ModelError(
                 f"{recording.name}: its training part is not what the model was trained on; give the record, lead, "
                 "start, end and train fraction of the fit"

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,16 @@ from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.fitting import Fit, Score, SparseLine
 from ecgcvx.interpretation import interpret
+from ecgcvx.model_file import digest
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
 from ecgcvx.report import training_of, write_report
 from ecgcvx.solvers.check import Check
 from ecgcvx.types import Array
+
+MODEL = "model.safetensors"
+OPTIONAL = ("sparsity.csv", "sparsity.png")
 
 
 def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
@@ -60,31 +66,50 @@ def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
 
 
 def write_output(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
-    """Write model, metrics, figure and report into a folder, each file whole or not at all; return the metrics.
+    """Write model, metrics, figure and report into a folder; return the metrics.
 
-    The report leaves out which patterns recur: the trainings that show it take as long as the fit.
-
+    All files are written into a scratch folder first and then moved, the model last: an interrupted run leaves the old
+    files, and metrics name the model that they belong to by its digest. Files of an earlier run that this one does not
+    have are removed. The report leaves out which patterns recur: the trainings that show it take as long as the fit.
 
     Raises InputError when the folder cannot be made.
     """
     make_folder(folder)
     found = metrics(result, recording, options, folder)
-    settings: dict[str, Any] = {
+    settings = _settings(result, options)
+    with TemporaryDirectory(prefix=".writing-", dir=folder) as name:
+        scratch = Path(name)
+        _write_files(scratch, result, recording, options, found | settings, folder)
+        for old in OPTIONAL:
+            if not (scratch / old).exists():
+                (folder / old).unlink(missing_ok=True)
+        for file in sorted(scratch.iterdir(), key=lambda file: file.name == MODEL):
+            os.replace(file, folder / file.name)
+    return found
+
+
+def _settings(result: Fit, options: FitOptions) -> dict[str, Any]:
+    """What metrics.json holds besides the result: version, digest of the model, options, and how the solver ended."""
+    trained = result.trained
+    return {
         "version": __version__,
+        "model_digest": digest(result.forecaster),
         "options": options.settings,
         "solver": {
-            "primal": result.trained.gap.primal,
-            "dual": result.trained.gap.dual,
-            **{
-                name: getattr(result.trained, name)
-                for name in ("status", "detail", "violation", "iterations", "seconds")
-            },
+            "primal": trained.gap.primal,
+            "dual": trained.gap.dual,
+            **{name: getattr(trained, name) for name in ("status", "detail", "violation", "iterations", "seconds")},
             "overrun": result.overrun,
         },
     }
-    text = json.dumps(found | settings, indent=2, allow_nan=False) + "\n"
-    result.forecaster.save(folder / "model.safetensors")
-    atomic_write(folder / "metrics.json", lambda file: file.write(text.encode()))
+
+
+def _write_files(
+    scratch: Path, result: Fit, recording: Recording, options: FitOptions, found: dict[str, Any], folder: Path
+) -> None:
+    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
+    result.forecaster.save(scratch / MODEL)
+    atomic_write(scratch / "metrics.json", lambda file: file.write(text.encode()))
     forecast = result.forecaster.predict(recording)
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
@@ -98,17 +123,13 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
         f"test part; convex {options.network.title} network, {convex.neurons} neurons, "
         f"test RMSE {convex.test_rmse_mv:.4f} mV; 25 mm/s, 10 mm/mV",
     )
-    save_figure(figure, folder / "predictions.png")
+    save_figure(figure, scratch / "predictions.png")
     if result.sparse:
-        atomic_write(folder / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
+        atomic_write(scratch / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
-        save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), folder / "sparsity.png")
-    reading = interpret(
-        result.forecaster, recording, part="test", train_fraction=options.train_fraction, refitting=None
-    )
-    training = training_of(found | settings, str(folder / "metrics.json"))
-    write_report(folder / "report.html", reading, training, str(folder), options.train_fraction)
-    return found
+        save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), scratch / "sparsity.png")
+    reading = interpret(result.forecaster, recording, part="test", refitting=None, split=result.split)
+    write_report(scratch / "report.html", reading, training_of(found, str(folder / "metrics.json")), str(folder))
 
 
 def _sparsity_csv(lines: tuple[SparseLine, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from ecgcvx.cli.arguments import add_model, add_record, read_record
@@ -22,6 +23,8 @@ examples:
   ecgcvx interpret out/208 data/mitdb208/208 --output report.html
   ecgcvx interpret out/208 data/mitdb208/208 --part all --importance nonlinear_mv --csv patterns.csv
   ecgcvx interpret out/100 mitdb/100 --top 5 --no-stability --json | jq '.patterns[0].filter.taps'"""
+
+METRICS = "metrics.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +59,14 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.files import atomic_write
     from ecgcvx.interpretation import Refitting, interpret
     from ecgcvx.interpretation.output import heading, interpretation_json, notes, pattern_table, table_csv
-    from ecgcvx.model_file import load
+    from ecgcvx.model_file import digest, load
     from ecgcvx.report import read_training, report_path, write_report
 
-    forecaster, training = load(options.model), read_training(options.model)
+    forecaster = load(options.model)
+    training = read_training(options.model, digest(forecaster))
+    folder = options.model if options.model.is_dir() else options.model.parent
+    if training is None and (folder / METRICS).exists():
+        print(f"ecgcvx: {METRICS} belongs to another model and is left out; fit again", file=sys.stderr)
     recording = read_record(options, forecaster.lead)
     refitting = None if options.no_stability else Refitting(rows=options.refit_windows)
     with progress_bar() as progress:
@@ -73,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if report is None and not options.json:
         report = report_path(options.model, recording, training)
     if report is not None:
-        write_report(report, found, training, str(options.model), options.train_fraction)
+        write_report(report, found, training, str(options.model))
     if options.json:
         print(json.dumps(interpretation_json(found), allow_nan=False))
         return 0

@@ -25,7 +25,7 @@ from ecgcvx.interpretation.units import group, on_window, quadratic_form
 from ecgcvx.models import PolynomialNetwork
 from ecgcvx.records import Recording
 from ecgcvx.types import Progress
-from ecgcvx.windows import Windows, all_windows, split_windows
+from ecgcvx.windows import Split, Windows, all_windows, split_windows
 
 TOP = 12
 DEFAULT_REFITTING = Refitting()
@@ -41,6 +41,7 @@ def interpret(
     importance: Importance = "explained_variance_drop",
     refitting: Refitting | None = DEFAULT_REFITTING,
     progress: Progress = lambda what, share: None,
+    split: Split | None = None,
 ) -> Interpretation:
     """Return what the network does on a recording, pattern by pattern.
 
@@ -50,7 +51,7 @@ def interpret(
     top : patterns K to describe in full. part : the windows to use; by default 'test' on the recording that the network
     was trained on (with train_fraction as in its fit), 'all' on any other. importance : column to rank by. refitting :
     how to train again, on the training part or, for 'all', on these windows, to see which patterns recur; None not to.
-    progress : called with what is being done.
+    progress : called with what is being done. split : of the recording, made here unless it is given.
 
     Of a stack the patterns are those of its lowest stage, the only one whose neurons act on the window; whether they
     recur is not tried.
@@ -63,7 +64,7 @@ def interpret(
         raise InputError(f"top = {top}: show at least 1 pattern")
     if importance not in IMPORTANCES:
         raise InputError(f"importance = {importance!r}: choose one of {', '.join(IMPORTANCES)}")
-    part, windows = windows_of(forecaster, recording, part, train_fraction)
+    chosen_part, windows, train, own = _windows_of(forecaster, recording, part, train_fraction, split)
     progress(f"{network.neurons} neurons on {len(windows):,} windows", None)
     stages = _stages(whole, windows)
     f = whole.network.predict(windows.X)
@@ -79,7 +80,6 @@ def interpret(
     stability: Stability | None = None
     recurrences: tuple[PatternStability | None, ...] = (None,) * len(index)
     if refitting is not None and len(index) and form is None and not stages:
-        train = windows if part == "all" else windows_of(forecaster, recording, "train", train_fraction)[1]
         stability, recurrences = recurrence(chosen.gates, train, windows, forecaster.beta, refitting, progress)
     progress(f"{len(index)} patterns in full", None)
     joint = joint_windows(chosen, units, windows)
@@ -97,7 +97,9 @@ def interpret(
         forecaster=whole,
         recording=recording,
         kind=whole.network.activation,
-        part=part,
+        part=chosen_part,
+        part_windows=windows,
+        own=own,
         windows=len(windows),
         explained_variance=float(1 - r.var() / windows.y.var()),
         rmse_mv=float(forecaster.scaler.scale * np.sqrt(r @ r / len(r))),
@@ -131,10 +133,12 @@ def _stages(forecaster: Forecaster, windows: Windows) -> tuple[StageShare, ...]:
     return tuple(shares)
 
 
-def windows_of(
-    forecaster: Forecaster, recording: Recording, part: Part | None, train_fraction: float
-) -> tuple[Part, Windows]:
-    """Return a part of the windows of a recording, standardised as the forecaster wants them, and the part's name.
+def _windows_of(
+    forecaster: Forecaster, recording: Recording, part: Part | None, train_fraction: float, split: Split | None
+) -> tuple[Part, Windows, Windows, bool]:
+    """Return the part's name, its windows, those to train again on, and whether the model was trained on the recording.
+
+    All are standardised as the forecaster wants them.
 
     Raises InputError for an unknown part, ModelError for another sampling frequency than the forecaster's.
     """
@@ -146,14 +150,17 @@ def windows_of(
     if part not in (None, "train", "test", "all"):
         raise InputError(f"part = {part!r}: choose one of train, test, all")
     length, horizon = forecaster.window, forecaster.horizon
-    if part is None:
+    if split is None:
         try:
-            forecaster.training_windows(recording, train_fraction)
-            part = "test"
-        except (ModelError, InputError):
-            part = "all"
-    if part == "all":
-        return part, all_windows(recording.signal, forecaster.scaler, length, horizon)
-    split = split_windows(recording.signal, length, horizon, train_fraction)
-    chosen = split.train if part == "train" else split.test
-    return part, Windows(forecaster.scaler.standardise(recording.signal), chosen.runs, length, horizon)
+            split = split_windows(recording.signal, length, horizon, train_fraction)
+        except InputError:  # too short to be divided
+            if part in ("train", "test"):
+                raise
+    own = split is not None and forecaster.trained_on(recording, split)
+    part = part or ("test" if own else "all")
+    if part == "all" or split is None:
+        windows = all_windows(recording.signal, forecaster.scaler, length, horizon)
+        return "all", windows, windows, own
+    signal = split.train.signal if own else forecaster.scaler.standardise(recording.signal)
+    train, test = (Windows(signal, piece.runs, length, horizon) for piece in (split.train, split.test))
+    return part, train if part == "train" else test, train, own

@@ -12,6 +12,7 @@ from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
+from ecgcvx.windows import Windows
 
 Part = Literal["train", "test", "all"]
 Importance = Literal["explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage"]
@@ -158,7 +159,8 @@ class Interpretation:
     """A fitted network read on a recording.
 
     kind : the activation of the network. part : the windows that every number here belongs to: 'test' (not trained
-    on), 'train' or 'all'. windows : how many.
+    on), 'train' or 'all'. part_windows : these windows; windows : how many. own : whether the network was
+    trained on the first part of this recording.
     explained_variance : 1 - Var(y - f)/Var(y) of the forecast there; rmse_mv : its root-mean-square error in mV.
     table : one row a pattern that is ever on, most important first by the column `importance`; see `COLUMNS`.
     patterns : the first K of them in full. inactive : neurons that are on in no window. overlap : (K, K), entry i, j
@@ -174,6 +176,8 @@ class Interpretation:
     recording: Recording
     kind: str
     part: Part
+    part_windows: Windows
+    own: bool
     windows: int
     explained_variance: float
     rmse_mv: float

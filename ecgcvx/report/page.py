@@ -9,11 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ecgcvx import __version__
-from ecgcvx.errors import EcgcvxError
 from ecgcvx.evidence import Evidence
 from ecgcvx.files import atomic_write
 from ecgcvx.interpretation import Interpretation
-from ecgcvx.interpretation.reading import windows_of
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import shown
@@ -49,25 +47,21 @@ TEMPLATES = Path(__file__).parent / "templates"
 CARDS = 3
 
 
-def write_report(
-    path: Path, reading: Interpretation, training: Training | None, model: str, train_fraction: float = 0.8
-) -> None:
+def write_report(path: Path, reading: Interpretation, training: Training | None, model: str) -> None:
     """Write the report of `report_html`; a file that is there already is replaced whole or not at all."""
-    page = report_html(reading, training, model, train_fraction).encode()
+    page = report_html(reading, training, model).encode()
     atomic_write(path, lambda file: file.write(page))
 
 
-def report_html(reading: Interpretation, training: Training | None, model: str, train_fraction: float = 0.8) -> str:
+def report_html(reading: Interpretation, training: Training | None, model: str) -> str:
     """Return the report on a network that was read on a recording: an HTML page that needs no other file.
 
     training : of the fit, None where nothing is known of it. model : how to name the model on a command line.
-    train_fraction : as in the reading.
     """
     # A mean beat of a single sample has no extent to draw.
     drawable = tuple(average for average in reading.beat_averages if usual(average).sum() > 1)
     reading = replace(reading, beat_averages=drawable if drawable[:1] == reading.beat_averages[:1] else ())
-    _, windows = windows_of(reading.forecaster, reading.recording, reading.part, train_fraction)
-    own = _is_of_training(reading, train_fraction)
+    windows, own = reading.part_windows, reading.own
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
         trim_blocks=True, lstrip_blocks=True,
@@ -170,15 +164,6 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
     if better:
         words += f"{', but' if beaten else ','} larger than that of {listed(better)}"
     return f"{words}."
-
-
-def _is_of_training(reading: Interpretation, train_fraction: float) -> bool:
-    """Whether the network was trained on the first part of this recording."""
-    try:
-        reading.forecaster.training_windows(reading.recording, train_fraction)
-    except EcgcvxError:
-        return False
-    return True
 
 
 def _rivals(reading: Interpretation, training: Training | None, windows: Windows) -> list[tuple[str, float]]:

@@ -41,7 +41,8 @@ class Proof:
 class Training:
     """How a network was trained: the task, the windows, the solver's own words, and the models it was compared with.
 
-    output : the folder of the fit. beta_chosen_by : 'user' or 'validation'. patterns : sampled ones, None for all.
+    output : the folder of the fit. model_digest : of its model, '' in files before there was one.
+    beta_chosen_by : 'user' or 'validation'. patterns : sampled ones, None for all.
     """
 
     record: str
@@ -61,6 +62,7 @@ class Training:
     detail: str
     contenders: tuple[Contender, ...]
     proof: Proof | None
+    model_digest: str = ""
 
     @property
     def convex(self) -> Contender:
@@ -92,13 +94,19 @@ def training_of(metrics: dict[str, Any], source: str) -> Training:
             proof=None
             if proof is None
             else Proof(float(proof["primal"]), float(proof["dual_proved"]), float(proof["proved_gap"])),
+            model_digest=str(metrics.get("model_digest", "")),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{source}: damaged ({type(error).__name__}: {error}); fit again") from None
 
 
-def read_training(model: Path) -> Training | None:
-    """Return the training of a fit's output folder, or of a model file in one; None where there is no metrics.json."""
+def read_training(model: Path, model_digest: str | None = None) -> Training | None:
+    """Return the training of a fit's output folder, or of a model file in one; None where there is no metrics.json.
+
+    model_digest : of the model; metrics that name another one belong to another run, and are left out (None).
+
+    Raises ModelError when the metrics are damaged.
+    """
     file = (model if model.is_dir() else model.parent) / "metrics.json"
     try:
         text = file.read_text(encoding="utf-8")
@@ -110,7 +118,9 @@ def read_training(model: Path) -> Training | None:
         metrics = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"{file}: not JSON ({error}); fit again") from None
-    return training_of(metrics, str(file))
+    training = training_of(metrics, str(file))
+    own = training.model_digest in ("", model_digest) or model_digest is None
+    return training if own else None
 
 
 def report_path(model: Path, recording: Recording, training: Training | None) -> Path:

@@ -47,7 +47,7 @@ def test_the_linear_map_while_any_pattern_is_on_is_the_planted_one(recording):
     largest at the planted hyperplanes themselves (0.065 at beta = 2e-3), stays below the bar on any half-space.
     """
     forecaster = fitted(recording, beta=5e-4)
-    found = interpret(forecaster, recording, top=forecaster.two_layers.neurons, refitting=None)
+    found = interpret(forecaster, recording, top=forecaster.network.neurons, refitting=None)
     windows = split_windows(recording.signal, 4, 1).test
     mv = forecaster.scaler.restore(np.asarray(windows.X[:])[:, :-1])
     slopes = ((mv @ GATES.T + THRESHOLDS >= 0) * AMPLITUDES) @ GATES

@@ -7,7 +7,7 @@ import pytest
 from readings import RECORD, case, minute
 
 from ecgcvx.cli import main
-from ecgcvx.model_file import save
+from ecgcvx.model_file import digest, load, save
 from ecgcvx.records import Recording
 from ecgcvx.report import read_training, report_path
 
@@ -71,3 +71,36 @@ def test_another_record_does_not_replace_the_report_of_the_fit(folder, tmp_path)
     hostile = Recording(minute().signal, 360.0, "MLII", "../../etc/<passwd>")
     assert report_path(folder, hostile, training).parent == folder
     assert os.sep not in report_path(folder, hostile, training).name
+
+
+def test_metrics_of_another_run_are_left_out_and_stale_files_removed(record_208, tmp_path, capsys):
+    """An output folder that holds two runs: the model of the second, the metrics of the first."""
+    arguments = ["fit", str(record_208), "--end", "10", "--network", "polynomial", "--output", str(tmp_path)]
+    (tmp_path / "sparsity.png").write_bytes(b"of an earlier run")
+    assert main([*arguments, "--beta", "1e-3"]) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "metrics.json", "model.safetensors", "predictions.png", "report.html"
+    ]  # fmt: skip
+    model = load(tmp_path)
+    assert read_training(tmp_path, digest(model)).model_digest == digest(model)
+    assert digest(model)[:16] in (tmp_path / "report.html").read_text()
+    metrics = (tmp_path / "metrics.json").read_bytes()
+    assert main([*arguments, "--beta", "1e-4"]) == 0
+    (tmp_path / "metrics.json").write_bytes(metrics)
+    assert read_training(tmp_path, digest(load(tmp_path))) is None
+    capsys.readouterr()
+    assert main(["interpret", str(tmp_path), str(record_208), "--end", "10", "--no-stability"]) == 0
+    assert "belongs to another model" in capsys.readouterr().err
+
+
+def test_a_failure_while_writing_leaves_the_old_run_whole(record_208, tmp_path, monkeypatch):
+    arguments = ["fit", str(record_208), "--end", "10", "--network", "polynomial", "--output", str(tmp_path)]
+    assert main([*arguments, "--beta", "1e-3"]) == 0
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def fail(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ecgcvx.output.write_report", fail)
+    assert main([*arguments, "--beta", "1e-4"]) == 130
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -13,10 +13,10 @@ from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation import decompose, interpret
+from ecgcvx.kinds.stack import StackKind
 from ecgcvx.model_file import load, save
 from ecgcvx.models import ReluNetwork
 from ecgcvx.models.stack import Stack, Stage
-from ecgcvx.proof import problems_of
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.stacks.features import features
 from ecgcvx.stacks.joint import _gradients, joint_descent
@@ -100,8 +100,8 @@ def test_a_stage_is_the_convex_program_of_its_features(windows):
     train = dataclasses.replace(windows.train, runs=((0, 400),))
     options = dataclasses.replace(QUICK, betas=(2e-2, 2e-2), features=4, rounds=12, confirm_starts=200)
     found = train_stack(train, options)
-    model = Forecaster(found.stack, windows.scaler, "MLII", 360.0, 15, 5, 2e-2)
-    for solved, problem in zip(found.stages[0], problems_of(model, train), strict=True):
+    programs = StackKind.programs(found.stack, train.X, train.y, 2e-2)
+    for solved, problem in zip(found.stages[0], programs, strict=True):
         W1, W2 = problem.network.W1, problem.network.W2
         r = problem.y - problem.network.predict(problem.X)
         P = r @ r / (2 * len(r)) + problem.beta / 2 * ((W1**2).sum() + (W2**2).sum())
@@ -282,7 +282,7 @@ def test_the_commands_take_a_stack(record_208, tmp_path, capsys):
         for stage, inputs in zip(range(1, len(member) + 1), (16, 44), strict=False):
             assert f"stack {number}, stage {stage}: {inputs} features" in told
         assert f"stack {number}, stage {len(member) + 1}:" not in told
-    assert kept["models"][-1]["gap_kind"] == "searched, of the last stage given its features"
+    assert kept["models"][-1]["gap_kind"] == "searched"
     assert main(["predict", folder, *record, "--output", str(tmp_path / "f.csv")]) == 0
     capsys.readouterr()
     assert main(["certify", folder, *record, "--seconds", "0.2", "--starts", "20", "--json"]) == 0
