@@ -64,12 +64,8 @@ class Objective(Protocol):
         """y (n,) where the loss is ||f - y||^2/(2n), else None: families may have a faster pass for it."""
         ...
 
-    def value(self, f: Array) -> float:
-        """The loss L(f) of outputs f (n,)."""
-        ...
-
-    def residual(self, f: Array) -> Array:
-        """v = -n dL/df (n,)."""
+    def loss_and_residual(self, f: Array) -> tuple[float, Array]:
+        """The loss L(f) of outputs f (n,), and v = -n dL/df (n,)."""
         ...
 
 
@@ -82,6 +78,10 @@ class Passes(ABC):
     """Number of rows."""
     p: int
     """Number of parameters of an atom."""
+    height: float
+    """Root mean square of what a unit atom's kink is met by (x'p of a ReLU neuron): the unit of the rounded widths."""
+    metric: Array
+    """A guess (p, p) at the inverse Hessian of a price, up to scale, from which an ascent begins; of norm about 1."""
     workers: Workers
 
     @abstractmethod
@@ -109,16 +109,36 @@ class Passes(ABC):
         """Gradients of v'f(X; p_j)/n in p_j, (m, p); exact: in float64."""
 
     @abstractmethod
-    def output_gram(self, atoms: Atoms) -> Array:
-        """Phi'Phi/n (m, m) of the outputs Phi (n, m) of the atoms."""
+    def rounded_outputs(self, atoms: Atoms, widths: Array) -> Array:
+        """sum_j f(X; p_j), (n,), with kinks rounded over |z| < widths (m,) > 0."""
 
     @abstractmethod
+    def rounded_prices(self, atoms: Atoms, widths: Array, v: Array) -> Array:
+        """Gradients (m, p) of v'f(X; p_j)/n with kinks rounded alike, at fixed widths."""
+
+    @abstractmethod
+    def output_gram(self, atoms: Atoms, weights: Array | None = None) -> Array:
+        """Phi'H Phi/n (m, m) of the outputs Phi (n, m) of the atoms, H the diagonal of weights (n,) >= 0 or 1."""
+
+    @abstractmethod
+    def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
+        """Blocks (m, k, b, b), k b = p, of the Gauss-Newton matrix of sum_i h_i f_i^2/(2n) for each atom alone.
+
+        They precondition the descent; a sample of the rows is enough.
+        """
+
     def loss_and_gradient(self, atoms: Atoms, widths: Array, objective: Objective) -> tuple[float, Array]:
-        """The loss of sum_j f and its gradient (m, p) with kinks rounded over |z| < widths (m,) > 0."""
+        """The loss of sum_j f and its gradient (m, p) with kinks rounded over |z| < widths (m,) > 0.
 
-    @abstractmethod
-    def curvature(self, atoms: Atoms) -> Array:
-        """Blocks (m, k, b, b), k b = p, of the Gauss-Newton matrix of the squared loss around each atom alone."""
+        Two passes; a family may have one pass for the squared loss.
+        """
+        loss, v = objective.loss_and_residual(self.rounded_outputs(atoms, widths))
+        return loss, -self.rounded_prices(atoms, widths, v)
+
+    def correlations(self, atoms: Atoms, V: Array) -> Array:
+        """Phi'V/n (m, q) with columns V (n, q), in float64: by Euler's theorem the prices of each column."""
+        prices = [np.einsum("ij,ij->i", self.prices(atoms, v, exact=True), atoms.points) for v in V.T]
+        return np.array(prices).reshape(V.shape[1], len(atoms)).T
 
 
 class AtomFamily(ABC):

@@ -1,4 +1,4 @@
-"""Compiled passes over all rows in float32: chunks of rows that stay in the first cache, one copy of the data.
+"""Compiled passes over all rows, most in float32: chunks of rows that stay in the first cache, one copy of the data.
 
 The rows lie transposed in chunks of CHUNK, columns padded by zeros to a multiple of TILE, so that a vector register
 holds one column of 16 rows. `heights` is Z = P X' of a chunk and `correlate` adds M X: eight columns at a time for a
@@ -37,12 +37,18 @@ class Chunks(NamedTuple):
         out[:, : self.d] = P
         return out
 
+    def padded64(self, P: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same in float64."""
+        out = np.zeros((len(P), self.X.shape[1]))
+        out[:, : self.d] = P
+        return out
+
     def column(self, v: NDArray[np.float64]) -> Single:
-        """A vector (n,) as (chunks, CHUNK), zero after the last row."""
+        """A vector of at most n numbers as (chunks, CHUNK), zero after the last of them."""
         out = aligned((len(self.X), CHUNK))
         flat = out.reshape(-1)
-        flat[: self.n] = v
-        flat[self.n :] = 0
+        flat[: len(v)] = v
+        flat[len(v) :] = 0
         return out
 
 
@@ -190,16 +196,16 @@ def add_loss_and_gradient(
 
 @compiled
 def add_moments(
-    X: Single, chosen: NDArray[np.intp], P: Single, left: NDArray[np.intp], right: NDArray[np.intp],
+    X: Single, h: Single, chosen: NDArray[np.intp], P: Single, left: NDArray[np.intp], right: NDArray[np.intp],
     bounds: NDArray[np.intp], first: int, stop: int, G: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """G[g] += sum over the rows of chosen chunks of 1[P x > 0] x_left x_right, (k, pairs) with padded pairs."""
-    zero, one = np.float32(0), np.float32(1)
+    """G[g] += sum over the rows of chosen chunks of h_i 1[P x > 0] x_left x_right, (k, pairs) with padded pairs."""
+    zero = np.float32(0)
     pairs = left.shape[0]
     Z, products = scratch(BLOCK, CHUNK), scratch(pairs, CHUNK)
     for g in range(first, stop):
         for c in range(bounds[g], bounds[g + 1]):
-            chunk = X[chosen[c]]
+            chunk, weights = X[chosen[c]], h[chosen[c]]
             for pair in range(pairs):
                 x, z, product = chunk[left[pair]], chunk[right[pair]], products[pair]
                 for row in range(CHUNK):
@@ -210,13 +216,16 @@ def add_moments(
                 for i in range(p.shape[0]):
                     z = Z[i]
                     for row in range(CHUNK):
-                        z[row] = one if z[row] > zero else zero
+                        z[row] = weights[row] if z[row] > zero else zero
                 correlate(Z[: p.shape[0]], products, G[g, j : j + BLOCK])
 
 
 @compiled
-def add_gram(X: Single, P: Single, bounds: NDArray[np.intp], first: int, stop: int, Q: NDArray[np.float64]) -> None:
-    """Q[g] += Z Z' in the blocks on and below the diagonal, Z = max(P x, 0); P has a multiple of TILE rows."""
+def add_gram(
+    X: Single, P: Single, roots: Single, weighted: bool, bounds: NDArray[np.intp], first: int, stop: int,
+    Q: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Q[g] += Z Z' in the blocks on and below the diagonal, Z = max(P x, 0) root; P has a multiple of TILE rows."""
     zero = np.float32(0)
     k = P.shape[0]
     Z = scratch(k, CHUNK)
@@ -228,5 +237,122 @@ def add_gram(X: Single, P: Single, bounds: NDArray[np.intp], first: int, stop: i
                 z = Z[j]
                 for row in range(CHUNK):
                     z[row] = max(z[row], zero)
+                if weighted:
+                    root = roots[b]
+                    for row in range(CHUNK):
+                        z[row] *= root[row]
             for j in range(0, k, BLOCK):
                 correlate(Z[j : j + BLOCK], Z[: j + BLOCK], Q[g, j : j + BLOCK])
+
+
+@compiled
+def rounded_outputs(
+    X: Single, P: Single, signs: Single, widths: Single, bounds: NDArray[np.intp], first: int, stop: int,
+    out: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """out[b] = sum_j s_j rounded(P_j x) for the chunks of groups first <= g < stop; see `add_loss_and_gradient`."""
+    zero, half, one = np.float32(0), np.float32(0.5), np.float32(1)
+    Z, f = scratch(BLOCK, CHUNK), scratch(1, CHUNK)[0]
+    for b in range(bounds[first], bounds[stop]):
+        for row in range(CHUNK):
+            f[row] = zero
+        for j in range(0, P.shape[0], BLOCK):
+            p = P[j : j + BLOCK]
+            heights(p, X[b], Z)
+            for i in range(p.shape[0]):
+                z, s, e = Z[i], signs[j + i], widths[j + i]
+                inverse = half / e
+                for row in range(CHUNK):
+                    q = min(max(z[row] * inverse + half, zero), one)
+                    f[row] += s * (e * q * q + max(z[row] - e, zero))
+        for row in range(CHUNK):
+            out[b, row] = f[row]
+
+
+@compiled
+def add_rounded_prices(
+    X: Single, v: Single, P: Single, widths: Single, bounds: NDArray[np.intp], first: int, stop: int,
+    G: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """As `add_prices`, with the mask rounded over |z| < width."""
+    zero, half, one = np.float32(0), np.float32(0.5), np.float32(1)
+    Z = scratch(BLOCK, CHUNK)
+    for g in range(first, stop):
+        for b in range(bounds[g], bounds[g + 1]):
+            weights = v[b]
+            for j in range(0, P.shape[0], BLOCK):
+                p = P[j : j + BLOCK]
+                heights(p, X[b], Z)
+                for i in range(p.shape[0]):
+                    z = Z[i]
+                    inverse = half / widths[j + i]
+                    for row in range(CHUNK):
+                        z[row] = weights[row] * min(max(z[row] * inverse + half, zero), one)
+                correlate(Z[: p.shape[0]], X[b], G[g, j : j + BLOCK])
+
+
+@compiled
+def transposed(rows: NDArray[np.float64], first: int, out: NDArray[np.float64]) -> int:
+    """Fill out (d, CHUNK) with the columns of up to CHUNK rows from `first`, zeros after them; return their number."""
+    count = min(CHUNK, rows.shape[0] - first)
+    for k in range(rows.shape[1]):
+        for row in range(count):
+            out[k, row] = rows[first + row, k]
+        for row in range(count, CHUNK):
+            out[k, row] = 0.0
+    return count
+
+
+@compiled
+def outputs64(
+    rows: NDArray[np.float64], P: NDArray[np.float64], signs: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """out (r,) = sum_j s_j max(P_j x, 0) in float64 for rows (r, d)."""
+    X, Z, f = np.zeros((P.shape[1], CHUNK)), np.empty((BLOCK, CHUNK)), np.empty(CHUNK)
+    for first in range(0, rows.shape[0], CHUNK):
+        count = transposed(rows, first, X)
+        f[:] = 0.0
+        for j in range(0, P.shape[0], BLOCK):
+            p = P[j : j + BLOCK]
+            heights(p, X, Z)
+            for i in range(p.shape[0]):
+                z, s = Z[i], signs[j + i]
+                for row in range(CHUNK):
+                    f[row] += s * max(z[row], 0.0)
+        out[first : first + count] = f[:count]
+
+
+@compiled
+def prices64(rows: NDArray[np.float64], v: NDArray[np.float64], P: NDArray[np.float64], G: NDArray[np.float64]) -> None:
+    """G += sum over rows (r, d) of v_i 1[P x_i > 0] x_i', in float64."""
+    X, Z, weights = np.zeros((P.shape[1], CHUNK)), np.empty((BLOCK, CHUNK)), np.zeros(CHUNK)
+    for first in range(0, rows.shape[0], CHUNK):
+        count = transposed(rows, first, X)
+        weights[:count] = v[first : first + count]
+        for j in range(0, P.shape[0], BLOCK):
+            p = P[j : j + BLOCK]
+            heights(p, X, Z)
+            for i in range(p.shape[0]):
+                z = Z[i]
+                for row in range(CHUNK):
+                    z[row] = weights[row] if z[row] > 0.0 else 0.0
+            correlate(Z[: p.shape[0]], X, G[j : j + BLOCK])
+
+
+@compiled
+def correlations64(
+    rows: NDArray[np.float64], V: NDArray[np.float64], P: NDArray[np.float64], G: NDArray[np.float64]
+) -> None:
+    """G += sum over rows (r, d) of max(P x_i, 0) v_i', in float64; V (r, q) with q a multiple of TILE."""
+    X, Z, columns = np.zeros((P.shape[1], CHUNK)), np.empty((BLOCK, CHUNK)), np.empty((V.shape[1], CHUNK))
+    for first in range(0, rows.shape[0], CHUNK):
+        transposed(rows, first, X)
+        transposed(V, first, columns)
+        for j in range(0, P.shape[0], BLOCK):
+            p = P[j : j + BLOCK]
+            heights(p, X, Z)
+            for i in range(p.shape[0]):
+                z = Z[i]
+                for row in range(CHUNK):
+                    z[row] = max(z[row], 0.0)
+            correlate(Z[: p.shape[0]], columns, G[j : j + BLOCK])

@@ -1,10 +1,10 @@
-"""ReLU neurons f(X; p) = s (Xp)_+ as atoms: compiled passes in float32, NumPy in float64 for all that is reported.
+"""ReLU neurons f(X; p) = s (Xp)_+ as atoms: compiled passes in float32, and in float64 for all that is reported.
 
 The gradient of a price needs only the mask of the heights Z = P X', the descent a ReLU that is rounded around its kink.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ecgcvx.models import ReluNetwork, network_of_neurons
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
-CHUNK_ELEMENTS = 100_000  # of Z in float64: 800 kB, so that it is read back from the second cache
+ROWS = 8 * kernels.CHUNK  # that a compiled pass in float64 takes from X at a time
 GRAM_GROUPS = 8  # of chunks with a Gram matrix of all atoms each
 CURVATURE_CHUNKS = 64  # that the preconditioner looks at; a sample of the rows is enough for it
 NEAR = (0.05, 0.15, 0.4, 1.0)  # lengths of the perturbations of active neurons
@@ -37,7 +37,8 @@ class ReluFamily(AtomFamily):
             bias = bias and bool((rows[:, -1] == 1).all())
         values, Q = np.linalg.eigh(gram / n)
         whitening = (Q * np.maximum(values, 1e-10 * values[-1] + 1e-300) ** -0.25) @ Q.T
-        return ReluPasses(self, X, n, d, chunks, bias, whitening)
+        height = float(np.sqrt(np.trace(gram) / (n * d)))
+        return ReluPasses(self, X, n, d, height, chunks, bias, whitening, 2 * whitening / np.linalg.norm(whitening, 2))
 
     def network(self, atoms: Atoms) -> ReluNetwork:
         return network_of_neurons(atoms.points, self.signs(atoms))
@@ -64,9 +65,11 @@ class ReluPasses(Passes):
     X: Matrix
     n: int
     p: int
+    height: float
     chunks: kernels.Chunks = field(repr=False)
     bias: bool
     half_whitening: Array = field(repr=False)
+    metric: Array = field(repr=False)
     workers: Workers = field(default_factory=Workers)
 
     def using(self, workers: Workers) -> "ReluPasses":
@@ -110,12 +113,12 @@ class ReluPasses(Passes):
         return self.family.units(Atoms(points, signs[:, None]))
 
     def outputs(self, atoms: Atoms) -> Array:
-        s, P = atoms.tags[:, 0], atoms.points
+        s, P = self.family.signs(atoms), self.chunks.padded64(atoms.points)
         f = np.zeros(self.n)
 
         def work(first: int, stop: int) -> None:
-            for a, b in _chunks(first, stop, len(P)):
-                f[a:b] = s @ np.maximum(P @ np.asarray(self.X[a:b], dtype=np.float64).T, 0.0)
+            for a, rows in self._slices(first, stop):
+                kernels.outputs64(rows, P, s, f[a : a + len(rows)])
 
         if len(P):
             self.workers.over_rows(self.n, work)
@@ -134,34 +137,55 @@ class ReluPasses(Passes):
         )
         return G.sum(axis=0)[:, : self.p]
 
-    def _exact_prices(self, P: Array, v: Array) -> Array:
+    def _exact_prices(self, points: Array, v: Array) -> Array:
+        P = self.chunks.padded64(points)
+
         def work(first: int, stop: int) -> Array:
             out = np.zeros(P.shape)
-            for a, b in _chunks(first, stop, len(P)):
-                X: Any = np.asarray(self.X[a:b], dtype=np.float64)
-                Z = P @ X.T
-                np.greater(Z, 0, out=Z, casting="unsafe")
-                out += Z @ (X * v[a:b, None])
+            for a, rows in self._slices(first, stop):
+                kernels.prices64(rows, v[a : a + len(rows)], P, out)
             return out
 
-        return np.sum(self.workers.over_rows(self.n, work), axis=0)
+        return np.asarray(np.sum(self.workers.over_rows(self.n, work), axis=0)[:, : self.p])
 
-    def output_gram(self, atoms: Atoms) -> Array:
+    def _slices(self, first: int, stop: int) -> Iterator[tuple[int, Array]]:
+        for a in range(first, stop, ROWS):
+            yield a, np.ascontiguousarray(self.X[a : min(a + ROWS, stop)], dtype=np.float64)
+
+    def correlations(self, atoms: Atoms, V: Array) -> Array:
+        s, P = self.family.signs(atoms), self.chunks.padded64(atoms.points)
+        extra = np.zeros((self.n, -V.shape[1] % kernels.TILE))
+        columns = np.ascontiguousarray(np.concatenate([V, extra], axis=1))
+
+        def work(first: int, stop: int) -> Array:
+            out = np.zeros((len(P), columns.shape[1]))
+            for a, rows in self._slices(first, stop):
+                kernels.correlations64(rows, columns[a : a + len(rows)], P, out)
+            return out
+
+        sums = np.sum(self.workers.over_rows(self.n, work), axis=0)[:, : V.shape[1]]
+        return np.asarray(s[:, None] / self.n * sums)
+
+    def output_gram(self, atoms: Atoms, weights: Array | None = None) -> Array:
         X, m = self.chunks.X, len(atoms)
+        roots = self.chunks.column(np.ones(0) if weights is None else np.sqrt(weights))
         filled = np.zeros((m + -m % kernels.TILE, self.p))
         filled[:m] = atoms.points
         P = self.chunks.padded(filled)
         bounds = group_bounds(len(X), GRAM_GROUPS)
         Q = np.zeros((len(bounds) - 1, len(P), len(P)))
         self.workers.over_groups(
-            len(Q), float(len(P)) * len(P) * self.n, lambda a, b: kernels.add_gram(X, P, bounds, a, b, Q)
+            len(Q),
+            float(len(P)) * len(P) * self.n,
+            lambda a, b: kernels.add_gram(X, P, roots, weights is not None, bounds, a, b, Q),
         )
         s = atoms.tags[:, 0]
         lower = np.tril(Q.sum(axis=0)[:m, :m])
         return (lower + np.tril(lower, -1).T) * np.outer(s, s) / self.n
 
     def loss_and_gradient(self, atoms: Atoms, widths: Array, objective: Objective) -> tuple[float, Array]:
-        assert objective.squared_targets is not None
+        if objective.squared_targets is None:
+            return super().loss_and_gradient(atoms, widths, objective)
         X, P, targets = self.chunks.X, self.chunks.padded(atoms.points), self.chunks.column(objective.squared_targets)
         signs, e = atoms.tags[:, 0].astype(np.float32), widths.astype(np.float32)
         bounds = group_bounds(len(X))
@@ -174,26 +198,42 @@ class ReluPasses(Passes):
         gradient = G.sum(axis=0)[:, : self.p] * (atoms.tags[:, :1] / self.n)
         return float(losses.sum()) / (2 * self.n), gradient
 
-    def curvature(self, atoms: Atoms) -> Array:
+    def rounded_outputs(self, atoms: Atoms, widths: Array) -> Array:
+        X, P = self.chunks.X, self.chunks.padded(atoms.points)
+        signs, e = atoms.tags[:, 0].astype(np.float32), widths.astype(np.float32)
+        bounds = group_bounds(len(X))
+        out = np.zeros((len(X), kernels.CHUNK))
+        self.workers.over_groups(
+            len(bounds) - 1,
+            2.0 * P.size * self.n,
+            lambda a, b: kernels.rounded_outputs(X, P, signs, e, bounds, a, b, out),
+        )
+        return out.reshape(-1)[: self.n]
+
+    def rounded_prices(self, atoms: Atoms, widths: Array, v: Array) -> Array:
+        X, P, weights = self.chunks.X, self.chunks.padded(atoms.points), self.chunks.column(v)
+        e, bounds = widths.astype(np.float32), group_bounds(len(X))
+        G = np.zeros((len(bounds) - 1, *P.shape))
+        self.workers.over_groups(
+            len(G), 4.0 * P.size * self.n, lambda a, b: kernels.add_rounded_prices(X, weights, P, e, bounds, a, b, G)
+        )
+        return np.asarray(atoms.tags[:, :1] / self.n * G.sum(axis=0)[:, : self.p])
+
+    def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
         X, P, d = self.chunks.X, self.chunks.padded(atoms.points), self.p
         i, j = np.tril_indices(d)
         extra = -len(i) % kernels.TILE
         left, right = np.append(i, np.zeros(extra, np.intp)), np.append(j, np.zeros(extra, np.intp))
         chosen = np.unique(np.linspace(0, len(X) - 1, min(CURVATURE_CHUNKS, len(X))).astype(np.intp))
         rows = int(np.minimum(self.n - chosen * kernels.CHUNK, kernels.CHUNK).sum())
-        bounds = group_bounds(len(chosen))
+        bounds, h = group_bounds(len(chosen)), self.chunks.column(np.ones(self.n) if weights is None else weights)
         G = np.zeros((len(bounds) - 1, len(P), len(left)))
         self.workers.over_groups(
             len(G), 2.0 * len(P) * len(left) * rows,
-            lambda a, b: kernels.add_moments(X, chosen, P, left, right, bounds, a, b, G),
+            lambda a, b: kernels.add_moments(X, h, chosen, P, left, right, bounds, a, b, G),
         )  # fmt: skip
         packed = G.sum(axis=0)[:, : len(i)] / rows
         blocks = np.empty((len(P), 1, d, d))
         blocks[:, 0, i, j] = packed
         blocks[:, 0, j, i] = packed
         return blocks
-
-
-def _chunks(first: int, stop: int, width: int) -> list[tuple[int, int]]:
-    size = min(max(CHUNK_ELEMENTS // max(width, 1) // 64 * 64, 256), 4096)
-    return [(a, min(a + size, stop)) for a in range(first, stop, size)]

@@ -1,8 +1,9 @@
-"""The losses of the convex programs, L(f) = (1/n) sum_k l(f_k, y_k), each with what its dual needs.
+"""The losses of the convex programs, L(f) = (1/n) sum_k w_k l(f_k, y_k), each with what its dual needs.
 
-With the residual v = -l'(f, y) (n,), Fenchel duality gives for every v whose prices are at most beta the lower bound
+The weights w_k >= 0 of the samples are 1 unless given. With the residual v = -w l'(f, y) (n,), Fenchel duality gives
+for every v whose prices are at most beta the lower bound
 
-    D(v) = -(1/n) sum_k l*(-v_k, y_k),      l* the conjugate of l in its first argument,
+    D(v) = -(1/n) sum_k w_k l*(-v_k/w_k, y_k),      l* the conjugate of l in its first argument,
 
 and with v any residual so does c v for every scale 0 <= c <= beta / max price.
 """
@@ -39,16 +40,20 @@ class Loss(Protocol):
         """Return the targets (n,) as the formulas use them; InputError for those that the loss cannot take."""
         ...
 
-    def value(self, f: Array, y: Array) -> float:
-        """Return L(f) for predictions f (n,)."""
+    def value(self, f: Array, y: Array, weights: Array | None = None) -> float:
+        """Return L(f) for predictions f (n,) and weights (n,) of the samples, None for ones."""
         ...
 
     def residual(self, f: Array, y: Array) -> Array:
-        """Return v = -n dL/df (n,)."""
+        """Return -l'(f, y) (n,), which is v = -n dL/df for weights of one."""
         ...
 
-    def dual_value(self, v: Array, y: Array, limit: float) -> float:
-        """Return the largest D(c v) over scales 0 <= c <= limit."""
+    def second_derivative(self, f: Array, y: Array) -> Array:
+        """Return l''(f, y) (n,)."""
+        ...
+
+    def dual_value(self, v: Array, y: Array, limit: float, weights: Array | None = None) -> float:
+        """Return the largest D(c v) over scales 0 <= c <= limit; v includes the weights."""
         ...
 
 
@@ -62,18 +67,22 @@ class SquaredLoss:
         """Any finite numbers."""
         return y
 
-    def value(self, f: Array, y: Array) -> float:
-        """Return ||f - y||^2 / (2n)."""
+    def value(self, f: Array, y: Array, weights: Array | None = None) -> float:
+        """Return sum of w (f - y)^2 / (2n)."""
         r = y - f
-        return float(r @ r) / (2 * len(y))
+        return float(r @ r if weights is None else (weights * r) @ r) / (2 * len(y))
 
     def residual(self, f: Array, y: Array) -> Array:
         """Return y - f."""
         return y - f
 
-    def dual_value(self, v: Array, y: Array, limit: float) -> float:
+    def second_derivative(self, f: Array, y: Array) -> Array:
+        """Return ones."""
+        return np.ones_like(f)
+
+    def dual_value(self, v: Array, y: Array, limit: float, weights: Array | None = None) -> float:
         """The maximum of a parabola in c."""
-        return scaled_parabola(float(v @ y) / len(y), float(v @ v) / len(y), limit)
+        return scaled_parabola(float(v @ y) / len(y), float(v @ unweighted(v, weights)) / len(y), limit)
 
 
 @dataclass(frozen=True)
@@ -93,25 +102,38 @@ class LogisticLoss:
             raise InputError(f"y holds {shown}; the logistic loss takes labels in {{-1, 1}} or in {{0, 1}}")
         return np.where(y == 1, 1.0, -1.0)
 
-    def value(self, f: Array, y: Array) -> float:
-        """Return the mean of log(1 + exp(-y f)), without overflow."""
-        return float(np.mean(np.logaddexp(0.0, -y * f)))
+    def value(self, f: Array, y: Array, weights: Array | None = None) -> float:
+        """Return the mean of w log(1 + exp(-y f)), without overflow."""
+        losses = np.logaddexp(0.0, -y * f)
+        return float(np.mean(losses if weights is None else weights * losses))
 
     def residual(self, f: Array, y: Array) -> Array:
         """Return y / (1 + exp(y f))."""
         return y * expit(-y * f)
 
-    def dual_value(self, v: Array, y: Array, limit: float) -> float:
+    def second_derivative(self, f: Array, y: Array) -> Array:
+        """Return p (1 - p), p = 1 / (1 + exp(-f))."""
+        return np.asarray(expit(f) * expit(-f))
+
+    def dual_value(self, v: Array, y: Array, limit: float, weights: Array | None = None) -> float:
         """Bisect on the derivative of the mean entropy, which falls with c."""
-        q = v * y
+        q = unweighted(v, weights) * y
+        w = np.ones_like(q) if weights is None else weights
         if (q < 0).any() or not q.any():
             return 0.0
         low, high = 0.0, min(limit, 1.0 / float(q.max()))
         for _ in range(60):
             c = (low + high) / 2
-            rising = float(q @ (np.log1p(-c * q) - np.log(c) - np.log(np.where(q > 0, q, 1.0)))) > 0
+            rising = float((w * q) @ (np.log1p(-c * q) - np.log(c) - np.log(np.where(q > 0, q, 1.0)))) > 0
             low, high = (c, high) if rising else (low, c)
-        return -float(np.mean(xlogy(low * q, low * q) + xlog1py(1 - low * q, -low * q)))
+        return -float(np.mean(w * (xlogy(low * q, low * q) + xlog1py(1 - low * q, -low * q))))
+
+
+def unweighted(v: Array, weights: Array | None) -> Array:
+    """Return v/w (n,), 0 where w is."""
+    if weights is None:
+        return v
+    return np.divide(v, weights, out=np.zeros_like(v), where=weights > 0)
 
 
 def scaled_parabola(ry: float, rr: float, limit: float) -> float:

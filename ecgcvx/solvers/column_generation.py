@@ -33,9 +33,8 @@ from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.pricing import (
+    CLOSE,
     CONFIRM,
-    LATE,
-    MIDDLE,
     Bound,
     Priced,
     bound,
@@ -125,14 +124,14 @@ class _Run:
 
     def solve(self, warm_start: Atoms | None) -> AtomSolution:
         here = evaluate(self.program, self.passes.none() if warm_start is None else warm_start)
-        status, dual, excess, stalled = "interrupted", 0.0, np.inf, 0
+        status, dual, stalled = "interrupted", 0.0, 0
         confirmation: Confirmation | None = None
         try:
             while True:
-                priced, found = self._price(here, excess)
+                priced, found = self._price(here)
                 if here.primal - found.value <= self.solver.gap * here.primal:
                     priced, found, confirmation = self._confirm(here, priced, found)
-                dual, excess = found.value, found.price - 1.0
+                dual = found.value
                 gap = self._report(here, dual, confirmation)
                 if reason := self._reason(gap, stalled):
                     if confirmation is None:
@@ -150,7 +149,7 @@ class _Run:
         except KeyboardInterrupt:
             pass
         history = tuple(self.history)
-        return AtomSolution(here.atoms, here.primal, dual, confirmation, status, self.clock.seconds, history)
+        return AtomSolution(here.atoms, here.free, here.primal, dual, confirmation, status, self.clock.seconds, history)
 
     def _reason(self, gap: float, stalled: int) -> str:
         """Why the run ends here; empty to go on."""
@@ -162,12 +161,12 @@ class _Run:
             return "round limit"
         return "stalled" if stalled >= STALL else ""
 
-    def _price(self, here: Iterate, excess: float) -> tuple[Priced, Bound]:
+    def _price(self, here: Iterate) -> tuple[Priced, Bound]:
         """Summits from fresh starts and from the neurons themselves, near which no other summit may be left out."""
         own, none = self.family.units(here.atoms), self.passes.none()
         random = np.random.default_rng([self.solver.seed, len(self.history)])
         starts = self.passes.starts(self.solver.starts, here.atoms, random).with_more(own)
-        priced = search(self.program, here.v, starts, none, MIDDLE if excess > 0.01 else LATE)
+        priced = search(self.program, here.v, starts, none, CLOSE)
         own_prices = price_atoms(self.program, here.v, own)
         return priced, self._bound(here, max(own_prices.max(initial=0.0), priced.prices.max(initial=0.0)))
 
@@ -229,6 +228,8 @@ def _relu(program: AllPatterns) -> ReluFamily:
     if not isinstance(program.family, ReluFamily):
         name = type(program.family).__name__
         raise SolverError(f"family = {name}: column generation works on ReLU neurons; use the active set")
+    if program.free != "none" or program.sample_weight is not None:
+        raise SolverError("free, sample_weight: the programs over given patterns take neither; use the active set")
     return program.family
 
 

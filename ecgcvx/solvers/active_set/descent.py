@@ -1,9 +1,9 @@
 """Descent of all atoms at once: L-BFGS on the rounded objective, its inverse Hessian started from blocks.
 
-Kinks are rounded over |z| < relative width * ||p||, frozen during a descent. An atom whose optimum lies on a kink stops
-within the band, its derivative there playing the multiplier: no stall, no cone rows. The starting inverse Hessian has a
-block for each atom, of the Gauss-Newton matrix of the loss and the Hessian beta/||p|| (I - ww') of the norm: what makes
-windows hard, the conditioning of X'D X, is in the blocks.
+Kinks are rounded over |z| < relative width * typical height * ||p||, frozen during a descent. An atom whose optimum
+lies on a kink stops within the band, its derivative there playing the multiplier: no stall, no cone rows. The starting
+inverse Hessian has a block for each atom, of the Gauss-Newton matrix of the loss and the Hessian beta/||p|| (I - ww')
+of the norm: what makes windows hard, the conditioning of X'D X, is in the blocks.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ecgcvx.atoms.family import Atoms
-from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.programs.all_patterns import AllPatterns, Profile
 from ecgcvx.types import Array
 
 MEMORY = 60
@@ -40,8 +40,9 @@ def descend(
     if not len(atoms):
         return atoms, 0
     family = program.family
-    widths = width * family.norms(atoms)
-    P, G = _objective(program, atoms, widths)
+    widths = width * program.passes.height * family.norms(atoms)
+    profile = Profile(program)
+    P, G = _objective(profile, atoms, widths)
     inverse = _inverse_blocks(program, atoms)
     scale = 1.0 / max(4.0, len(atoms) / 8)
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
@@ -56,7 +57,7 @@ def descend(
             points = atoms.points + step * direction
             dead = np.einsum("ij,ij->i", points, atoms.points) <= CROSSED * family.norms(atoms) ** 2
             points[dead] = 0.0
-            P_new, G_new = _objective(program, atoms.moved(points), widths)
+            P_new, G_new = _objective(profile, atoms.moved(points), widths)
             passes += 1
             if P_new <= P + SUFFICIENT * step * slope or (dead.any() and P_new <= P):
                 found = True
@@ -86,15 +87,19 @@ def descend(
     return atoms, passes
 
 
-def _objective(program: AllPatterns, atoms: Atoms, widths: Array) -> tuple[float, Array]:
-    loss, gradient = program.passes.loss_and_gradient(atoms, widths, program)
+def _objective(profile: Profile, atoms: Atoms, widths: Array) -> tuple[float, Array]:
+    program = profile.program
+    loss, gradient = program.passes.loss_and_gradient(atoms, widths, profile)
     beta, norms = program.beta, program.family.norms(atoms)
     return loss + beta * float(norms.sum()), gradient + beta * atoms.points / np.maximum(norms, 1e-300)[:, None]
 
 
 def _inverse_blocks(program: AllPatterns, atoms: Atoms) -> Array:
     family = program.family
-    blocks = program.passes.curvature(atoms)
+    weights = (
+        None if program.quadratic else program.curvature_weights(program.fitted(program.passes.outputs(atoms)).outputs)
+    )
+    blocks = program.passes.curvature(atoms, program.sample_weight if program.quadratic else weights)
     m, k, b, _ = blocks.shape
     units, weights = family.units(atoms).points.reshape(m, k, b), program.beta / family.norms(atoms)
     blocks = blocks + weights[:, None, None, None] * (np.eye(b) - units[:, :, :, None] * units[:, :, None, :])

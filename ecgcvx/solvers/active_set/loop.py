@@ -15,17 +15,15 @@ from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
 from ecgcvx.programs.all_patterns import AllPatterns
-from ecgcvx.solvers.active_set.amplitudes import resize
+from ecgcvx.solvers.active_set.amplitudes import amplitudes, resize
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.pricing import (
+    CLOSE,
     CONFIRM,
-    EARLY,
-    LATE,
-    MIDDLE,
-    WEAK,
+    FAR,
+    Bank,
     Bound,
     Priced,
-    Schedule,
     bound,
     check_search,
     first_of_close,
@@ -49,13 +47,17 @@ ROWS_FOR_LEVELS = 1 << 15  # fewer rows are solved at once
 COARSE_GAP = 0.3  # more would fit the noise of the sample
 COARSE_ROUNDS = 5
 ROWS_A_PARAMETER = 8  # at least, on a coarse level
-MOST_STARTS = 1000
-POOL = 1000
-MOST_ADDED = 80  # or a quarter of the atoms
-WIDTHS = (1e-2, 1e-4)  # of the rounded kinks, relative: first and last, on all rows
+EXCESS_FAR = 0.6  # of the largest price over beta, beyond which half as many and short ascents do
+STARTS_AN_ATOM = 4
+MOST_STARTS = 3000
+POOL = 600
+ADDED_FAR = 100  # atoms a round, or the share of the atoms
+ADDED_CLOSE = 1500
+SHARE_FAR, SHARE_CLOSE = 0.4, 0.5
+CLEAR = 0.02  # of the excess: how far over beta a price must be
+WIDTHS = (1e-3, 1e-4)  # of the rounded kinks, relative: first and last, on all rows
 COARSE_WIDTHS = (3e-2, 3e-3)
-DESCENT_STEPS = 100
-DESCENT_COST = 1.6  # of a pass of descent, in passes of pricing
+DESCENT_STEPS = 40
 MEETING = 0.9998  # cosine beyond which two atoms may become one
 STALL = 8  # rounds without progress after which float32 has no more to give
 CONFIRMATION = 1  # name of the other stream of random starts
@@ -183,7 +185,9 @@ class _Run:
         dual = last.dual if last is not None else 0.0
         if self.checkpoint is not None and status != "interrupted":
             self.checkpoint.unlink(missing_ok=True)
-        return AtomSolution(best.atoms, best.primal, dual, confirmation, status, self.clock.seconds, state.history)
+        return AtomSolution(
+            best.atoms, best.free, best.primal, dual, confirmation, status, self.clock.seconds, state.history
+        )
 
     def _first(self, warm_start: Atoms | None) -> State:
         none = self.full.passes.none()
@@ -192,7 +196,7 @@ class _Run:
         if warm_start is not None:
             atoms = used(self.full, resize(self.full, warm_start))
         width = COARSE_WIDTHS[0] if levels else WIDTHS[0]
-        return State(levels, atoms, none, width, self.solver.starts)
+        return State(levels, atoms, none, Bank.empty(none), width)
 
     def _coarse(self, state: State) -> State:
         """The rounds of one coarse level; ends with the state from which the next one starts."""
@@ -208,24 +212,24 @@ class _Run:
             if gap <= COARSE_GAP or full or state.number >= COARSE_ROUNDS or self.clock.expired:
                 break
             state, here = self._round(program, here, pricing, state, gap)
-        atoms = here.atoms
+        atoms, none = here.atoms, self.full.passes.none()
         level = state.level - 1
         if level == 0:
             atoms = used(self.full, resize(self.full, atoms))
         return state.after(
-            level=level, atoms=atoms, width=WIDTHS[0], starts=float(self.solver.starts), excess=np.inf, number=0,
-            pricing_work=0.0, descent_work=0.0,
+            level=level, atoms=atoms, pool=none, bank=Bank.empty(none), width=WIDTHS[0], far=True, excess=np.inf,
+            number=0,
         )  # fmt: skip
 
     def _price(self, program: AllPatterns, here: Iterate, state: State) -> _Pricing:
-        """Search from the state's starts; where that bound would do and all rows are in, confirm by fresh ones."""
-        schedule = _schedule(state.excess)
+        """Search from fresh starts and the pool; where that bound would do and all rows are in, confirm it."""
+        far = state.far
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
-        starts = program.passes.starts(int(state.starts), here.atoms, random)
-        pool = None if schedule is WEAK else state.pool
-        priced = search(program, here.v, starts, here.atoms, schedule, pool)
+        count = max(self.solver.starts, min(STARTS_AN_ATOM * len(here.atoms), MOST_STARTS) // (2 if far else 1))
+        starts = program.passes.starts(count, here.atoms, random).with_more(state.pool)
+        priced = search(program, here.v, starts, here.atoms, FAR if far else CLOSE, state.bank)
         own = float(price_atoms(program, here.v, program.family.units(here.atoms)).max(initial=0.0))
-        pricing = _Pricing(priced, own, int(state.starts))
+        pricing = _Pricing(priced, own, count)
         if state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing):
             return self._confirmed(here, state, pricing)
         return pricing
@@ -242,11 +246,13 @@ class _Run:
         starts = self.full.passes.starts(self.solver.confirm_starts, here.atoms, random)
         first = np.arange(len(starts)) % FIRST_SHARE == 0
         own = self.full.family.units(here.atoms)
-        fresh = search(self.full, here.v, own.with_more(starts.subset(first)), here.atoms, CONFIRM)
+        bank = pricing.found.bank
+        fresh = search(self.full, here.v, own.with_more(starts.subset(first)), here.atoms, CONFIRM, bank)
         tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + int(first.sum()))
         if not whole and not self._would_stop(here, tried):
             return tried
-        fresh = fresh.joined(search(self.full, here.v, starts.subset(~first), here.atoms, CONFIRM))
+        rest = search(self.full, here.v, starts.subset(~first), here.atoms, CONFIRM, fresh.bank)
+        fresh = fresh.joined(rest)
         above = fresh.atoms.subset(fresh.prices > self.beta)
         violators = first_of_close(self.full.family, above, CONFIRM.cosine)
         found = Confirmation(len(starts), len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
@@ -264,31 +270,30 @@ class _Run:
         excess = state.excess
         priced, own = pricing.found, pricing.own / self.beta - 1.0
         width = max(0.4 * state.width, last) if own > 0.25 * excess else min(state.width, first)
-        chosen = _choose(program, priced, here.atoms, excess)
+        chosen = _choose(program, priced, here.atoms, state)
         added = priced.atoms.subset(chosen)
         rest = priced.atoms.subset(np.setdiff1d(np.arange(len(priced.prices)), chosen)[:POOL])
 
         family = program.family
-        typical = 1e-2 * (float(np.median(family.norms(here.atoms))) if len(here.atoms) else 1.0)
-        together = here.atoms.with_more(family.scaled(added, np.full(len(added), typical)))
-        sized = resize(program, together)
-        kept = family.norms(sized) > 0
+        units = family.units(here.atoms).with_more(added)
+        norms = amplitudes(program, units, np.concatenate([family.norms(here.atoms), np.zeros(len(added))]))
+        kept = norms > 0
         unused = added.subset(~kept[len(here.atoms) :])
-        sized = sized.subset(kept)
+        sized = family.scaled(units, norms).subset(kept)
 
-        tolerance = max(1e-10, 1e-4 * min(1.0, gap))
-        moved, passes = descend(program, sized, width, tolerance, DESCENT_STEPS, self.expired)
+        tolerance = min(1e-5, 3e-5 * gap)
+        moved, _ = descend(program, sized, width, tolerance, DESCENT_STEPS, self.expired)
         after = evaluate(program, used(program, resize(program, _merge(family, moved))))
         if after.primal > here.primal:
             after = min(here, evaluate(program, sized), key=lambda point: point.primal)
-        pricing_work = state.pricing_work + priced.evaluations
-        descent_work = state.descent_work + DESCENT_COST * passes * len(sized)
-        cheap = pricing_work < descent_work
-        starts = min(MOST_STARTS, 1.3 * state.starts) if cheap else max(float(self.solver.starts), 0.8 * state.starts)
         state = state.after(
-            atoms=after.atoms, pool=rest.with_more(unused), width=width, starts=starts, number=state.number + 1,
-            pricing_work=pricing_work, descent_work=descent_work,
-        )  # fmt: skip
+            atoms=after.atoms,
+            pool=rest.with_more(unused),
+            bank=priced.bank,
+            width=width,
+            number=state.number + 1,
+            far=state.far and excess > EXCESS_FAR,
+        )
         return state, after
 
     def _report(self, program: AllPatterns, here: Iterate, pricing: _Pricing, state: State) -> State:
@@ -301,7 +306,8 @@ class _Run:
         line = Round(self.clock.seconds, n, here.primal, dual, gap, len(here.atoms), pricing.starts, sure)
         if self.callback is not None:
             self.callback(line)
-        return state.after(history=(*state.history, line), excess=found.price - 1.0)
+        excess = found.price - 1.0
+        return state.after(history=(*state.history, line), excess=excess)
 
     def _save(self, state: State) -> None:
         if self.checkpoint is not None and self.clock.seconds - self.written >= self.every:
@@ -309,21 +315,12 @@ class _Run:
             self.written = self.clock.seconds
 
 
-def _schedule(excess: float) -> Schedule:
-    """How hard to climb, by the largest price found last, relative to beta, minus one."""
-    if excess > 1.5:
-        return WEAK
-    if excess > 0.1:
-        return EARLY
-    return MIDDLE if excess > 0.01 else LATE
-
-
-def _choose(program: AllPatterns, priced: Priced, active: Atoms, excess: float) -> NDArray[np.intp]:
+def _choose(program: AllPatterns, priced: Priced, active: Atoms, state: State) -> NDArray[np.intp]:
     """Indices of the violators to add: clearly above beta, highest first, no two of them close."""
-    schedule = _schedule(excess)
-    cosine = schedule.cosine if schedule is WEAK else max(0.999, schedule.cosine)
-    most = max(MOST_ADDED, len(active) // 4)
-    good = np.flatnonzero(priced.prices > program.beta * (1.0 + 0.05 * max(excess, 0.0)))
+    far, excess = state.far, state.excess
+    cosine = (FAR if far else CLOSE).cosine
+    most = max(ADDED_FAR, int(SHARE_FAR * len(active))) if far else max(ADDED_CLOSE, int(SHARE_CLOSE * len(active)))
+    good = np.flatnonzero(priced.prices > program.beta * (1.0 + CLEAR * max(excess, 0.0)))
     return good[first_of_close(program.family, priced.atoms.subset(good), cosine, most)]
 
 

@@ -5,6 +5,10 @@ concave; on many rows it looks smooth. Each start has a BFGS method of its own, 
 rows. First-order ascent finds a tenth of the maxima for the same passes, and starts must not be dropped for a low price
 on the way: the highest maxima are often late risers. Rows must not be sampled either, as the price of noise on a few
 rows is larger than beta.
+
+Half of all trials are rejected. They tell of the curvature too, and 28 steps that learn from them find more than 60
+that do not; and so does an ascent that begins with the inverse Hessian of the nearest maximum of the search before,
+which a bank keeps (docs/solvers.md has the measurements).
 """
 
 from dataclasses import dataclass
@@ -19,9 +23,16 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.types import Array
 
 SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep
-SHRINK = 0.25
+SHRINK, SHORTEST = 0.5, 0.1  # of a step after a rejection, and at least
 FAILURES = 4  # rejected steps in a row before the inverse Hessian is forgotten
+AFRESH = 0.3  # first step after that
+STEEP = 1e-6  # curvature, in units of beta, below which a pair is not used
+TINY_STEP = 1e-24  # squared length of a step on the unit sphere that tells nothing
+ALIGNED = 1e-3  # cosine of step and change of slope below which a pair is a kink's, not a curvature's
+WILD = 1e9  # trace of an inverse Hessian, in units of 1/beta, from which it is forgotten
 WAVE_ELEMENTS = 1 << 25  # of all inverse Hessians at once: 256 MB
+BANK_ELEMENTS = 1 << 20  # of the inverse Hessians that a bank keeps: 4,096 of 16 x 16
+NEAR = 0.95  # price, in units of beta, from which an ascent that met a better one is kept in the bank
 EXACT = 200  # atoms of largest price that are priced again in float64
 BLOCK = 256  # atoms compared with each other at once
 
@@ -46,27 +57,43 @@ class Schedule(NamedTuple):
     above: float
 
 
-WEAK = Schedule((5,), 0.98, 1.002)  # far from the optimum: diverse and half-way up is better than the few same summits
-EARLY = Schedule((4, 4, 6, 8), 0.995, 1.002)
-MIDDLE = Schedule((4, 4, 6, 10), 0.999, 1.0005)
-LATE = Schedule((6, 6, 8, 12), 0.9995, 1.00001)
+FAR = Schedule((8,), 0.98, 1.002)  # far from the optimum: diverse and half-way up is better than the few same maxima
+CLOSE = Schedule((6, 8, 8, 6), 0.9995, 1.00001)
 CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001)
 
 
 @dataclass(frozen=True, eq=False)
+class Bank:
+    """Maxima of a search and the inverse Hessians (m, p, p) that their ascents ended with."""
+
+    atoms: Atoms
+    inverse: Array
+
+    @classmethod
+    def empty(cls, none: Atoms) -> "Bank":
+        """A bank of nothing."""
+        p = none.points.shape[1]
+        return cls(none, np.zeros((0, p, p)))
+
+    def best(self, prices: Array) -> "Bank":
+        """As many as a bank may keep, of highest price (m,)."""
+        order = np.argsort(-prices, kind="stable")[: max(1, BANK_ELEMENTS // self.atoms.points.shape[1] ** 2)]
+        return Bank(self.atoms.subset(order), self.inverse[order])
+
+
+@dataclass(frozen=True, eq=False)
 class Priced:
-    """Unit atoms and their prices (m,), highest first; evaluations: starts times passes that it took."""
+    """Unit atoms and their prices (m,), highest first, and the bank for the search that follows."""
 
     atoms: Atoms
     prices: Array
-    evaluations: int
+    bank: Bank
 
     def joined(self, other: "Priced") -> "Priced":
-        """Both, highest price first."""
+        """Both, highest price first, with the other's bank."""
         prices = np.concatenate([self.prices, other.prices])
         order = np.argsort(-prices, kind="stable")
-        atoms = self.atoms.with_more(other.atoms).subset(order)
-        return Priced(atoms, prices[order], self.evaluations + other.evaluations)
+        return Priced(self.atoms.with_more(other.atoms).subset(order), prices[order], other.bank)
 
 
 class Bound(NamedTuple):
@@ -89,34 +116,31 @@ def price_atoms(program: AllPatterns, v: Array, atoms: Atoms) -> Array:
 
 
 def search(
-    program: AllPatterns,
-    v: Array,
-    starts: Atoms,
-    active: Atoms,
-    schedule: Schedule,
-    pool: Atoms | None = None,
+    program: AllPatterns, v: Array, starts: Atoms, active: Atoms, schedule: Schedule, bank: Bank | None = None
 ) -> Priced:
-    """Ascend from the starts, and with them from the pool after the first stage; return the distinct summits.
+    """Ascend from the starts; return the distinct maxima, the EXACT best of them priced in float64.
 
-    The EXACT best are priced in float64. active: atoms that need not be found again.
+    active: atoms that need not be found again. bank: maxima of a search before, at another residual.
     """
     wave = max(64, WAVE_ELEMENTS // program.passes.p**2)
     own = program.family.units(active)
-    found, prices, evaluations = program.passes.none(), np.zeros(0), 0
+    found, prices = program.passes.none(), np.zeros(0)
+    kept, kept_prices = Bank.empty(found), np.zeros(0)
     for first in range(0, max(len(starts), 1), wave):
-        ascent = _Ascent(program, v, starts.subset(np.arange(first, min(first + wave, len(starts)))))
-        for stage, steps in enumerate(schedule.steps):
+        ascent = Ascent(program, v, starts.subset(np.arange(first, min(first + wave, len(starts)))), bank)
+        for steps in schedule.steps:
             ascent.climb(steps)
-            if stage == 0 and first == 0 and pool is not None and len(pool):
-                ascent.join(_Ascent(program, v, pool))
-            ascent.keep(_distinct(program, ascent.atoms, ascent.prices, own, schedule))
+            distinct = _distinct(program, ascent.atoms, ascent.prices, own, schedule)
+            gone = np.setdiff1d(np.flatnonzero(ascent.prices > NEAR * program.beta), distinct)
+            kept, kept_prices = ascent.banked(kept, kept_prices, gone)
+            ascent.keep(distinct)
+        kept, kept_prices = ascent.banked(kept, kept_prices, np.arange(len(ascent.prices)))
         found, prices = found.with_more(ascent.atoms), np.concatenate([prices, ascent.prices])
-        evaluations += ascent.evaluations
     order = np.argsort(-prices, kind="stable")
     found, prices = found.subset(order), prices[order]
     prices[:EXACT] = price_atoms(program, v, found.subset(np.arange(min(EXACT, len(found)))))
     order = np.argsort(-prices, kind="stable")
-    return Priced(found.subset(order), prices[order], evaluations)
+    return Priced(found.subset(order), prices[order], kept.best(kept_prices))
 
 
 def _distinct(program: AllPatterns, atoms: Atoms, prices: Array, own: Atoms, schedule: Schedule) -> NDArray[np.intp]:
@@ -147,46 +171,62 @@ def first_of_close(family: AtomFamily, atoms: Atoms, cosine: float, most: int | 
     return kept[:most]
 
 
-class _Ascent:
+class Ascent:
     """Batched BFGS on the sphere; each row is a start with its own inverse Hessian and step."""
 
-    def __init__(self, program: AllPatterns, v: Array, atoms: Atoms) -> None:
+    def __init__(self, program: AllPatterns, v: Array, atoms: Atoms, bank: Bank | None) -> None:
         self.passes, self.family, self.v, self.beta = program.passes, program.family, v, program.beta
         self.atoms = atoms
         self.prices, self.slopes = self._price(atoms)
         self.inverse = self._fresh(self.prices)
+        if bank is not None and len(bank.atoms):
+            self._begin_from(bank)
         self.step = np.ones(len(atoms))
         self.failures = np.zeros(len(atoms), dtype=np.intp)
-        self.evaluations = len(atoms)
 
     def climb(self, steps: int) -> None:
         for _ in range(steps):
             if not len(self.atoms):
                 return
             self._move()
-            self.evaluations += len(self.atoms)
+
+    def _begin_from(self, bank: Bank) -> None:
+        """Take the inverse Hessian of the nearest maximum in the bank, if any is on the same side; every second start.
+
+        The others begin afresh: the rarest maxima lie where no search has been.
+        """
+        every = np.arange(0, len(self.atoms), 2)
+        for first in range(0, len(every), BLOCK):
+            rows = every[first : first + BLOCK]
+            cosines = self.family.cosines(self.atoms.subset(rows), bank.atoms)
+            nearest = cosines.argmax(axis=1)
+            known = cosines[np.arange(len(rows)), nearest] > 0
+            self.inverse[rows[known]] = bank.inverse[nearest[known]]
 
     def _move(self) -> None:
-        W = self.atoms.points
-        directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
-        promise = np.einsum("ij,ij->i", self.slopes, directions)
+        W, slopes = self.atoms.points, self.slopes
+        directions = np.matmul(self.inverse, slopes[:, :, None])[:, :, 0]
+        promise = np.einsum("ij,ij->i", slopes, directions)
         lengths = self.step / np.maximum(np.linalg.norm(directions, axis=1), 1.0)
         moved = self.family.units(self.atoms.moved(W + lengths[:, None] * directions))
-        prices, slopes = self._price(moved)
+        prices, new_slopes = self._price(moved)
         better = prices >= self.prices + SUFFICIENT * lengths * promise
-        self._update(better, moved.points - W, self.slopes - slopes)
+        self._update(moved.points - W, slopes - new_slopes)
         self.atoms = self.atoms.moved(np.where(better[:, None], moved.points, W))
         self.prices = np.where(better, prices, self.prices)
-        self.slopes = np.where(better[:, None], slopes, self.slopes)
-        self.step = np.where(better, 1.0, SHRINK * self.step)
+        self.slopes = np.where(better[:, None], new_slopes, slopes)
+        self.step = np.where(better, 1.0, np.maximum(SHRINK * self.step, SHORTEST))
         self.failures = np.where(better, 0, self.failures + 1)
-        stuck = self.failures >= FAILURES
+        wild = np.einsum("iaa->i", self.inverse) > WILD / self.beta
+        stuck = (self.failures >= FAILURES) | wild
         self.inverse[stuck] = self._fresh(self.prices[stuck])
-        self.step[stuck], self.failures[stuck] = 0.3, 0
+        self.step[stuck], self.failures[stuck] = AFRESH, 0
 
-    def _update(self, better: NDArray[np.bool_], s: Array, q: Array) -> None:
-        sq = np.einsum("ij,ij->i", s, q)
-        use = better & (sq > np.maximum(1e-12 * self.beta * np.einsum("ij,ij->i", s, s), 0.0))
+    def _update(self, s: Array, q: Array) -> None:
+        """BFGS update where the pair of a trial, accepted or rejected, has positive curvature."""
+        sq, ss = np.einsum("ij,ij->i", s, q), np.einsum("ij,ij->i", s, s)
+        qq = np.einsum("ij,ij->i", q, q)
+        use = (ss > TINY_STEP) & (sq > np.maximum(STEEP * self.beta * ss, ALIGNED * np.sqrt(ss * qq)))
         s, q, rho = s[use], q[use], 1.0 / sq[use]
         H = self.inverse[use]
         Hq = np.matmul(H, q[:, :, None])[:, :, 0]
@@ -197,11 +237,11 @@ class _Ascent:
         H += (weight[:, None] * s)[:, :, None] * s[:, None, :]
         self.inverse[use] = H
 
-    def join(self, other: "_Ascent") -> None:
-        self.atoms = self.atoms.with_more(other.atoms)
-        for name in ("prices", "slopes", "inverse", "step", "failures"):
-            setattr(self, name, np.concatenate([getattr(self, name), getattr(other, name)]))
-        self.evaluations += other.evaluations
+    def banked(self, bank: Bank, prices: Array, chosen: NDArray[np.intp]) -> tuple[Bank, Array]:
+        """The bank and its prices with some of the ascents added."""
+        atoms = bank.atoms.with_more(self.atoms.subset(chosen))
+        inverse = np.concatenate([bank.inverse, self.inverse[chosen]])
+        return Bank(atoms, inverse), np.concatenate([prices, self.prices[chosen]])
 
     def keep(self, chosen: NDArray[np.intp]) -> None:
         self.atoms = self.atoms.subset(chosen)
@@ -215,4 +255,4 @@ class _Ascent:
 
     def _fresh(self, prices: Array) -> Array:
         sizes = 1.0 / np.maximum(prices, 0.3 * self.beta)
-        return sizes[:, None, None] * np.eye(self.passes.p)
+        return sizes[:, None, None] * self.passes.metric

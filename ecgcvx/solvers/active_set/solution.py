@@ -42,12 +42,14 @@ class Confirmation(NamedTuple):
 class AtomSolution:
     """What a run over all patterns arrived at.
 
-    atoms. primal : P in float64. dual : D at the largest price found, a searched bound and no proof, as evidence says.
-    confirmation : the search by fresh starts that the bound rests on, None where the run was interrupted before one.
-    status : 'optimal' when the gap is within what was asked for, else why it stopped. history : every round.
+    atoms. free : (q,) weights of the program's free part. primal : P in float64. dual : D at the largest price found, a
+    searched bound and no proof, as evidence says. confirmation : the search by fresh starts that the bound rests on,
+    None where the run was interrupted before one. status : 'optimal' when the gap is within what was asked for, else
+    why it stopped. history : every round.
     """
 
     atoms: Atoms
+    free: Array
     primal: float
     dual: float
     confirmation: Confirmation | None
@@ -63,17 +65,18 @@ class AtomSolution:
 
 
 class Iterate(NamedTuple):
-    """Atoms with their objective P and residual v (n,), both in float64."""
+    """Atoms with their objective P, residual v (n,) and free weights (q,), all in float64."""
 
     atoms: Atoms
     primal: float
     v: Array
+    free: Array
 
 
 def evaluate(program: AllPatterns, atoms: Atoms) -> Iterate:
     """Return the atoms with P and v, in one pass in float64."""
-    f = program.passes.outputs(atoms)
-    return Iterate(atoms, program.value(f) + program.penalty(atoms), program.residual(f))
+    found = program.fitted(program.passes.outputs(atoms))
+    return Iterate(atoms, found.loss + program.penalty(atoms), found.v, found.free)
 
 
 def used(program: AllPatterns, atoms: Atoms) -> Atoms:

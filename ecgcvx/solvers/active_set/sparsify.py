@@ -5,8 +5,11 @@ resize the others costs at least c_j^2 / (2 (Q^-1)_jj), and exactly that unless 
 (Hassibi and Stork 1993, of weights). The bounds order the atoms, and the exact cost is computed for those whose bound
 is below the least cost found. Small atoms are not always the cheap ones: one of two close atoms costs nothing.
 
-After a removal descent moves the atoms that are left, which changes the costs: far from the tolerance a share of the
-atoms goes at once, near it one atom at a time.
+After a removal descent moves the atoms that are left, which changes the costs. Far from the tolerance an eighth of the
+atoms goes at once, those of the lowest bounds; near it fewer, in the end one at a time by its exact cost.
+
+What is left was shrunk for many atoms. A second descent at a smaller beta, the atoms that remain the same, gives them
+back what the penalty took: the relaxed lasso (Meinshausen 2007). Its P is that of the smaller beta.
 """
 
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.workers import workers
@@ -26,17 +30,23 @@ from ecgcvx.solvers.active_set.solution import AtomSolution, evaluate, used
 from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.types import Array
 
-GROUP = 20  # of the atoms one is removed at once, far from the tolerance
+GROUP = 8  # of the atoms one is removed at once, far from the tolerance
+EXACT = 300  # atoms up to which the one that goes is chosen by its exact cost
 WIDTH = 1e-4  # of the rounded kinks, relative
+RIDGE = 1e-12  # of the mean diagonal of Q
 DESCENT_STEPS = 60
 DESCENT_TOLERANCE = 1e-6
 SHOWN = 0.1  # of P: how far the curve goes at least, unless told otherwise
+RELAXED = 0.1  # of beta: that of the second descent
+RELAXED_WIDTHS = (1e-2, 1e-3, 1e-4)
+RELAXED_STEPS = 100  # at each of them
 
 
 class SparsePoint(NamedTuple):
-    """A network of the curve: its atoms, P, and the root-mean-square error in units of y."""
+    """A network of a curve: its atoms and free weights, P, and the root-mean-square residual, in units of y."""
 
     atoms: Atoms
+    free: Array
     primal: float
     rmse: float
 
@@ -104,7 +114,8 @@ class _Elimination:
     def __init__(self, program: AllPatterns, solution: AtomSolution, clock: Stopwatch) -> None:
         self.program, self.clock = program, clock
         self.reference = solution.primal
-        self.first = self._point(solution.atoms)
+        self.first = _point(program, solution.atoms)
+        self.priced: SparsePoint | None = None
 
     def expired(self) -> bool:
         return self.clock.expired
@@ -136,24 +147,116 @@ class _Elimination:
         status = status or ("tolerance" if good else "max neurons")
         return Sparsified(chosen, tuple(curve), self.reference, tolerance, status, self.clock.seconds)
 
-    def _point(self, atoms: Atoms) -> SparsePoint:
-        here = evaluate(self.program, atoms)
-        return SparsePoint(atoms, here.primal, float(np.sqrt(here.v @ here.v / self.program.n)))
-
     def _without(self, here: SparsePoint, count: int) -> SparsePoint:
-        """The network without its `count` cheapest atoms, the others resized, moved and resized."""
-        atoms, program, family = here.atoms, self.program, self.program.family
-        norms, kept = family.norms(atoms), np.arange(len(atoms))
-        units = family.units(atoms)
-        system = amplitude_system(program, units, norms)
-        for _ in range(count):
-            norms[kept] = cheapest_removal(_part(system, kept), program.beta, norms[kept])
-            kept = kept[norms[kept] > 0]
-        sized = family.scaled(units, norms).subset(kept)
+        """The network without its `count` cheapest atoms, the others resized and moved."""
+        program, family = self.program, self.program.family
+        units, norms = family.units(here.atoms), family.norms(here.atoms)
+        if here is not self.priced:
+            self.priced, self.system = here, amplitude_system(program, units, norms)
+        system = self.system
+        if count == 1 and len(norms) <= EXACT:
+            norms = cheapest_removal(system, program.beta, norms)
+        else:
+            kept = np.sort(np.argsort(removal_bounds(system, norms), kind="stable")[count:])
+            resized = nonnegative_quadratic(_part(system, kept), program.beta, norms[kept])
+            norms = np.zeros(len(norms))
+            norms[kept] = resized
+        sized = used(program, family.scaled(units, norms))
+        if not program.quadratic:
+            sized = used(program, resize(program, sized))
         moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, DESCENT_STEPS, self.expired)
-        moved = used(program, resize(program, moved))
-        points = [self._point(sized), self._point(moved)]
-        return min(points, key=lambda point: point.primal)
+        return min(_point(program, sized), _point(program, moved), key=lambda point: point.primal)
+
+
+def _point(program: AllPatterns, atoms: Atoms) -> SparsePoint:
+    here = evaluate(program, atoms)
+    return SparsePoint(atoms, here.free, here.primal, float(np.sqrt(here.v @ here.v / program.n)))
+
+
+def relax(program: AllPatterns, atoms: Atoms, *, beta: float | None = None, threads: int | None = None) -> SparsePoint:
+    """Return atoms after a descent at a smaller beta, a tenth of the program's unless given; P is that of this beta.
+
+    Raises InputError for a beta that is not positive.
+    """
+    with workers(threads) as pool:
+        return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms)
+
+
+def _relax(program: AllPatterns, atoms: Atoms, expired: Callable[[], bool] = lambda: False) -> SparsePoint:
+    best = _point(program, atoms)
+    for width in RELAXED_WIDTHS:
+        atoms, _ = descend(program, atoms, width, DESCENT_TOLERANCE, RELAXED_STEPS, expired)
+        best = min(best, _point(program, atoms), key=lambda point: point.primal)
+    return best
+
+
+class RelaxedPoint(NamedTuple):
+    """A size of the relaxed curve: as pruned, P that of the program, and relaxed, P that of the smaller beta."""
+
+    pruned: SparsePoint
+    relaxed: SparsePoint
+
+    @property
+    def neurons(self) -> int:
+        """Number of atoms that are left."""
+        return self.relaxed.neurons
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedCurve:
+    """Pruned and relaxed networks, most neurons first.
+
+    beta : of the second descent. status : 'complete', 'time limit' or 'interrupted'.
+    """
+
+    points: tuple[RelaxedPoint, ...]
+    beta: float
+    status: str
+    seconds: float
+
+
+def relaxed_curve(
+    program: AllPatterns,
+    solution: AtomSolution,
+    *,
+    most: int = 256,
+    fewest: int = 8,
+    beta: float | None = None,
+    threads: int | None = None,
+    callback: Callable[[RelaxedPoint], None] | None = None,
+    time_limit: float = float("inf"),
+) -> RelaxedCurve:
+    """Prune a solution and relax every size from `most` down to `fewest` neurons; the solution itself is relaxed too.
+
+    The networks to choose from when few neurons should forecast as well as all: by their error on rows that were not
+    trained on, which is the caller's to compute. beta : of the second descent, a tenth of the program's unless given.
+    On the time limit or Ctrl-C the curve ends early.
+
+    Raises InputError for numbers of neurons below 1 or a beta or time limit that is not positive.
+    """
+    if not 1 <= fewest <= most:
+        raise InputError(f"fewest = {fewest}, most = {most}: give 1 <= fewest <= most")
+    clock = Stopwatch(time_limit)
+    points: list[RelaxedPoint] = []
+    with workers(threads) as pool:
+        run = _Elimination(program.using(pool), solution, clock)
+        low = run.program.at(RELAXED * program.beta if beta is None else beta)
+        here, status = run.first, "complete"
+        try:
+            while len(here.atoms):
+                if here is run.first or here.neurons <= most:
+                    points.append(RelaxedPoint(here, _relax(low, here.atoms, run.expired)))
+                    if callback is not None:
+                        callback(points[-1])
+                if here.neurons <= fewest:
+                    break
+                if clock.expired:
+                    status = "time limit"
+                    break
+                here = run._without(here, max(1, here.neurons // GROUP))
+        except KeyboardInterrupt:
+            status = "interrupted"
+    return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)
 
 
 def cheapest_removal(system: AmplitudeSystem, beta: float, amplitudes: Array) -> Array:
@@ -163,8 +266,7 @@ def cheapest_removal(system: AmplitudeSystem, beta: float, amplitudes: Array) ->
     """
     m = len(system.b)
     full = nonnegative_quadratic(system, beta, amplitudes)
-    inverse = np.linalg.inv(system.Q + 1e-12 * np.trace(system.Q) / m * np.eye(m))
-    bounds = full**2 / (2 * np.maximum(np.diag(inverse), 1e-300))
+    bounds = removal_bounds(system, full)
     base, least, best = _value(system, beta, full), np.inf, full
     for j in np.argsort(bounds, kind="stable"):
         if bounds[j] >= least:
@@ -177,6 +279,20 @@ def cheapest_removal(system: AmplitudeSystem, beta: float, amplitudes: Array) ->
         if cost < least:
             least, best = cost, c
     return best
+
+
+def removal_bounds(system: AmplitudeSystem, amplitudes: Array) -> Array:
+    """c_j^2 / (2 (Q^-1)_jj) (m,): what the removal of each atom costs at least."""
+    Q, m = system.Q, len(system.b)
+    ridge = RIDGE * float(np.trace(Q)) / m
+    while True:
+        factor, failed = lapack.dpotrf(Q + ridge * np.eye(m), lower=1)
+        if not failed:
+            break
+        ridge = max(10 * ridge, RIDGE)
+    root = lapack.dtrtri(factor, lower=1)[0]  # Q^-1 = root'root
+    diagonal = np.einsum("ij,ij->j", np.tril(root), np.tril(root))
+    return np.asarray(amplitudes**2 / (2 * np.maximum(diagonal, 1e-300)))
 
 
 def _value(system: AmplitudeSystem, beta: float, c: Array) -> float:

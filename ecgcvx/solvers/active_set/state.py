@@ -11,10 +11,11 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.files import atomic_write
 from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.solvers.active_set.pricing import Bank
 from ecgcvx.solvers.active_set.solution import Round
 from ecgcvx.types import Array
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,19 +23,18 @@ class State:
     """All that the next round depends on besides the data, so that a round is a function of it.
 
     level : how many times the rows were divided by four. number : rounds so far. pool : atoms that were found but not
-    used. width : relative width of the rounded kinks. starts : fresh starts of the next pricing. excess : largest price
-    found last, relative to beta, minus one. pricing_work, descent_work : passes times atoms, to balance the two.
+    used. bank : maxima of the last search. far : whether no round so far has come close to the optimum. width :
+    relative width of the rounded kinks. excess : largest price found last, relative to beta, minus one.
     """
 
     level: int
     atoms: Atoms
     pool: Atoms
+    bank: Bank
     width: float
-    starts: float
+    far: bool = True
     excess: float = float("inf")
     number: int = 0
-    pricing_work: float = 0.0
-    descent_work: float = 0.0
     seconds: float = 0.0
     history: tuple[Round, ...] = ()
 
@@ -43,7 +43,7 @@ class State:
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
-NUMBERS = ("level", "width", "starts", "excess", "number", "pricing_work", "descent_work", "seconds")
+NUMBERS = ("level", "far", "width", "excess", "number", "seconds")
 
 
 def fingerprint(program: AllPatterns, settings: dict[str, object]) -> str:
@@ -66,6 +66,9 @@ def save_state(path: Path, state: State, of: str) -> None:
         "tags": state.atoms.tags,
         "pool_points": state.pool.points,
         "pool_tags": state.pool.tags,
+        "bank_points": state.bank.atoms.points,
+        "bank_tags": state.bank.atoms.tags,
+        "bank_inverse": state.bank.inverse,
         "history": np.array(state.history, dtype=np.float64).reshape(-1, len(Round._fields)),
     }
     head = {"format": FORMAT, "of": of, **{name: _number(getattr(state, name)) for name in NUMBERS}}
@@ -89,6 +92,7 @@ def load_state(path: Path, of: str) -> State:
         return State(
             atoms=Atoms(tensors["points"], tensors["tags"]),
             pool=Atoms(tensors["pool_points"], tensors["pool_tags"]),
+            bank=Bank(Atoms(tensors["bank_points"], tensors["bank_tags"]), tensors["bank_inverse"]),
             history=tuple(_round(line) for line in tensors["history"]),
             **{name: head[name] for name in NUMBERS},
         )

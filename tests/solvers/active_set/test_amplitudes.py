@@ -1,13 +1,15 @@
 """Amplitudes against SciPy's non-negative least squares and the optimality conditions."""
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, nonnegative_quadratic
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 10_000), st.integers(1, 20), st.floats(0.0, 0.3))
 def test_the_optimum_of_nonnegative_least_squares(seed, k, beta):
     rng = np.random.default_rng(seed)
@@ -23,3 +25,33 @@ def test_the_optimum_of_nonnegative_least_squares(seed, k, beta):
 
     assert (c >= 0).all()
     assert value(c) <= value(expected) + 1e-7 * (1 + abs(value(expected)))
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_many_variables_end_at_the_optimality_conditions(single):
+    rng = np.random.default_rng(0)
+    m = 600
+    A = np.maximum(rng.standard_normal((2000, m)) + 0.5 * rng.standard_normal((2000, 1)), 0)
+    Q, b, beta = A.T @ A / 2000, A.T @ (A[:, :60] @ rng.uniform(0, 1, 60) + rng.standard_normal(2000)) / 2000, 1e-2
+    if single:
+        Q = Q.astype(np.float32).astype(np.float64)
+        Q[1], Q[:, 1], b[1] = Q[0], Q[:, 0], b[0]  # one atom twice
+        Q[1, 1] = Q[0, 1] = Q[1, 0] = Q[0, 0]
+    start = np.where(rng.random(m) < 0.5, 1.0, 0.0)
+    c = nonnegative_quadratic(AmplitudeSystem(Q, b), beta, start)
+    multipliers = b - beta - Q @ c
+    free = c > 0
+    assert 20 < free.sum() < m
+    assert (c >= 0).all()
+    assert np.abs(multipliers[free]).max() <= 1e-6 * beta
+    assert multipliers[~free].max() <= 1e-6 * beta
+
+
+def test_units_do_not_matter():
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal((40, 12))
+    Q, b, beta = A.T @ A / 40, A.T @ rng.standard_normal(40) / 40, 0.02
+    c = nonnegative_quadratic(AmplitudeSystem(Q, b), beta, np.ones(12))
+    for unit in (1e-9, 1e9):
+        scaled = nonnegative_quadratic(AmplitudeSystem(Q * unit**2, b * unit), beta * unit, np.ones(12))
+        np.testing.assert_allclose(unit * scaled, c, rtol=1e-9, atol=1e-12)

@@ -13,7 +13,7 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.sparsify import cheapest_removal, sparsify
+from ecgcvx.solvers.active_set.sparsify import cheapest_removal, relax, relaxed_curve, removal_bounds, sparsify
 from ecgcvx.windows import split_windows
 
 
@@ -123,3 +123,50 @@ def test_bad_options_are_named(solved, options, named):
     program, solution = solved
     with pytest.raises(InputError, match=named):
         sparsify(program, solution, **options)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), m=st.integers(2, 7))
+def test_no_removal_costs_less_than_its_bound(seed, m):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((3 * m, m))
+    Q, c = A.T @ A / len(A), rng.uniform(0.1, 1, m)
+    bounds = removal_bounds(AmplitudeSystem(Q, Q @ c), c)
+    np.testing.assert_allclose(bounds, c**2 / (2 * np.diag(np.linalg.inv(Q))), rtol=1e-8)
+    for j in range(m):
+        rest = np.delete(np.arange(m), j)
+        cost = least_value(Q[np.ix_(rest, rest)], (Q @ c)[rest]) + c @ Q @ c / 2
+        assert cost >= bounds[j] * (1 - 1e-8)
+
+
+def test_relaxing_gives_back_what_the_penalty_took(solved):
+    program, solution = solved
+    curve = relaxed_curve(program, solution, most=20, fewest=4, threads=1)
+    assert (curve.status, curve.beta) == ("complete", 1e-4)
+    neurons = [point.neurons for point in curve.points]
+    assert all(after < before for before, after in itertools.pairwise(neurons))
+    assert curve.points[0].pruned.neurons == len(solution.atoms)
+    assert neurons[-1] <= 4
+    for pruned, relaxed in curve.points:
+        assert pruned.primal == pytest.approx(objective(program, pruned.atoms), rel=1e-12)
+        assert relaxed.primal == pytest.approx(objective(program.at(1e-4), relaxed.atoms), rel=1e-12)
+        assert relaxed.primal <= objective(program.at(1e-4), pruned.atoms)
+        assert relaxed.rmse <= pruned.rmse
+    again = relax(program, curve.points[-1].pruned.atoms, threads=2)
+    np.testing.assert_array_equal(again.atoms.points, curve.points[-1].relaxed.atoms.points)
+
+
+def test_a_relaxed_curve_ends_early_and_refuses_nonsense(solved):
+    def stop(point):
+        seen.append(point)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    program, solution = solved
+    seen = []
+    assert relaxed_curve(program, solution, threads=1, callback=stop).status == "interrupted"
+    assert relaxed_curve(program, solution, threads=1, time_limit=1e-9).status == "time limit"
+    with pytest.raises(InputError, match="fewest = 9, most = 8"):
+        relaxed_curve(program, solution, most=8, fewest=9)
+    with pytest.raises(InputError, match="beta = -1"):
+        relax(program, solution.atoms, beta=-1.0)
