@@ -119,8 +119,9 @@ def nonnegative_quadratic(system: AmplitudeSystem, beta: float, start: Array) ->
         return np.zeros_like(start)
     d = 1.0 / np.sqrt(np.maximum(diagonal, 1e-24 * largest))
     Q, b = system.Q * d[:, None] * d, (system.b - beta) * d
+    np.fill_diagonal(Q, 1.0)  # also of an atom without output, which then ends at zero
     c = start / d
-    tolerance = np.maximum(TOLERANCE * beta * d, ROUNDING * float(np.abs(b).max()))
+    tolerance = np.maximum(TOLERANCE * beta * d, ROUNDING * float(np.abs(b).max()) + 1e-300)
     gradient = b - Q @ c
     _coordinate_descent(Q, c, gradient, 1e4 * tolerance)
     return _pivot(Q, b, c, tolerance) * d

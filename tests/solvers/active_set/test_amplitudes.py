@@ -55,3 +55,12 @@ def test_units_do_not_matter():
     for unit in (1e-9, 1e9):
         scaled = nonnegative_quadratic(AmplitudeSystem(Q * unit**2, b * unit), beta * unit, np.ones(12))
         np.testing.assert_allclose(unit * scaled, c, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_an_atom_without_output_gets_nothing(beta):
+    Q, b = np.diag([1.0, 0.0, 2.0]), np.array([1.0, 0.0, 1.0])
+    c = nonnegative_quadratic(AmplitudeSystem(Q, b), beta, np.ones(3))
+    np.testing.assert_allclose(c[[0, 2]], [1 - beta, (1 - beta) / 2])
+    assert beta == 0 or c[1] == 0
+    assert not nonnegative_quadratic(AmplitudeSystem(np.zeros((2, 2)), np.zeros(2)), beta, np.ones(2)).any()
