@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.records import read_recording
     from ecgcvx.streaming import StreamPredictor
     from ecgcvx.streaming.adaptation import AdaptiveStream
-    from ecgcvx.streaming.source import Lines, Output, Signals, inlet, replay
+    from ecgcvx.streaming.source import ClockCheck, Lines, Output, Signals, inlet, replay
 
     if options.resume and options.checkpoint is None:
         raise InputError("resume: there is no checkpoint to go on from; give --checkpoint")
@@ -84,11 +84,14 @@ def run(options: argparse.Namespace) -> int:
         batches = inlet(options.lsl, options.channel, model, signals)
     else:
         batches = lines.batches()
+    clock = ClockCheck(model.sampling_frequency)
     output, latencies, counts = Output(sys.stdout.fileno(), signals), Latencies(), Counter[str]()
     try:
         for batch in batches:
             written = []
             for sample in batch:
+                if clock.see(sample.time):
+                    print(f"ecgcvx: {clock.hint}", file=sys.stderr, flush=True)
                 begun = time.perf_counter_ns()
                 step = push(sample.value, sample.position)
                 latencies.add(time.perf_counter_ns() - begun)

@@ -50,7 +50,8 @@ def score_residual(residual: float, levels: Array, seen: int, rules: Any) -> tup
     """Score and alarm of a residual by the levels of the past, which then take it in.
 
     A level follows the quantile p of a positive x by log level += gain (p - 1[x <= level]): in the long run the share
-    1 - p of all x lies above it, whatever their distribution. gain = 1/(1 + (1 - p) n) at first, constant later.
+    1 - p of all x lies above it, whatever their distribution. gain = 1/(1 + (1 - p) n) at first, constant later; that
+    of the scale stays large for half of the time before the first score, so that no first residual, however large, lasts.
     """
     size = abs(residual)
     score, alarm = np.nan, False
@@ -63,7 +64,7 @@ def score_residual(residual: float, levels: Array, seen: int, rules: Any) -> tup
         alarm = above and rules.rate * scores >= 1.0
         gain = max(rules.tail_gain, 1.0 / (1.0 + rules.rate * scores))
         levels[1] *= np.exp(gain * ((1.0 - rules.rate) if above else -rules.rate))
-    gain = max(rules.scale_gain, 1.0 / (1.0 + (1.0 - SCALE_SHARE) * seen))
+    gain = max(rules.scale_gain, 1.0 / (1.0 + (1.0 - SCALE_SHARE) * max(seen - rules.settle // 2, 0)))
     levels[0] *= np.exp(gain * (SCALE_SHARE if size > levels[0] else SCALE_SHARE - 1.0))
     levels[0] = max(levels[0], FLOOR)
     return score, alarm

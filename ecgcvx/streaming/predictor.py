@@ -31,6 +31,7 @@ SETTLE_SECONDS = 1.0  # of residuals before the first score
 SCALE_SECONDS = 10.0  # in which a scale that is too large falls by 1/e
 TAIL_SECONDS = 600.0  # the same of the threshold
 JUMP = 0.5  # samples between where a sample is and where it should be
+CLOCK_GAIN = 0.01  # a source whose rate is off by more than JUMP times this, .5 %, does not keep up with the clock
 STATE_FORMAT = 1
 
 
@@ -123,8 +124,8 @@ class StreamPredictor:
         """Take one sample in mV of a stream of one channel; NaN or infinity is a gap.
 
         position : of the sample, in samples from any origin, where the source numbers or times them (time x sampling
-        frequency). A sample that is not one after the last, within half a sample, empties the window: behind it samples
-        are missing, before it they came twice or late.
+        frequency). A sample that is not where a running clock expects it, within half a sample, empties the window:
+        samples are missing, came twice or late, or have another sampling frequency than the model.
 
         Raises InputError when the stream has several channels.
         """
@@ -227,8 +228,13 @@ class StreamPredictor:
             return False
         if not np.isfinite(position):
             raise InputError(f"position = {position}: give a finite number of samples, or none")
-        self._next = position + count
-        jump = expected is not None and abs(position - expected) > JUMP
+        if expected is None:
+            self._next = position + count
+            return False
+        off = position - expected
+        jump = abs(off) > JUMP
+        # The clock follows the source slowly: jitter and drift pass, another sampling frequency does not.
+        self._next = (position if jump else expected + CLOCK_GAIN * off) + count
         if jump:
             self.empty()
         return jump

@@ -9,6 +9,7 @@ which may be half a number.
 import json
 import math
 import os
+import re
 import select
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.text import clean
 
 if TYPE_CHECKING:
     from ecgcvx.records import Recording
@@ -28,6 +30,9 @@ GRACE = 2.0  # s that a reader who does not read has after SIGTERM
 LONGEST = 1 << 16  # bytes of a line
 BATCH = 256  # samples of a replay between looks at signals
 LSL_WAIT = 0.05  # s
+LSL_LIMIT = 30.0  # s to look for an outlet
+CLOCK_SAMPLES = 50  # whose steps are compared with the sampling frequency
+CLOCK_TOLERANCE = 0.02
 TENTHS = 10_000  # of a microsecond told apart: 1 ms
 
 
@@ -86,15 +91,16 @@ class Output:
 
 
 class Lines:
-    """Samples of the lines of a descriptor; what is malformed is reported and counted."""
+    """Samples of the lines of a descriptor; what is malformed is reported and counted, and never ends the reader."""
 
     def __init__(self, descriptor: int, frequency: float, signals: Signals) -> None:
         self.descriptor, self.frequency, self.signals = descriptor, frequency, signals
         self.number = self.malformed = 0
+        self._position: float | None = None
 
     def batches(self) -> Iterator[list[Sample]]:
         """The samples of the lines that there are, until the end or a stop; what waits by then is still read once."""
-        rest, stopped = b"", False
+        rest, stopped, skipping = b"", False, False
         while not stopped:
             stopped = self.signals.stop
             if not self.signals.wait(0.0 if stopped else None, read=self.descriptor):
@@ -104,10 +110,15 @@ class Lines:
             if not data:
                 break
             *lines, rest = (rest + data).split(b"\n")
+            if skipping and lines:  # the end of a line that was too long
+                lines, skipping = lines[1:], False
             if len(rest) > LONGEST:
-                lines, rest = [*lines, rest], b""
+                if not skipping:
+                    self.number += 1
+                    self._report(f"is longer than {LONGEST:,} bytes and is not used", rest)
+                rest, skipping = b"", True
             yield [sample for line in lines if (sample := self._sample(line)) is not None]
-        if rest:
+        if rest and not skipping:
             self.number += 1
             self._report("has no line end and is not used", rest)
 
@@ -117,11 +128,16 @@ class Lines:
         if not text:
             return None
         try:
-            return parse(text, self.frequency)
-        except (ValueError, TypeError, KeyError, RecursionError):
+            sample = parse(text, self.frequency, self._position)
+        except DecimalCommaError:
+            self._report("a decimal comma, or seconds and a sample without points? write 0.5, or time,sample", line)
+            return None
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             if self.number > 1 or any(character in b"0123456789{[" for character in text):
                 self._report("no sample; give a number, time,sample or an object with a sample", line)
-        return None
+            return None
+        self._position = sample.position
+        return sample
 
     def _report(self, why: str, line: bytes) -> None:
         self.malformed += 1
@@ -129,23 +145,54 @@ class Lines:
         print(f"line {self.number}: {why}: {shown}", file=sys.stderr, flush=True)
 
 
-def parse(text: bytes, frequency: float) -> Sample:
-    """The sample of a line; ValueError, TypeError or KeyError when it is none."""
+class DecimalCommaError(ValueError):
+    """Two whole numbers with a comma between them, where no whole second is due."""
+
+
+NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+WHOLE = re.compile(rb"[+-]?\d+\Z", re.ASCII)
+MISSING = (b"", b"nan", b"null", b"inf", b"-inf", b"+inf")
+LARGEST_MV = 1e10  # as in a record: beyond it there is no signal
+
+
+def parse(text: bytes, frequency: float, last: float | None = None) -> Sample:
+    """The sample of a line; ValueError, TypeError, KeyError or OverflowError when it is none.
+
+    last : position of the sample before, in samples.
+    """
     if text[:1] == b"{":
         found = json.loads(text)
-        value = math.nan if found["sample"] is None else number(found["sample"])
+        value = math.nan if found["sample"] is None else voltage(number(found["sample"]))
         moment = None if found.get("time") is None else finite(found["time"])
         if found.get("sequence") is not None:
             return Sample(value, moment, finite(found["sequence"]))
         return Sample(value, moment, None if moment is None else moment * frequency)
-    fields = text.split(b",")
+    fields = [field.strip() for field in text.split(b",")]
     if len(fields) > 2:
         raise ValueError
-    value = float(fields[-1]) if fields[-1].strip() else math.nan
+    value = math.nan if fields[-1].lower() in MISSING else voltage(decimal(fields[-1]))
     if len(fields) == 1:
         return Sample(value)
-    moment = finite(float(fields[0]))
-    return Sample(value, moment, moment * frequency)
+    moment = finite(decimal(fields[0]))
+    position = moment * frequency
+    due = last is not None and abs(position - last - 1) <= 0.5
+    if WHOLE.match(fields[0]) and WHOLE.match(fields[1]) and not due and frequency > 2:
+        raise DecimalCommaError
+    return Sample(value, moment, position)
+
+
+def decimal(field: bytes) -> float:
+    """A number as CSV has it: ASCII digits, a point, an exponent; ValueError for any other."""
+    if not NUMBER.match(field):
+        raise ValueError
+    return finite(float(field))
+
+
+def voltage(value: float) -> float:
+    """A sample in mV; NaN for an infinite one, ValueError for one that no signal has."""
+    if abs(value) > LARGEST_MV and not math.isinf(value):
+        raise ValueError
+    return value if math.isfinite(value) else math.nan
 
 
 def number(found: object) -> float:
@@ -161,6 +208,35 @@ def finite(found: object) -> float:
     if not math.isfinite(value):
         raise ValueError
     return value
+
+
+class ClockCheck:
+    """Compares the times of a stream with a sampling frequency, and says once when they do not go together."""
+
+    def __init__(self, frequency: float) -> None:
+        self._frequency = frequency
+        self._steps: list[float] = []
+        self._last: float | None = None
+        self.hint: str | None = None
+
+    def see(self, moment: float | None) -> bool:
+        """Take the time of a sample in seconds; whether a hint has just become ready."""
+        if moment is None or self.hint is not None or len(self._steps) >= CLOCK_SAMPLES:
+            return False
+        if self._last is not None:
+            self._steps.append(moment - self._last)
+        self._last = moment
+        if len(self._steps) < CLOCK_SAMPLES:
+            return False
+        step = sorted(self._steps)[CLOCK_SAMPLES // 2]
+        rate = 1.0 / step if step > 0 else math.inf
+        if abs(rate - self._frequency) <= CLOCK_TOLERANCE * self._frequency:
+            return False
+        self.hint = f"times are {step:g} apart, the model takes {self._frequency:g} Hz ({1 / self._frequency:.4g} s)"
+        for unit, factor in (("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
+            if step > 0 and abs(factor * step * self._frequency - 1) <= 0.3:
+                self.hint += f"; are they in {unit}? give seconds"
+        return True
 
 
 def replay(
@@ -190,7 +266,11 @@ def inlet(name: str, channel: int, model: Forecaster, signals: Signals) -> Itera
     except (ImportError, RuntimeError) as error:
         raise InputError(f"lsl: {error}; pip install 'ecgcvx[lsl]'") from None
     found: list[Any] = []
+    until = time.monotonic() + LSL_LIMIT
+    print(f"looking for a Lab Streaming Layer outlet named {clean(name)}", file=sys.stderr, flush=True)
     while not found and not signals.stop:
+        if time.monotonic() > until:
+            raise InputError(f"lsl = {name!r}: no outlet of that name in {LSL_LIMIT:g} s; start it, or name another")
         found = pylsl.resolve_byprop("name", name, timeout=1.0)
     if not found:
         return

@@ -205,3 +205,20 @@ def test_unusable_input_is_refused():
         StreamPredictor(model).push(0.0, np.nan)
     with pytest.raises(InputError, match="takes 4 inputs"):
         StreamPredictor(model).replace(forecaster(window=3).network)
+
+
+@pytest.mark.parametrize("first", [1e3, 1e6, 1e9])
+def test_a_huge_first_sample_does_not_silence_the_alarms(first):
+    """After ten seconds of an ordinary signal the score of a spike is that of a stream that began without it."""
+    model = forecaster(horizon=1, neurons=3)
+    quiet = 0.1 * np.random.default_rng(0).standard_normal(3600)
+    loud = quiet.copy()
+    loud[model.window + model.horizon] = first
+    scores = []
+    for samples in (quiet, loud):
+        stream = StreamPredictor(model)
+        for sample in samples:
+            stream.push(sample)
+        spike = stream.push(30.0)
+        scores.append(spike.score)
+    assert scores[1] > 0.5 * scores[0]

@@ -227,3 +227,58 @@ input()
     assert [line.get("emptied") for line in found] == [None] * len(samples)
     predictions = np.array([line["prediction"] for line in found], dtype=float)
     np.testing.assert_array_equal(predictions, StreamPredictor(MODEL).push_chunk(samples).predictions)
+
+
+@pytest.mark.parametrize("rate", [241.0, 250.0, 300.0, 350.0, 357.0, 363.0, 400.0, 500.0, 719.0])
+def test_another_sampling_frequency_is_a_jump_and_a_hint(rate):
+    stream, clock = StreamPredictor(MODEL), source.ClockCheck(360.0)
+    for k in range(400):
+        stream.push(0.1, k / rate * 360.0)
+        clock.see(k / rate)
+    jumps = sum(bool(stream.push(0.1, k / rate * 360.0).emptied) for k in range(400, 800))
+    assert jumps >= 2
+    assert (clock.hint is not None) == (abs(rate - 360) > 0.02 * 360)
+
+
+@given(st.floats(-0.002, 0.002), st.integers(0, 99))
+def test_jitter_and_drift_of_a_clock_are_no_jumps(drift, seed):
+    stream, random = StreamPredictor(MODEL), np.random.default_rng(seed)
+    for k in range(300):
+        step = stream.push(0.1, k * (1 + drift) + random.uniform(-0.2, 0.2))
+        assert not step.emptied or k == 0
+
+
+def test_times_in_milliseconds_are_hinted_at_once(model):
+    lines = b"time,ecg\n" + b"".join(b"%d,0.%d\n" % (1_700_000_000_000 + 1000 * k // 360, k % 7) for k in range(120))
+    process = start(model)
+    _, told = process.communicate(lines)
+    assert told.count(b"are they in ms? give seconds") == 1
+
+
+BAD = [
+    b"9" * 400, b"1e400x", b"[" * 100_000, b'{"sample": ' + b"9" * 400 + b"}", b'{"sample": ' + b"9" * 5000 + b"}",
+    b"1_000", "\u0661\u0662".encode(), b"0,1234", b"-0,0066", b"1e300", b'{"sample": true}', b"x" * 200_000, b"nan,0.1",
+    b"\x00\xff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_no_line_ends_the_reader(model, bad):
+    process = start(model)
+    out, told = process.communicate(b"0.1\n0.2\n" + bad + b"\n0.3\n")
+    assert process.returncode == 0
+    assert [json.loads(line)["sample"] for line in out.splitlines()] == [0.1, 0.2, 0.3]
+    summary = json.loads(told.splitlines()[-1])
+    assert (summary["samples"], summary["malformed"]) == (3, 1)
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=30).map(str.encode), st.sampled_from(BAD)), max_size=5)
+)
+def test_parsing_any_bytes_gives_a_sample_or_a_refusal(lines):
+    for line in lines:
+        try:
+            sample = source.parse(line.strip(), 360.0)
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            continue
+        assert not abs(sample.value) > 1e10
