@@ -1,11 +1,14 @@
 """Measure two claims about the solvers of two-layer programs on MIT-BIH record 208; docs/benchmarks.md has the results.
 
 agreement  All solvers find the same optimum: gated and ReLU programs of the first 2,000 training windows, 25 patterns.
-gram       A gated ReLU program of all 86,385 training windows and 100 gates, solved on its Gram matrix to a relative
-           gap of 1e-6, is done sooner than by adelie and by pyscnn, at an objective that is no higher.
+gram       A gated ReLU program of all 86,385 training windows and 100 gates, solved to a relative gap of 1e-6, is done
+           sooner than by adelie and by pyscnn, at an objective that is no higher, for few active gates and for many.
+dense      The same for the group lasso on dense matrices: correlated Gaussian columns as in benchopt's benchmark
+           (1,000 x 2,000 and 100 x 200, groups of 10), against adelie, celer and skglm.
 
 Usage: python scripts/bench_solvers.py agreement
-       python scripts/bench_solvers.py gram [--make-peers]
+       python scripts/bench_solvers.py gram [--share 0.1 0.01 0.001] [--make-peers]
+       python scripts/bench_solvers.py dense [--make-peers]
 
 The peers run in environments of their own (--make-peers makes them with this Python, which must be one that the peers'
 wheels support) as child processes, from the same standardised windows and gates. Every clock runs from these arrays in
@@ -29,12 +32,14 @@ from threadpoolctl import threadpool_limits
 
 from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from ecgcvx.arrangements import patterns_of_gates, sample_patterns
+from ecgcvx.programs.dense import DenseFeatures
 from ecgcvx.programs.features import PatternFeatures
-from ecgcvx.programs.program import ConvexProgram, gated_relu_program, relu_program
+from ecgcvx.programs.program import ConvexProgram, gated_relu_program, group_lasso_program, relu_program
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
+from ecgcvx.solvers.group_lasso import GroupLassoSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solver
 from ecgcvx.types import Array
@@ -42,23 +47,33 @@ from ecgcvx.windows import Windows, split_windows
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"adelie": 1e-9, "scnn": 1e-6}  # scripts/peers/gated_NAME.py, requirements gated_NAME.txt, own tolerance
-SOLVERS = {"CVXPY": CvxpySolver, "OSQP": OsqpSolver, "FISTA": FistaSolver, "ADMM": AdmmSolver}
+SOLVERS = {
+    "CVXPY": CvxpySolver,
+    "OSQP": OsqpSolver,
+    "FISTA": FistaSolver,
+    "ADMM": AdmmSolver,
+    "group lasso": GroupLassoSolver,
+}
+DENSE_PEERS = {"adelie": 1e-12, "celer": 1e-9, "skglm": 1e-9}  # scripts/peers/dense_group_lasso.py
+GROUP = 10  # columns
+SIZES = ((1000, 2000), (100, 200))
 PROGRAMS = {"gated": gated_relu_program, "ReLU": relu_program}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One contender's solution of the `gram` program; stages: seconds of its parts."""
+    """One contender's solution; cpu: seconds of all its threads; stages: what they were spent on, or its version."""
 
     u: Array
     seconds: float
+    cpu: float
     stages: str
 
 
 def main() -> None:
     """Parse the command line and measure one claim."""
     arguments = _parser().parse_args()
-    print(f"{machine()}; {arguments.threads} threads; record {arguments.record.name}, beta = {arguments.beta:g}\n")
+    print(f"{machine()}; {arguments.threads} threads; record {arguments.record.name}\n")
     windows = split_windows(read_recording(arguments.record).signal).train
     with threadpool_limits(arguments.threads):
         arguments.measure(windows, arguments)
@@ -73,6 +88,8 @@ def measure_agreement(windows: Windows, arguments: argparse.Namespace) -> None:
     for kind, make in PROGRAMS.items():
         solutions = {}
         for name, make_solver in SOLVERS.items():
+            if make_solver is GroupLassoSolver and kind != "gated":
+                continue
             # Each solver gets a program of its own, so that each pays for the Gram matrix.
             solver = make_solver(gap=arguments.tolerance)
             solutions[name] = solver.solve(make(features, y, arguments.beta), time_limit=arguments.time_limit)
@@ -84,63 +101,101 @@ def measure_agreement(windows: Windows, arguments: argparse.Namespace) -> None:
 
 
 def measure_gram(windows: Windows, arguments: argparse.Namespace) -> None:
-    """Solve the large program with us and the peers in turn and print one table and the ratio."""
+    """Solve the large program at every beta with us and the peers in turn and print a table each."""
     X, y = windows.X[: len(windows)], windows.y
     gates = sample_patterns(X, arguments.patterns, arguments.seed).gates
-    solver = SOLVERS[arguments.solver](gap=arguments.tolerance)
-    ours = f"ecgcvx {arguments.solver}"
-    print(f"{len(X):,} windows, {len(gates)} gates, relative gap {arguments.tolerance:g}, {arguments.runs} runs each\n")
+    judge = gated_relu_program(PatternFeatures(X, patterns_of_gates(X, gates)), y, 1.0)
+    largest = judge.largest_beta()
+    solver = GroupLassoSolver(gap=arguments.tolerance)
+
+    def ours(beta: float) -> Run:
+        return _timed(lambda: gated_relu_program(PatternFeatures(X, patterns_of_gates(X, gates)), y, beta), solver)
+
+    ours(largest)  # compile and load what is compiled
+    print(f"{len(X):,} windows, {len(gates)} gates, relative gap {arguments.tolerance:g}, {arguments.runs} runs each")
+    for share in arguments.share:
+        data = {"X": X, "y": y, "gates": gates, "beta": share * largest}
+        _compare(f"{share:g} of beta_max", data, judge, ours, PEERS, arguments)
+
+
+def measure_dense(windows: Windows, arguments: argparse.Namespace) -> None:
+    """Solve dense group lassos with us and the peers in turn and print a table each."""
+    solver = GroupLassoSolver(gap=arguments.tolerance)
+    for n, columns in SIZES:
+        A, y = correlated_data(n, columns, arguments.seed)
+        judge = group_lasso_program(DenseFeatures(A, GROUP), y, 1.0)
+        largest = judge.largest_beta()
+
+        def ours(beta: float, A: Array = A, y: Array = y) -> Run:
+            return _timed(lambda: group_lasso_program(DenseFeatures(A, GROUP), y, beta), solver)
+
+        ours(0.5 * largest)
+        for share in arguments.share:
+            data = {"A": A, "y": y, "group": GROUP, "beta": share * largest}
+            _compare(f"{n:,} x {columns:,}, {share:g} of beta_max", data, judge, ours, DENSE_PEERS, arguments)
+
+
+def correlated_data(n: int, columns: int, seed: int) -> tuple[Array, Array]:
+    """Gaussian columns, neighbours correlated by .6, a fifth of them in the targets, noise of a third of that."""
+    random = np.random.default_rng(seed)
+    A = np.empty((n, columns), order="F")
+    A[:, 0] = random.standard_normal(n)
+    for j in range(1, columns):
+        A[:, j] = 0.6 * A[:, j - 1] + 0.8 * random.standard_normal(n)
+    support = random.choice(columns, columns // 5, replace=False)
+    y, noise = A[:, support] @ random.standard_normal(len(support)), random.standard_normal(n)
+    return A, y + noise * np.linalg.norm(y) / np.linalg.norm(noise) / 3
+
+
+def _compare(
+    title: str, data: dict[str, Array | float], judge: ConvexProgram, ours: Callable[[float], Run],
+    peers: dict[str, float], arguments: argparse.Namespace,
+) -> None:  # fmt: skip
+    beta = float(data["beta"])
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "program.npz"
-        np.savez(program, X=X, y=y, gates=gates, beta=arguments.beta)
-        contenders: dict[str, Callable[[], Run]] = {
-            ours: lambda: _run_ours(X, y, gates, arguments.beta, solver),
-            **_peers(program, arguments),
-        }
+        np.savez(program, **data)
+        contenders = {"ecgcvx": lambda: ours(beta), **_peers(program, peers, arguments)}
         runs = _take_turns(contenders, arguments.runs)
-    medians = {name: statistics.median(run.seconds for run in done) for name, done in runs.items()}
-    judge = gated_relu_program(PatternFeatures(X, patterns_of_gates(X, gates)), y, arguments.beta)
-    rows = [_gram_row(name, done, medians[name] / medians[ours], judge) for name, done in runs.items()]
-    header = ["contender", "seconds (median)", "of all runs", "ratio", "objective", "gap", "neurons", "stages"]
-    print(table(header, rows))
-    others = [seconds for name, seconds in medians.items() if name != ours]
-    if others:
-        print(f"\nThe faster peer takes {min(others) / medians[ours]:.1f} times as long as {ours}.")
+    first = statistics.median(run.cpu for run in runs["ecgcvx"])
+    header = ["contender", "CPU s (median)", "of all runs", "seconds", "ratio", "objective", "gap", "active", "stages"]
+    print(f"\n{title}\n")
+    print(table(header, [_row(name, done, first, judge.at(beta)) for name, done in runs.items()]), flush=True)
 
 
-def _run_ours(X: Array, y: Array, gates: Array, beta: float, solver: Solver) -> Run:
-    started = time.perf_counter()
-    program = gated_relu_program(PatternFeatures(X, patterns_of_gates(X, gates)), y, beta)
-    made = time.perf_counter()
-    _ = program.gram
-    passed = time.perf_counter()
+def _timed(make: Callable[[], ConvexProgram], solver: Solver) -> Run:
+    started, used = time.perf_counter(), time.process_time()
+    program = make()
+    made = time.process_time()
     u = solver.solve(program).u
-    ended = time.perf_counter()
-    stages = f"patterns {made - started:.2f}, Gram pass {passed - made:.2f}, solve {ended - passed:.2f}"
-    return Run(u, ended - started, stages)
+    ended = time.process_time()
+    stages = f"program {made - used:.3f}, solve {ended - made:.3f}"
+    return Run(u, time.perf_counter() - started, ended - used, stages)
 
 
-def _peers(program: Path, arguments: argparse.Namespace) -> dict[str, Callable[[], Run]]:
+def _peers(program: Path, names: dict[str, float], arguments: argparse.Namespace) -> dict[str, Callable[[], Run]]:
     """The peers whose environment is there (or can be made); the others are named on the error output."""
     peers: dict[str, Callable[[], Run]] = {}
-    for name in PEERS:
-        folder = arguments.peers / name
-        if arguments.make_peers:
-            make_environment(folder, PEER_FILES / f"gated_{name}.txt")
+    dense = names is DENSE_PEERS
+    for name, tolerance in names.items():
+        folder = arguments.peers / ("dense" if dense else name)
+        script = "dense_group_lasso.py" if dense else f"gated_{name}.py"
+        if arguments.make_peers and not python_of(folder).exists():
+            make_environment(folder, PEER_FILES / ("dense_group_lasso.txt" if dense else f"gated_{name}.txt"))
         if (python := python_of(folder)).exists():
-            tolerance = getattr(arguments, f"{name}_tolerance")
-            peers[name] = partial(_run_peer, name, python, program, arguments.threads, tolerance)
+            options = ["--tolerance", str(tolerance), *(["--peer", name] if dense else [])]
+            peers[name] = partial(_run_peer, name, script, python, program, arguments.threads, options)
         else:
             print(f"{name}: no environment in {folder}, left out; --make-peers makes it", file=sys.stderr)
     return peers
 
 
-def _run_peer(name: str, python: Path, program: Path, threads: int, tolerance: float) -> Run:
+def _run_peer(name: str, script: str, python: Path, program: Path, threads: int, options: list[str]) -> Run:
     """Solve in the peer's environment; RuntimeError with its last words if it fails."""
     result = program.with_name(f"{name}.npz")
-    run_peer(f"gated_{name}.py", [program, result, "--tolerance", str(tolerance)], threads, python)
+    run_peer(script, [program, result, *options], threads, python)
     with np.load(result) as data:
-        return Run(data["u"], float(data["seconds"]), f"version {data['version']}")
+        return Run(data["u"], float(data["seconds"]), float(data["cpu"]), f"version {data['version']}")
 
 
 def _take_turns(contenders: dict[str, Callable[[], Run]], count: int) -> dict[str, list[Run]]:
@@ -156,18 +211,20 @@ def _take_turns(contenders: dict[str, Callable[[], Run]], count: int) -> dict[st
                 print(f"{name}: failed and is left out: {error}", file=sys.stderr)
                 failed.add(name)
             else:
-                print(f"run {turn + 1}, {name}: {runs[name][-1].seconds:.2f} s", file=sys.stderr)
+                print(f"run {turn + 1}, {name}: {runs[name][-1].cpu:.3f} CPU s", file=sys.stderr)
     return runs
 
 
-def _gram_row(name: str, runs: list[Run], ratio: float, judge: ConvexProgram) -> list[str]:
-    seconds = [run.seconds for run in runs]
-    middle = min(runs, key=lambda run: abs(run.seconds - statistics.median(seconds)))
-    objective = judge.objective(middle.u)
-    gap = 1 - judge.dual_bound(judge.residual(middle.u)).value / objective
+def _row(name: str, runs: list[Run], first: float, judge: ConvexProgram) -> list[str]:
+    cpu = [run.cpu for run in runs]
+    middle = min(runs, key=lambda run: abs(run.cpu - statistics.median(cpu)))
+    u = middle.u.reshape(judge.shape)
+    objective = judge.objective(u)
+    gap = 1 - judge.dual_bound(judge.residual(u)).value / objective
     return [
-        name, f"{statistics.median(seconds):.2f}", ", ".join(f"{s:.2f}" for s in seconds), f"{ratio:.1f}",
-        f"{objective:.7e}", f"{gap:.1e}", str(np.count_nonzero(middle.u.any(axis=1))), middle.stages,
+        name, f"{statistics.median(cpu):.3f}", ", ".join(f"{s:.3f}" for s in cpu),
+        f"{statistics.median(run.seconds for run in runs):.3f}", f"{statistics.median(cpu) / first:.1f}",
+        f"{objective:.7e}", f"{gap:.1e}", str(np.count_nonzero(u.any(axis=1))), middle.stages,
     ]  # fmt: skip
 
 
@@ -175,30 +232,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     common.add_argument("--record", type=Path, default=ROOT / "data" / "mitdb208" / "208", help="WFDB record")
-    common.add_argument("--beta", type=float, default=1e-3, help="weight of the penalty")
     common.add_argument("--threads", type=int, default=2, help="threads of every contender")
     common.add_argument("--seed", type=int, default=0, help="of the Gaussian gates")
-    claims = parser.add_subparsers(required=True, metavar="{agreement,gram}")
+    claims = parser.add_subparsers(required=True, metavar="{agreement,gram,dense}")
 
     def claim(name: str, summary: str, measure: Callable, patterns: int, tolerance: float) -> argparse.ArgumentParser:
         added = claims.add_parser(
             name, parents=[common], help=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
-        added.add_argument("--patterns", type=int, default=patterns, help="number of Gaussian gates")
+        if patterns:
+            added.add_argument("--patterns", type=int, default=patterns, help="number of Gaussian gates")
         added.add_argument("--tolerance", type=float, default=tolerance, help="relative gap that our solvers stop at")
         added.set_defaults(measure=measure)
         return added
 
     agreement = claim("agreement", "all solvers find the same optimum", measure_agreement, 25, 1e-5)
+    agreement.add_argument("--beta", type=float, default=1e-3, help="weight of the penalty")
     agreement.add_argument("--windows", type=int, default=2000, help="first windows of the training part")
     agreement.add_argument("--time-limit", type=float, default=600.0, help="seconds a solve")
-    gram = claim("gram", "the Gram route against adelie and pyscnn", measure_gram, 100, 1e-6)
-    gram.add_argument("--solver", choices=SOLVERS, default="FISTA", help="which of our solvers")
-    gram.add_argument("--runs", type=int, default=3, help="runs of every contender; the median counts")
-    gram.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="folder of the peers' environments")
-    for name, tolerance in PEERS.items():
-        gram.add_argument(f"--{name}-tolerance", type=float, default=tolerance, help=f"{name}'s own stopping rule")
-    gram.add_argument("--make-peers", action="store_true", help="make the peers' environments first")
+    gram = claim("gram", "gated networks against adelie and pyscnn", measure_gram, 100, 1e-6)
+    dense = claim("dense", "the group lasso against adelie, celer and skglm", measure_dense, 0, 1e-6)
+    for added in (gram, dense):
+        added.add_argument("--share", type=float, nargs="+", default=[0.1, 0.01, 0.001], help="of beta_max")
+        added.add_argument("--runs", type=int, default=3, help="runs of every contender; the median counts")
+        added.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="folder of the peers' environments")
+        added.add_argument("--make-peers", action="store_true", help="make the peers' environments first")
     return parser
 
 
