@@ -1,7 +1,7 @@
 """From a recording to a certified forecaster and what it is compared with: the work behind `ecgcvx fit`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem as BackpropProblem
 from ecgcvx.certificates import Certificate
+from ecgcvx.choice import Rule, smallest_good
 from ecgcvx.evidence import Gap
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.kinds.kind import Limits, Problem, Trained
+from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
 from ecgcvx.kinds.registry import kind_class
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import ReluNetwork
@@ -33,6 +34,10 @@ BACKPROP_NEURONS = 64
 BACKPROP_EPOCHS = 60
 BACKPROP_BETA = 1e-6  # beside a network whose betas are those of other programs
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
+MANY_ROUNDS = 1000  # where time is the limit
+READABLE_ROUNDS = 10  # where few neurons are chosen: their gap is at least that of the training
+READABLE_RATIO = 5e-6  # its end where few neurons are chosen: smaller beta takes long to certify, and the descent at
+# a tenth of beta has most of what it would gain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +68,32 @@ class SparseLine:
     test_rmse_mv: float
 
 
+@dataclass(frozen=True)
+class SizeLine:
+    """One size of the curve that a network is chosen from: root-mean-square error in mV on the validation part."""
+
+    neurons: int
+    validation_rmse_mv: float
+
+
+@dataclass(frozen=True, eq=False)
+class SizeChoice:
+    """The sizes on the validation part, the chosen one, and its atoms there. rule : as it was given."""
+
+    rule: str
+    lines: tuple[SizeLine, ...]
+    chosen: SizeLine
+    atoms: Any
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fit:
     """A fitted forecaster, its comparison, and what it was made of.
 
     path : what chose beta, None where it was given. sparse : the curve of a sparsified network. checks : of the final
-    network by other solvers. proof : the proved bound, None where none was asked for. overrun : seconds of training
-    beyond the time limit.
+    network by other solvers. proof : the proved bound, None where none was asked for. choice :
+    what chose the number of neurons, best : the network of all of them; None where all are kept. overrun : seconds of
+    training beyond the time limit.
     """
 
     forecaster: Forecaster
@@ -81,6 +105,8 @@ class Fit:
     checks: tuple[Check, ...] = ()
     proof: Certificate | None = None
     overrun: float = 0.0
+    best: Trained | None = None
+    choice: SizeChoice | None = None
 
 
 def fit(
@@ -101,7 +127,10 @@ def fit(
     kind, limits = options.network, options.limits(checkpoint, resume)
     started = time.perf_counter()
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
-    path, trained, problem = _train(recording, split, options, limits, progress)
+    path, trained, problem, choice = _train(recording, split, options, limits, progress)
+    best = None
+    if choice is not None:
+        trained, best = problem.readable(trained, choice.atoms, progress)
     trained, sparsified = kind.pruned(problem, trained, limits, progress)
     sparse = () if sparsified is None else _sparse_lines(sparsified, problem, split)
     seconds = time.perf_counter() - started
@@ -113,33 +142,54 @@ def fit(
         trained.beta, options.network.name,
     )  # fmt: skip
     proof = None if options.prove is None else _proof(forecaster, split, options.prove, progress)
-    convex = replace(
-        _score("convex", network.neurons, network.predict, split, seconds),
-        objective=trained.objective, gap=trained.gap, proved_gap=None if proof is None else proof.gap,
-    )  # fmt: skip
+    convex = replace(_convex("convex", trained, split, seconds), proved_gap=None if proof is None else proof.gap)
+    every = () if best is None else (_convex("convex_best", best, split, seconds),)
     scores = (
         _linear(split, "persistence", progress), _linear(split, "linear_ar", progress),
-        _backprop(split, trained, options.seed, progress), convex,
+        _backprop(split, trained, options.seed, progress), *every, convex,
     )  # fmt: skip
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
-        proof=proof, overrun=overrun,
+        proof=proof, overrun=overrun, best=best, choice=choice,
     )  # fmt: skip
 
 
 def _train(
     recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress
-) -> tuple[RegularisationPath | None, Trained, Problem]:
-    """Choose beta where it is to be chosen, then train on all training windows."""
-    kind, path, warm = options.network, None, None
-    beta = options.beta
+) -> tuple[RegularisationPath | None, Trained, Any, SizeChoice | None]:
+    """Choose beta and the number of neurons where they are to be chosen, then train on all training windows."""
+    kind, path, warm, choice = options.network, None, None, None
+    beta, rule = options.beta, options.network.rule(options.beta is None)
+    rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
     if beta is None and kind.takes_beta:
+        ratio = PATH_RATIO if rule is None else READABLE_RATIO
         path, warm = regularisation_path(
-            recording, options, PATH_BETAS, PATH_RATIO, progress, PATH_FIRST, PATH_PATIENCE, split=split, limits=limits
+            recording, options, PATH_BETAS, ratio, progress, PATH_FIRST, PATH_PATIENCE, split=split, limits=limits
         )
         beta = path.chosen.beta
-    problem = kind.problem(split.train, options.seed, progress, unlimited=options.time_limit is not None)
-    return path, problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem
+    if rule is not None:
+        inner = path.inner if path is not None else _inner(recording, split, options)
+        small: Any = kind.problem(inner.train, options.seed, progress) if warm is None else warm.problem
+        if warm is None:
+            warm = small.train(beta or 0.0, warm=None, limits=limits, progress=progress, rough=True)
+        block = round(recording.sampling_frequency)
+        choice = _choose(small.sizes(warm, inner.test, limits, progress), rule, block, inner.scaler.scale, kind)
+    problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
+    return path, problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem, choice
+
+
+def _inner(recording: Recording, split: Split, options: FitOptions) -> Split:
+    """The training part divided once more, into training and validation."""
+    signal = recording.signal[: split.boundary]
+    return split_windows(signal, options.window, options.horizon, options.train_fraction)
+
+
+def _choose(sizes: Sequence[Any], rule: Rule, block: int, scale: float, kind: NetworkKind) -> SizeChoice | None:
+    if not sizes:  # the time limit came first
+        return None
+    chosen = smallest_good(rule, [size.neurons for size in sizes], [size.errors for size in sizes], block)
+    lines = tuple(SizeLine(size.neurons, scale * float(np.sqrt(size.errors.mean()))) for size in sizes)
+    return SizeChoice(getattr(kind, "choose", None) or "within:1%", lines, lines[chosen], sizes[chosen].atoms)
 
 
 def _proof(forecaster: Forecaster, split: Split, seconds: float, progress: Progress) -> Certificate:
@@ -184,6 +234,11 @@ def _backprop(split: Split, trained: Trained, seed: int, progress: Progress) -> 
     seconds = time.perf_counter() - started
     objective = problem.objective(found.parameters) if same else None
     return replace(_score("backprop_adam", network.neurons, network.predict, split, seconds), objective=objective)
+
+
+def _convex(name: str, trained: Trained, split: Split, seconds: float) -> Score:
+    line = _score(name, trained.network.neurons, trained.network.predict, split, seconds)
+    return replace(line, objective=trained.objective, gap=trained.gap)
 
 
 def _score(name: str, neurons: int | None, predict: Callable[..., Array], split: Split, seconds: float) -> Score:

@@ -18,7 +18,7 @@ from ecgcvx.evidence import percent
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
-from ecgcvx.fitting import Fit, Score, SparseLine
+from ecgcvx.fitting import Fit, Score, SizeChoice, SparseLine
 from ecgcvx.interpretation import interpret
 from ecgcvx.model_file import digest
 from ecgcvx.path import RegularisationPath, path_csv
@@ -48,6 +48,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         "models": [_score_json(score) for score in result.scores],
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
+        **({} if result.choice is None else {"choice": _choice_json(result.choice)}),
         **result.trained.record,
         "proof": None if result.proof is None else proof_json(result.proof),
         "output": str(folder),
@@ -138,6 +139,25 @@ def _sparsity_csv(lines: tuple[SparseLine, ...]) -> str:
     writer.writeheader()
     writer.writerows(asdict(line) for line in lines)
     return buffer.getvalue()
+
+
+def _choice_json(choice: SizeChoice) -> dict[str, Any]:
+    """What chose the number of neurons: errors on the validation part by size."""
+    return {
+        "rule": choice.rule,
+        "neurons": choice.chosen.neurons,
+        "sizes": [asdict(line) for line in choice.lines],
+    }
+
+
+def choice_note(choice: SizeChoice, kept: int) -> str:
+    """One sentence on the choice."""
+    best = min(line.validation_rmse_mv for line in choice.lines)
+    every = choice.lines[0]
+    return (
+        f"{kept} neurons chosen by {choice.rule}: validation {choice.chosen.validation_rmse_mv:.5f} mV, all "
+        f"{every.neurons} there {every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
+    )
 
 
 def _score_json(score: Score) -> dict[str, Any]:

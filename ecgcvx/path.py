@@ -38,13 +38,14 @@ class PathPoint:
 class RegularisationPath:
     """Points from the largest beta down, the smallest beta whose solution is zero, and the chosen point.
 
-    windows: training, validation and test windows.
+    windows: training, validation and test windows, how many of each. inner : the split of the training part.
     """
 
     points: tuple[PathPoint, ...]
     largest_beta: float
     chosen: PathPoint
     windows: tuple[int, int, int]
+    inner: Split
 
 
 def path_betas(largest: float, count: int, ratio: float) -> Array:
@@ -121,7 +122,7 @@ def regularisation_path(
         if cut or (patience and len(points) - 1 - best >= patience):
             break
     sizes = (len(inner.train), len(inner.test), len(test))
-    return RegularisationPath(tuple(points), largest, points[best], sizes), trained[best]
+    return RegularisationPath(tuple(points), largest, points[best], sizes, inner), trained[best]
 
 
 def path_csv(path: RegularisationPath) -> str:

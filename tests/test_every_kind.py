@@ -53,7 +53,7 @@ class Toy(NetworkKind):
     def method(self):
         return "least-squares"
 
-    def problem(self, windows, seed, progress, *, unlimited=False):
+    def problem(self, windows, seed, progress, *, rounds=None):
         return ToyProblem(windows, self.shrink or 1.0)
 
 

@@ -5,6 +5,7 @@ on: an option that the chosen network does not own is refused there, and default
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,12 @@ def add_network(parser: argparse.ArgumentParser, *shared: str) -> None:
     for one, names in owners.items():
         groups.setdefault(tuple(names), []).append(one)
     for networks, ones in groups.items():
-        title = f"options of {', '.join(networks)}"
-        _add_options(parser.add_argument_group(title), kind_class(networks[0]), tuple(ones))
+        group = parser.add_argument_group(f"options of {', '.join(networks)}")
+        for one in ones:
+            known = [options_of(kind_class(name))[one][1] for name in networks]
+            choices = tuple(dict.fromkeys(choice for other in known for choice in other.choices))
+            merged = replace(known[0], choices=choices)
+            _add_option(group, f"--{one.replace('_', '-')}", merged, value_type(kind_class(networks[0]), one))
 
 
 def given_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -94,12 +99,13 @@ def _add_options(group: "argparse._ArgumentGroup", kind: type, names: tuple[str,
 
 
 def _add_option(group: "argparse._ArgumentGroup", flag: str, known: Option, expected: type) -> None:
+    help = known.help.replace("%", "%%")
     if expected is bool:
-        group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=known.help)
+        group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help)
         return
     extra: dict[str, Any] = {"choices": known.choices} if known.choices else {"type": expected}
     if known.metavar:
         extra["metavar"] = known.metavar
     if known.bare is not None:
         extra |= {"nargs": "?", "const": expected(known.bare)}
-    group.add_argument(flag, default=argparse.SUPPRESS, help=known.help, **extra)
+    group.add_argument(flag, default=argparse.SUPPRESS, help=help, **extra)

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
-    from ecgcvx.output import check_note, score_table, sparsity_note
+    from ecgcvx.output import check_note, choice_note, score_table, sparsity_note
     from ecgcvx.proof import proof_words
 
     windows, trained = found["windows"], result.trained
@@ -96,6 +96,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         f"chosen by {found['beta_chosen_by']}\n",
         score_table(result.scores),
         f"\nconvex: {trained.gap.words}\n{trained.detail}; status {trained.status}",
+        *([] if result.choice is None else [choice_note(result.choice, trained.network.neurons)]),
         *trained.notes,
         *([sparsity_note(result.sparse)] if result.sparse else []),
         *map(check_note, result.checks),

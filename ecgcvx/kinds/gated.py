@@ -25,15 +25,19 @@ class Gated(NetworkKind):
     recurrence: ClassVar[bool] = True
 
     patterns: int | None = option(None, "activation patterns to sample (default 100)", metavar="P", least=3)
-    solver: str | None = option(None, "algorithm (default fista)", choices=SOLVER_METHODS)
+    solver: str | None = option(
+        None, "group-lasso: working sets and block descent (default), or a solver over given patterns",
+        choices=("group-lasso", *SOLVER_METHODS),
+    )  # fmt: skip
     gap: float | None = option(None, "relative gap to stop at (default 1e-5)", metavar="TOL", above=0.0, example="1e-5")
     rounds: int | None = option(
-        None, "rounds at most (default 200, admm 50)", metavar="N", least=1, methods=("fista", "admm", "osqp")
-    )
+        None, "rounds at most (default: group-lasso 100, admm 50, others 200)", metavar="N", least=1,
+        methods=("group-lasso", "fista", "admm", "osqp"),
+    )  # fmt: skip
 
     @property
     def method(self) -> str:
-        return self.solver or "fista"
+        return self.solver or "group-lasso"
 
     @property
     def described(self) -> str:
@@ -43,7 +47,7 @@ class Gated(NetworkKind):
     def settings(self) -> dict[str, Any]:
         return {**super().settings, "patterns": self.patterns or PATTERNS}
 
-    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         from ecgcvx.kinds.given_patterns import fit_patterns, given_patterns_problem
         from ecgcvx.programs.program import gated_relu_program
 

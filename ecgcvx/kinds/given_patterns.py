@@ -18,12 +18,14 @@ from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
+from ecgcvx.solvers.group_lasso.solver import GroupLassoSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solver
 from ecgcvx.types import Progress
 from ecgcvx.windows import Windows
 
 SOLVERS: dict[str, Callable[..., Solver]] = {
+    "group-lasso": GroupLassoSolver,
     "fista": FistaSolver,
     "admm": AdmmSolver,
     "cvxpy": CvxpySolver,
@@ -82,10 +84,14 @@ def given_patterns_problem(
     progress: Progress,
     name: str,
 ) -> GivenPatternsProblem:
-    """Return the problem of a program over patterns of the windows; its Gram matrix serves every beta."""
+    """Return the problem of a program over patterns of the windows; its Gram matrix serves every beta.
+
+    Where the solver forms the blocks of the Gram matrix that it needs, none is formed here.
+    """
     program = build(PatternFeatures(windows.X, patterns), windows.y, 1.0)
-    progress(f"Gram matrix of {len(patterns)} blocks", None)
-    _ = program.quadratic
+    if solver != "group-lasso":
+        progress(f"Gram matrix of {len(patterns)} blocks", None)
+        _ = program.quadratic
     return GivenPatternsProblem(program, SOLVERS[solver](**options), f"{name} network, {solver}")
 
 

@@ -17,6 +17,7 @@ from ecgcvx.options import check_options, given, option, options_of
 
 if TYPE_CHECKING:
     from ecgcvx.certificates import Certificate
+    from ecgcvx.choice import Rule
     from ecgcvx.evidence import Gap
     from ecgcvx.models import Model
     from ecgcvx.rows import Matrix
@@ -155,9 +156,13 @@ class NetworkKind:
         """Whether a training can go on from a checkpoint."""
         return False
 
-    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
-        """Return the training problem of some windows. unlimited : no default limit on rounds, as time is the limit."""
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
+        """Return the training problem of some windows. rounds : at most, where the options name no limit."""
         raise NotImplementedError
+
+    def rule(self, beta_chosen: bool) -> "Rule | None":
+        """Return the rule that chooses how many neurons are kept; None where all are."""
+        return None
 
     def pruned(
         self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"

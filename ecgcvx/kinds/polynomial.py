@@ -44,7 +44,7 @@ class PolynomialKind(NetworkKind):
 
         return RELU_LIKE
 
-    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         from ecgcvx.programs.polynomial import PolynomialProgram
         from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 

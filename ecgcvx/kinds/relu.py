@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ecgcvx.choice import Rule
 from ecgcvx.errors import InputError
 from ecgcvx.kinds.kind import SOLVER_METHODS, BoundProgram, Limits, NetworkKind, Problem, Trained
 from ecgcvx.options import option
@@ -19,7 +20,7 @@ MASTERS = ("cvxpy", "osqp")  # of column generation
 ALL = (ACTIVE_SET, COLUMNS)
 GAP, SAMPLED_GAP = 1e-2, 1e-5
 CONFIRM_STARTS = 3000
-ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap or a time limit is asked for
+ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +67,23 @@ class Relu(NetworkKind):
         None, "keep the smallest network with P at most that share up, e.g. 1e-2 (default with --max-neurons: 0)",
         metavar="SHARE", least=0.0, methods=ALL,
     )  # fmt: skip
+    choose: str | None = option(
+        None,
+        "which network to keep: within:1% (fewest neurons whose relaxed validation error is within 1 % of the best), "
+        "one-se, or best (default: within:1% where beta is chosen too, else all neurons)",
+        metavar="RULE", methods=(ACTIVE_SET,),
+    )  # fmt: skip
     check: bool = option(
         False, "solve the convex program over the network's patterns by cvxpy and osqp as well", methods=ALL
     )
 
     def __post_init__(self) -> None:
+        if self.choose is not None:
+            Rule.of(self.choose)
+            if self.tolerance is not None or self.max_neurons is not None:
+                raise InputError(
+                    f"choose = {self.choose}: tolerance and max_neurons choose as well; leave one of them out"
+                )
         if self.patterns is None and self.solver not in (None, ACTIVE_SET, *MASTERS) and self.solver in SOLVER_METHODS:
             raise InputError(f"solver = {self.solver!r}: it trains over given patterns; pass patterns=N")
         if self.patterns is not None and self.solver == ACTIVE_SET:
@@ -107,7 +120,7 @@ class Relu(NetworkKind):
     def keeps_checkpoints(self) -> bool:
         return self.method == ACTIVE_SET
 
-    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         if self.patterns is not None:
             return self._over_sample(windows, seed, progress)
         from ecgcvx.kinds.all_patterns import AllPatternsProblem
@@ -122,9 +135,9 @@ class Relu(NetworkKind):
             limits = {} if self.rounds is None else {"rounds": self.rounds}
             solver = ColumnGeneration(self.solver or "cvxpy", gap=gap, confirm_starts=starts, seed=seed, **limits)
         else:
-            endless = unlimited or self.gap is not None
-            rounds = (MANY_ROUNDS if endless else ROUNDS) if self.rounds is None else self.rounds
-            solver = ActiveSetSolver(gap=gap, rounds=rounds, confirm_starts=starts, seed=seed)
+            most = MANY_ROUNDS if self.gap is not None else rounds or ROUNDS
+            most = most if self.rounds is None else self.rounds
+            solver = ActiveSetSolver(gap=gap, rounds=most, confirm_starts=starts, seed=seed)
         return AllPatternsProblem(AllPatterns(windows.X, windows.y, 1.0), solver, seed)
 
     def _over_sample(self, windows: "Windows", seed: int, progress: "Progress") -> Problem:
@@ -136,6 +149,16 @@ class Relu(NetworkKind):
         patterns = fit_patterns(windows, self.patterns, "relu", seed)
         options = {name: getattr(self, name) for name in ("gap", "rounds") if getattr(self, name) is not None}
         return given_patterns_problem(windows, patterns, relu_program, self.method, options, progress, self.name)
+
+    def rule(self, beta_chosen: bool) -> Rule | None:
+        """Return the rule that chooses how many neurons are kept; None for all of them.
+
+        beta_chosen : whether beta is chosen by validation too, which makes `within:1%` the default.
+        """
+        if self.method != ACTIVE_SET or self.tolerance is not None or self.max_neurons is not None:
+            return None
+        text = self.choose or ("within:1%" if beta_chosen else "best")
+        return None if text == "best" else Rule.of(text)
 
     def pruned(
         self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"

@@ -41,7 +41,7 @@ class StackKind(NetworkKind):
     def method(self) -> str:
         return "active-set"
 
-    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, unlimited: bool = False) -> Problem:
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         from ecgcvx.stacks.training import StackOptions
 
         names = {"stages": "stages", "average": "members", "joint": "joint", "confirm_starts": "confirm_starts"}

@@ -15,6 +15,7 @@ NAMES = {
     "persistence": "repeat the last value",
     "linear_ar": "linear predictor",
     "backprop_adam": "ReLU network by backprop (Adam)",
+    "convex_best": "all neurons of its training",
     "convex": "this network",
 }
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))

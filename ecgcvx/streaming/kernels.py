@@ -50,8 +50,8 @@ def score_residual(residual: float, levels: Array, seen: int, rules: Any) -> tup
     """Score and alarm of a residual by the levels of the past, which then take it in.
 
     A level follows the quantile p of a positive x by log level += gain (p - 1[x <= level]): in the long run the share
-    1 - p of all x lies above it, whatever their distribution. gain = 1/(1 + (1 - p) n) at first, constant later; of
-    the scale stays large for half of the time before the first score, so that no first residual lasts.
+    1 - p of all x lies above it, whatever their distribution. gain = 1/(1 + (1 - p) n) at first, constant later; that
+    of the scale stays large for half of the time before the first score, so that no first residual lasts.
     """
     size = abs(residual)
     score, alarm = np.nan, False
