@@ -130,7 +130,7 @@ def fit(
     path, trained, problem, choice = _train(recording, split, options, limits, progress)
     best = None
     if choice is not None:
-        trained, best = problem.readable(trained, choice.atoms, progress)
+        trained, best = problem.readable(trained, choice.atoms, limits, progress)
     trained, sparsified = kind.pruned(problem, trained, limits, progress)
     sparse = () if sparsified is None else _sparse_lines(sparsified, problem, split)
     seconds = time.perf_counter() - started

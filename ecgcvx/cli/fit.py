@@ -87,7 +87,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
     from ecgcvx.proof import proof_words
 
     windows, trained = found["windows"], result.trained
-    last = f" {trained.gap.whose}" if trained.gap.whose else ""
+    last = "" if trained.objective is not None else " in the last stage"
     show(
         f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: "
         f"{chosen.window} samples predict the one {chosen.horizon} later\n"

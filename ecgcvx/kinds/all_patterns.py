@@ -110,7 +110,7 @@ class AllPatternsProblem:
         )  # fmt: skip
         return sizes
 
-    def readable(self, trained: Trained, atoms: Atoms, progress: Progress) -> tuple[Trained, Trained]:
+    def readable(self, trained: Trained, atoms: Atoms, limits: Limits, progress: Progress) -> tuple[Trained, Trained]:
         """Return the chosen network and the one of all neurons, both relaxed; bounds are those of the training's beta.
 
         atoms : the chosen neurons of other windows; they descend on these at the training's beta, then all descend once
@@ -121,8 +121,10 @@ class AllPatternsProblem:
         progress(f"{len(atoms)} neurons on all windows", None)
         smaller = RELAXED * trained.beta
         few = relax(program, relax(program, atoms, beta=trained.beta).atoms, beta=smaller)
-        every = relax(program, trained.solution.atoms, beta=smaller)
-        return self._at(program, trained, few, "chosen"), self._at(program, trained, every, "all")
+        progress("all neurons at a smaller beta", None)
+        every = None if limits.expired else relax(program, trained.solution.atoms, beta=smaller)
+        best = trained if every is None else self._at(program, trained, every, "all")
+        return self._at(program, trained, few, "chosen"), best
 
     def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:
         primal = program.objective(point.atoms)
