@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RECORD ?= data/mitdb208/208
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reproduce lint format clean
+.PHONY: help demo test test-slow reproduce lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ $(VENV)/made: pyproject.toml
 demo: $(VENV)/made ## fit the record that ships with the project; results in out/208
 	$(BIN)/ecgcvx fit $(RECORD)
 
-test: $(VENV)/made ## run the tests on all cores
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+test: $(VENV)/made ## run the tests on all cores, but for the slow ones
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(VENV)/made ## run the slow tests
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
 
 reproduce: $(VENV)/made ## every slide of the lecture as figure and checked claim; page in out/lecture
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/reproduce/all.py $(if $(MITDB),--mitdb $(MITDB)) \

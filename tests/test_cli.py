@@ -165,6 +165,7 @@ def test_a_sparsified_network_with_its_curve_and_checks(record_208, tmp_path, ca
     assert Image.open(tmp_path / "sparsity.png").width > 500
 
 
+@pytest.mark.slow
 def test_osqp_without_patterns_trains_over_all_of_them(record_208, tmp_path, capsys):
     arguments = ["fit", str(record_208), "--solver", "osqp", "--output", str(tmp_path), "--json", "--beta", "1e-2"]
     assert main([*arguments, "--end", "2", "--gap", "1e-3", "--confirm-starts", "50"]) == 0

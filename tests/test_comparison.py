@@ -115,6 +115,7 @@ def test_the_linear_family_is_what_it_says(minute):
     assert scores["lasso"].coefficients <= 16 == scores["ridge"].coefficients
 
 
+@pytest.mark.slow
 def test_interruption_keeps_what_is_done(minute, monkeypatch, context):
     tasks = [Task("lbfgs", seed) for seed in range(5)]
     seen = []
@@ -143,6 +144,7 @@ def test_interruption_keeps_what_is_done(minute, monkeypatch, context):
     assert compare_table(early).row_count >= 1
 
 
+@pytest.mark.slow
 def test_the_command_leaves_table_json_and_figures(record_208, tmp_path, capsys):
     """With processes of their own, as by default."""
     arguments = ["compare", str(record_208), "--end", "30", "--beta", "1e-3", "--neurons", "4", "--runs", "2"]

@@ -38,6 +38,7 @@ def minute(record_208):
     return read_recording(record_208, end=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "kind", "count"), [(gated_relu_program, "gated", 50), (relu_program, "relu", 10)])
 def test_both_solvers_agree_on_the_whole_record(record_208, build, kind, count):
     windows = split_windows(read_recording(record_208).signal).train
@@ -53,6 +54,7 @@ def test_both_solvers_agree_on_the_whole_record(record_208, build, kind, count):
         assert np.abs(network.predict(windows.X) - program.predict(solution.u)).max() < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["gated", "relu"])
 def test_never_worse_than_the_penalised_linear_predictor(minute, network):
     """Held by the patterns that fit_patterns puts first, so by the optimum: min_w loss + k beta ||w||, k = 1 or 2."""
@@ -64,6 +66,7 @@ def test_never_worse_than_the_penalised_linear_predictor(minute, network):
     assert found.trained.gap.primal <= linear
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_another_seed_another_network(minute):
     one, two, other = (fit(minute, fit_options(**GATED, seed=seed), silent) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.forecaster.network.W1, two.forecaster.network.W1)
@@ -71,6 +74,7 @@ def test_same_seed_same_bytes_and_another_seed_another_network(minute):
     assert one.scores[-1].objective != other.scores[-1].objective
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_forecasts(minute):
     found = fit(minute, fit_options(**GATED, horizon=3), silent)
     forecast = found.forecaster.predict(minute)
@@ -169,6 +173,7 @@ def test_python_and_the_command_line_have_the_same_defaults():
         assert given_options(parsed) == {}
 
 
+@pytest.mark.slow
 def test_all_patterns_beat_any_sample_and_carry_a_confirmed_gap(minute):
     """A sample of patterns restricts the program, so its optimum is an upper bound of the one over all patterns."""
     found = fit(minute, fit_options(beta=1e-3, gap=1e-3, rounds=30, confirm_starts=300), silent)
@@ -185,6 +190,7 @@ def test_all_patterns_beat_any_sample_and_carry_a_confirmed_gap(minute):
     assert convex.objective == pytest.approx(np.mean((f - y) ** 2) / 2 + decay, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_without_beta_the_validation_part_chooses_it(minute):
     found = fit(minute, fit_options(rounds=1, confirm_starts=10), silent)
     assert found.path is not None

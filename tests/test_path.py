@@ -63,6 +63,7 @@ def test_the_solution_is_zero_from_the_largest_beta_up_and_only_there(program_da
     assert below.u.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", BUILDERS)
 def test_a_warm_path_equals_cold_solves(program_data, build):
     program = build(*program_data, 1.0)
@@ -115,6 +116,7 @@ def test_csv_holds_every_point(found):
     assert [float(row["test_rmse_mv"]) for row in rows] == [point.test_rmse_mv for point in found[0].points]
 
 
+@pytest.mark.slow
 def test_the_command_leaves_table_csv_and_figure(record_208, tmp_path, capsys):
     arguments = ["path", str(record_208), "--end", "30", "--network", "gated", "--betas", "3"]
     arguments += ["--patterns", "5", "--output", str(tmp_path)]

@@ -25,6 +25,7 @@ def minute(record_208):
     return read_recording(record_208, end=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_the_result_is_scored_and_certified(minute, name):
     found = fit(minute, fit_options(network=name, solver="semidefinite", beta=1e-4), silent)
@@ -52,6 +53,7 @@ def test_the_path_is_that_of_cold_fits(minute):
     assert chosen.gap.primal == path.chosen.objective
 
 
+@pytest.mark.slow
 def test_the_command_line_fits_without_beta_and_predicts(record_208, tmp_path, capsys):
     record = [str(record_208), "--end", "60"]
     assert main(["fit", *record, "--network", "polynomial", "--json", "--output", str(tmp_path)]) == 0

@@ -18,13 +18,14 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from ecgcvx.programs.program import ConvexProgram
-from ecgcvx.solvers.polish import complete
+from ecgcvx.solvers.polish import better, complete
 from ecgcvx.solvers.rows import StackedRows
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss
 from ecgcvx.types import Array
 
 ITERATIONS_A_ROUND = 100
 HANDOVER = 1e-2  # relative primal and dual residual at which the polish takes over
+TIGHTER = 1e-2  # of the handover, where the polish did not close the gap
 RELAXATION = 1.6
 BALANCE = 10.0
 RANGE = 1e2  # of rho about its first value: rows that come in late fool the balance, down to 1e-15 when unbounded
@@ -60,7 +61,8 @@ class AdmmSolver:
         need_squared_loss(program, "ADMM")
         clock = Clock(callback, time_limit)
         z = np.zeros(program.shape) if warm_start is None else warm_start.copy()
-        reason = "round limit"
+        reason, handover = "round limit", HANDOVER
+        best: Solution | None = None
         try:
             state = _Splitting(program, z)
             for _ in range(self.rounds):
@@ -70,12 +72,15 @@ class AdmmSolver:
                 primal, dual = state.iterate(ITERATIONS_A_ROUND)
                 z = state.z
                 clock.report(program.quadratic.value(z) + program.penalty(z))
-                if not state.stack.grow(z) and max(primal, dual) <= HANDOVER:
-                    break
+                if not state.stack.grow(z) and max(primal, dual) <= handover:
+                    best = better(best, complete(program, z, self.gap, clock, "ADMM", reason))
+                    if best.status != reason:
+                        return best
+                    handover *= TIGHTER
                 state.balance(primal, dual)
         except KeyboardInterrupt:
             reason = "interrupted"
-        return complete(program, z, self.gap, clock, "ADMM", reason)
+        return better(best, complete(program, z, self.gap, clock, "ADMM", reason))
 
 
 class _Splitting:

@@ -12,7 +12,7 @@ from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
 from ecgcvx.solvers.rows import ConeRows
-from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
+from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, unit_of
 from ecgcvx.types import Array
 
 
@@ -72,15 +72,16 @@ class CvxpySolver:
         U = cp.Variable((g, d))
         u = cp.vec(U, order="C")
         constraints = [rows.matrix(j) @ U[j] >= 0 for j in range(g) if len(rows.indices[j])]
-        # Solvers stop at absolute tolerances: in units of beta the objective and all its gradients are of order one.
+        # Solvers stop at absolute tolerances: in units of beta, and of the variables, all is of order one.
+        unit, beta = unit_of(program), program.beta
         if isinstance(program.loss, SquaredLoss):
             H, c, constant = program.quadratic
-            loss = cp.quad_form(u, cp.psd_wrap(H)) / 2 - c @ u
+            loss = cp.quad_form(u, cp.psd_wrap(H * (unit / beta))) / 2 - (c / beta) @ u
         else:
             constant = 0.0
-            margins = cp.multiply(program.y, _features(program) @ u)
-            loss = cp.sum(cp.logistic(-margins)) / len(program.y)
-        problem = cp.Problem(cp.Minimize(loss / program.beta + cp.sum(cp.norm(U, 2, axis=1))), constraints)
+            margins = cp.multiply(program.y, (_features(program) * unit) @ u)
+            loss = cp.sum(cp.logistic(-margins)) / (len(program.y) * beta * unit)
+        problem = cp.Problem(cp.Minimize(loss + cp.sum(cp.norm(U, 2, axis=1))), constraints)
         try:
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # the status says it as well
                 problem.solve(solver=self.solver, **(self._clarabel_tolerances() | self.options))
@@ -88,7 +89,7 @@ class CvxpySolver:
             raise SolverError(f"solver = {self.solver!r}: {error}") from None
         if U.value is None:
             raise SolverError(f"solver = {self.solver!r} ended with status {problem.status!r}; try another solver")
-        return U.value, float(problem.value) * program.beta + constant, str(problem.status)
+        return unit * U.value, float(problem.value) * beta * unit + constant, str(problem.status)
 
 
 def _features(program: ConvexProgram) -> Array:

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from ecgcvx.errors import SolverError
 from ecgcvx.programs.program import ConvexProgram
-from ecgcvx.solvers.polish import complete
+from ecgcvx.solvers.polish import better, complete
 from ecgcvx.solvers.rows import ConeRows
-from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss
+from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, need_squared_loss, unit_of
 from ecgcvx.types import Array
 
 Index = NDArray[np.intp]
 RESIDUAL = 1e-5  # of OSQP, absolute and relative
 HANDOVER = 1e-3  # relative decrease of the objective by a QP below which the polish takes over
+TIGHTER = 0.03  # of the handover, where the polish did not close the gap: QPs go on from where it ended
+LEAST_DECREASE = 1e-9  # below which QPs do nothing
 SMALL = 0.1  # of the largest norm: groups below it are screened
 LEAST_WEIGHT = 1e-3  # of the largest norm: weight of groups that a warm start leaves at zero
 QP_ITERATIONS = 10_000
@@ -60,7 +62,8 @@ class OsqpSolver:
         need_squared_loss(program, "OSQP")
         clock = Clock(callback, time_limit)
         state = _State(program, warm_start)
-        reason = "round limit"
+        reason, handover = "round limit", HANDOVER
+        best: Solution | None = None
         try:
             for _ in range(self.rounds):
                 if clock.expired:
@@ -68,11 +71,14 @@ class OsqpSolver:
                     break
                 decrease = state.advance()
                 clock.report(state.value)
-                if decrease < HANDOVER:
-                    break
+                if decrease < handover:
+                    best = better(best, complete(program, state.u, self.gap, clock, f"OSQP: {state.detail}", reason))
+                    if best.status != reason or handover < LEAST_DECREASE:
+                        return best
+                    state, handover = _State(program, best.u), handover * TIGHTER
         except KeyboardInterrupt:
             reason = "interrupted"
-        return complete(program, state.u, self.gap, clock, f"OSQP: {state.detail}", reason)
+        return better(best, complete(program, state.u, self.gap, clock, f"OSQP: {state.detail}", reason))
 
 
 class _State:
@@ -86,7 +92,8 @@ class _State:
         self.u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         self.value = self._objective(self.u)
         norms = np.linalg.norm(self.u, axis=1)
-        self.eta = np.maximum(norms, LEAST_WEIGHT * norms.max()) if norms.any() else np.ones(g)
+        self.unit = unit_of(program)
+        self.eta = np.maximum(norms, LEAST_WEIGHT * norms.max()) if norms.any() else np.full(g, self.unit)
         self.in_play = np.ones(g, dtype=bool)
         self.detail = "not started"
 
@@ -141,16 +148,16 @@ class _State:
         A = sp.block_diag([self.rows.matrix(j) for j in groups], format="csc")
         beta, rows = self.program.beta, A.shape[0]
         problem = osqp.OSQP()
-        # In units of beta gradients are of order one, as OSQP's absolute tolerances expect.
+        # In units of beta and of the variables all is of order one, as OSQP's absolute tolerances expect.
         problem.setup(
-            sp.triu(sp.csc_matrix(P / beta), format="csc"), q / beta, A, np.zeros(rows), np.full(rows, np.inf),
-            eps_abs=RESIDUAL, eps_rel=RESIDUAL, max_iter=QP_ITERATIONS, check_termination=50, polishing=rows > 0,
-            verbose=False,
+            sp.triu(sp.csc_matrix(P * (self.unit / beta)), format="csc"), q / beta, A, np.zeros(rows),
+            np.full(rows, np.inf), eps_abs=RESIDUAL, eps_rel=RESIDUAL, max_iter=QP_ITERATIONS, check_termination=50,
+            polishing=rows > 0, verbose=False,
         )  # fmt: skip
-        problem.warm_start(x=self.u[groups].ravel())
+        problem.warm_start(x=self.u[groups].ravel() / self.unit)
         result = problem.solve(raise_error=False)
         self.detail = str(result.info.status)
         if not np.isfinite(result.x).all():
             raise SolverError(f"OSQP ended with status {self.detail!r}; use the CVXPY solver for this program")
-        target[groups] = result.x.reshape(len(groups), self.d)
+        target[groups] = self.unit * result.x.reshape(len(groups), self.d)
         return target

@@ -56,6 +56,11 @@ class _Gap(NamedTuple):
     descents: Array  # steepest feasible descents of the loss (g, d), whose norms are the prices
 
 
+def better(one: Solution | None, other: Solution) -> Solution:
+    """Return the solution of lower objective; the other, later one where they are equal."""
+    return other if one is None or other.primal <= one.primal else replace(one, history=other.history)
+
+
 def complete(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
     """Polish the last iterate of a solver unless it was stopped from outside, and evaluate it on the data."""
     if reason not in ("time limit", "interrupted"):

@@ -130,6 +130,17 @@ def need_squared_loss(program: ConvexProgram, solver: str) -> None:
         raise SolverError(f"loss = {name}: {solver} works on the Gram matrix of a squared loss; use CVXPY or FISTA")
 
 
+def unit_of(program: ConvexProgram) -> float:
+    """Return a power of two of the size of the variables: in that unit X and y are of order one, whatever theirs is.
+
+    Solvers with absolute tolerances, and starting values of their own, take u = unit times their variables.
+    """
+    H, _, constant = program.quadratic
+    curvature = float(np.diag(H).max())
+    size = np.sqrt(2 * constant / curvature) if curvature > 0 else 1.0
+    return float(2.0 ** np.round(np.log2(size))) if size > 0 else 1.0
+
+
 def feasible(program: ConvexProgram, u: Array, tolerance: float) -> Array:
     """Return u with negligible blocks zeroed and every other block projected on its cone, exact to rounding.
 

@@ -117,6 +117,7 @@ def test_neurons_of_one_pattern_and_sign_are_one_variable():
         restricted_program(AllPatterns(X, y, 0.1), atoms.subset(np.array([4])))
 
 
+@pytest.mark.slow
 def test_the_check_finds_what_is_left_and_refuses_what_is_too_large(monkeypatch):
     X, y = random_problem(5)
     exact = CvxpySolver(gap=1e-7).solve(relu_program(PatternFeatures(X, enumerate_patterns(X)), y, 0.02))

@@ -67,6 +67,7 @@ def test_reproduces_the_theory_cases(solver, name, program, optimum):
     assert solution.violation <= 1e-12
 
 
+@pytest.mark.slow
 @pairs
 def test_agrees_on_the_ecg(solver, network, ecg):
     program = ecg[network]
@@ -170,6 +171,7 @@ def test_the_same_call_gives_the_same_bytes(solver, network):
     assert a.u.tobytes() == b.u.tobytes()
 
 
+@pytest.mark.slow
 @pairs_with_sgd
 def test_a_warm_start_at_the_optimum_stays_there(solver, network):
     program = small(network)

@@ -23,6 +23,7 @@ def hard(record_208):
     return relu_program(PatternFeatures(X, sample_patterns(X, 25, 2)), train.y[:2000], 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [AdmmSolver, FistaSolver])
 def test_thin_cones_and_small_beta(solver, hard):
     solution = solver().solve(hard)

@@ -31,6 +31,7 @@ def test_descends_to_the_optimum_from_any_feasible_point(network, size):
     assert program.objective(u) - program.dual_bound(program.residual(u)).value <= 1e-8 * program.objective(u)
 
 
+@pytest.mark.slow
 @networks
 def test_closes_the_gap_on_the_ecg(network, record_208):
     """Is the next sample above the median? One round of FISTA alone ends at a gap of 0.08 (gated) and 0.7 (ReLU)."""

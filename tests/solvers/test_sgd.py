@@ -40,6 +40,7 @@ def test_bounds_the_theory_cases_from_both_sides(name, program, optimum):
     assert solution.violation <= 1e-12
 
 
+@pytest.mark.slow
 @networks
 def test_reaches_what_its_docstring_says_on_the_ecg(network, record_208):
     train = split_windows(read_recording(str(record_208)).signal).train

@@ -268,6 +268,7 @@ def test_joint_descent_lowers_the_error_it_descends_on_and_keeps_a_bounded_last_
     np.testing.assert_allclose(Stack((moved,)).predict(X), trained.stack.predict(X), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_commands_take_a_stack(record_208, tmp_path, capsys):
     record, folder = [str(record_208), "--end", "25"], str(tmp_path / "out")
     options = ["--network", "stack", "--horizon", "5", "--average", "2", "--confirm-starts", "20", "--output", folder]

@@ -88,6 +88,7 @@ def wait_for(condition):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_an_adaptive_stream_uses_the_certified_network_and_a_plain_one_never_changes():
     model, samples, found = forecaster(), signal(), []
     plain, stream = StreamPredictor(model), StreamPredictor(model)

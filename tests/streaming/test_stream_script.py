@@ -111,6 +111,7 @@ def test_a_replay_is_the_stream_and_goes_on_from_its_checkpoint(model, tmp_path)
     np.testing.assert_array_equal(scores, steps.scores)
 
 
+@pytest.mark.slow
 def test_a_replay_at_its_own_speed_takes_its_time(model, tmp_path):
     (tmp_path / "x.csv").write_text("t,MLII\n" + "".join(f"{i / 360},{i % 7}\n" for i in range(360)))
     process = start(model, "--record", str(tmp_path / "x.csv"), "--speed", "2")

@@ -65,13 +65,15 @@ class PolynomialCvxpySolver:
         pair = [cp.Variable((k, k), PSD=True) for _ in range(2)]
         rows, columns = program.upper
         m = cp.vec(pair[0] - pair[1], order="C")[rows * k + columns]
-        # In units of beta objective and gradients are of order one, as the solvers' absolute tolerances take them.
+        # In units of beta, of the targets and of Z all is of order one, as the solvers' absolute tolerances take it.
         if isinstance(program.loss, SquaredLoss):
             F, target = lifted.factor
-            constant = program.quadratic.constant - float(target @ target) / 2
-            loss = cp.sum_squares(F @ m - target) / (2 * beta)
+            size, curvature = float(np.linalg.norm(target)), float(np.linalg.norm(F))
+            unit = size / curvature if size * curvature > 0 else 1.0
+            constant = program.quadratic.constant - size**2 / 2
+            loss = cp.sum_squares(F * (unit / size) @ m - target / size) * (size**2 / (2 * beta * unit))
         else:
-            constant = 0.0
+            unit, constant = 1.0, 0.0
             loss = cp.sum(cp.logistic(cp.multiply(-program.y, program.lifted() @ m))) / (len(program.y) * beta)
         if J is None:
             sizes, constraints = [cp.trace(Z) for Z in pair], []
@@ -86,5 +88,5 @@ class PolynomialCvxpySolver:
             raise SolverError(f"solver = {self.solver!r}: {error}") from None
         if pair[0].value is None:
             raise SolverError(f"solver = {self.solver!r} ended with status {problem.status!r}; try another solver")
-        Z = np.stack([np.asarray(part.value) for part in pair])
-        return (Z + Z.transpose(0, 2, 1)) / 2, float(problem.value) * beta + constant, str(problem.status)
+        Z = unit * np.stack([np.asarray(part.value) for part in pair])
+        return (Z + Z.transpose(0, 2, 1)) / 2, float(problem.value) * beta * unit + constant, str(problem.status)
