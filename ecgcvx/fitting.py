@@ -139,7 +139,8 @@ def fit(
     network = trained.network
     forecaster = Forecaster(
         network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
-        trained.beta, options.network.name,
+        trained.beta, options.network.name, recording.given_unit,
+        None if recording.original_frequency is None else recording.sampling_frequency,
     )  # fmt: skip
     proof = None if options.prove is None else _proof(forecaster, split, options.prove, progress)
     convex = replace(_convex("convex", trained, split, seconds), proved_gap=None if proof is None else proof.gap)

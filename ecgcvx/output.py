@@ -61,6 +61,9 @@ def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
         "record": recording.name,
         "lead": recording.lead,
         "sampling_frequency_hz": recording.sampling_frequency,
+        "resampled_from_hz": recording.original_frequency,
+        "unit": recording.unit,
+        "warnings": list(recording.warnings),
         "window": options.window,
         "horizon": options.horizon,
     }

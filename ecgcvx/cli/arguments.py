@@ -5,6 +5,7 @@ on: an option that the chosen network does not own is refused there, and default
 """
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ecgcvx.fit_options import SHARED, FitOptions, fit_options
 from ecgcvx.kinds.registry import REGISTRY, kind_class
 from ecgcvx.options import Option, options_of, value_type
+from ecgcvx.text import clean
 
 if TYPE_CHECKING:
+    from ecgcvx.forecaster import Forecaster
     from ecgcvx.records import Recording
 
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
-or a .csv file"""
+EDF, a table as .csv, .tsv, .txt or .parquet, .npy, .npz, or .mat"""
 MODEL_HELP = "output folder of a fit, or its model.safetensors"
 JSON_HELP = "print one JSON object and nothing else on standard output"
 
@@ -29,16 +32,36 @@ def add_record(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--lead", help="name or number (from 0) of the lead (default: the first ECG lead)")
     group.add_argument("--start", type=float, metavar="S", help="seconds into the record to start at")
     group.add_argument("--end", type=float, metavar="S", help="seconds into the record to end at")
-    group.add_argument("--sampling-frequency", type=float, metavar="HZ", help="of a CSV file without a time column")
+    group.add_argument("--sampling-frequency", type=float, metavar="HZ", help="of a table without times")
+    group.add_argument("--unit", help="of values without one: uV, mV, V, adu (ADC counts), or a gain such as 200/mV")
+    group.add_argument("--annotator", metavar="EXT", help="extension of the annotation file (default atr)")
+    group.add_argument("--resample", type=float, metavar="HZ", help="resample to that frequency (polyphase)")
 
 
-def read_record(options: argparse.Namespace, lead: str | None = None) -> "Recording":
-    """Read the record of the options, by default of a lead."""
+def read_record(options: argparse.Namespace, model: "Forecaster | None" = None) -> "Recording":
+    """Read the record of the options and say on standard error what is odd about it.
+
+    Lead, unit and resampling are those of the model unless they are given.
+    """
     from ecgcvx.records import read_recording
 
-    wanted = lead if options.lead is None else options.lead
-    number = int(wanted) if wanted is not None and wanted.isdecimal() else wanted
-    return read_recording(options.record, number, options.start, options.end, options.sampling_frequency)
+    wanted, resample = options.lead, options.resample
+    if model is not None:
+        wanted = model.lead if wanted is None else wanted
+        resample = model.resample if resample is None else resample
+    number = int(wanted) if wanted is not None and wanted.isascii() and wanted.isdecimal() else wanted
+    recording = read_recording(
+        options.record, number, options.start, options.end, options.sampling_frequency, unit=options.unit,
+        default_unit=None if model is None else model.unit, annotator=options.annotator, resample=resample,
+    )  # fmt: skip
+    say_warnings(recording, options.record)
+    return recording
+
+
+def say_warnings(recording: "Recording", source: str) -> None:
+    """Say on standard error what is odd about a recording."""
+    for warning in recording.warnings:
+        print(f"ecgcvx: {clean(source, 200)}: {warning}", file=sys.stderr)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.seconds > 0:
         raise InputError(f"seconds = {options.seconds:g}: give a positive number")
     forecaster = load(options.model)
-    recording = read_record(options, forecaster.lead)
+    recording = read_record(options, forecaster)
     train = forecaster.training_windows(recording, options.train_fraction)
     kind, network = kind_class(forecaster.kind), forecaster.network
     told: list[dict[str, Any]] = []

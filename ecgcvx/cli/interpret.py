@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     folder = options.model if options.model.is_dir() else options.model.parent
     if training is None and (folder / METRICS).exists():
         print(f"ecgcvx: {METRICS} belongs to another model and is left out; fit again", file=sys.stderr)
-    recording = read_record(options, forecaster.lead)
+    recording = read_record(options, forecaster)
     refitting = None if options.no_stability else Refitting(rows=options.refit_windows)
     with progress_bar() as progress:
         found = interpret(

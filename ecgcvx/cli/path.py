@@ -67,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
 def _fit_command(options: argparse.Namespace, beta: float) -> str:
     """The `ecgcvx fit` that trains what a path was asked for: the options given, and beta."""
     words = ["ecgcvx", "fit", options.record]
-    record = {name: getattr(options, name) for name in ("lead", "start", "end", "sampling_frequency")}
+    of_record = ("lead", "start", "end", "sampling_frequency", "unit", "annotator", "resample")
+    record = {name: getattr(options, name) for name in of_record}
     network = {} if options.network == "relu" else {"network": options.network}
     for name, value in {**record, **network, **given_options(options)}.items():
         if value is not None and name != "time_limit":

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.output import forecast_csv
 
     forecaster = load(options.model)
-    recording = read_record(options, forecaster.lead)
+    recording = read_record(options, forecaster)
     forecast = forecaster.predict(recording)
     text = forecast_csv(recording, forecast)
     if options.output is None:

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgcvx.cli.arguments import add_model
+from ecgcvx.cli.arguments import add_model, say_warnings
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +78,11 @@ def run(options: argparse.Namespace) -> int:
     push = stream.push if adaptive is None else adaptive.push
     lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
     if options.record is not None:
-        recording = read_recording(options.record, options.lead or model.lead, options.start, options.end)
+        recording = read_recording(
+            options.record, options.lead or model.lead, options.start, options.end,
+            default_unit=model.unit, resample=model.resample,
+        )  # fmt: skip
+        say_warnings(recording, options.record)
         batches = replay(recording, options.speed, model, stream.samples, signals)
     elif options.lsl is not None:
         batches = inlet(options.lsl, options.channel, model, signals)
