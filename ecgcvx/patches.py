@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.rows import Matrix, check_matrix
 from ecgcvx.types import Array
+from ecgcvx.windows import WindowMatrix
 
+Values: TypeAlias = NDArray[Any]  # of patches, in float32 or float64
 POOLING = ("average", "sum")
 
 
@@ -108,3 +111,104 @@ class PatchMatrix:
 
     def __iter__(self) -> Iterator[Array]:
         return iter(self[:])
+
+
+class Patches(Protocol):
+    """The patches of all rows as a matrix, and the pooling of their values, f = B g with B (n, N)."""
+
+    @property
+    def matrix(self) -> Matrix:
+        """(N, w) patches."""
+        ...
+
+    def pool(self, values: Values) -> Values:
+        """Return B g (..., n) for g (..., N), in the type of g."""
+        ...
+
+    def spread(self, v: Array) -> Array:
+        """Return B'v (N,) for v (n,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PatchesOfRows:
+    """Every row's own K patches, N = n K."""
+
+    matrix: PatchMatrix
+
+    def pool(self, values: Values) -> Values:
+        """Sum over the patches of each row."""
+        K = self.matrix.count
+        scale = self.matrix.convolution.scale(self.matrix.X.shape[1])
+        return values.reshape(*values.shape[:-1], -1, K).sum(axis=-1) * values.dtype.type(scale)
+
+    def spread(self, v: Array) -> Array:
+        """Repeat each row's value for its patches."""
+        return self.matrix.convolution.spread(v, self.matrix.X.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class PatchesOfSignal:
+    """The patches of overlapping windows of a signal: short windows that the windows share, N = n + (K - 1) s a run.
+
+    Window i of a run takes the short windows i, i + s, ..., i + (K - 1) s, so that pooling sums a box of them, and the
+    residual of a short window is a box of residuals: a pass over the signal costs n rows in place of n K.
+
+    runs : (windows, ...) of each stretch without a gap.
+    """
+
+    matrix: WindowMatrix
+    runs: tuple[int, ...]
+    count: int
+    stride: int
+    scale: float
+
+    def pool(self, values: Values) -> Values:
+        """Sums of K values that are a stride apart."""
+        parts, at = [], 0
+        for windows in self.runs:
+            length = windows + (self.count - 1) * self.stride
+            parts.append(strided_sums(values[..., at : at + length], self.count, self.stride))
+            at += length
+        return np.concatenate(parts, axis=-1) * values.dtype.type(self.scale)
+
+    def spread(self, v: Array) -> Array:
+        """Sums of the values of the up to K windows that take a short window."""
+        parts, at = [], 0
+        border = np.zeros((self.count - 1) * self.stride)
+        for windows in self.runs:
+            part = np.concatenate([border, v[at : at + windows], border])
+            parts.append(strided_sums(part, self.count, self.stride))
+            at += windows
+        return np.concatenate(parts) * self.scale
+
+
+def strided_sums(values: Values, count: int, stride: int) -> Values:
+    """Return sum_{k < count} g[..., i + k stride] for every i where all of them exist, by sums of powers of two."""
+    size = values.shape[-1] - (count - 1) * stride
+    total = np.zeros((*values.shape[:-1], size), dtype=values.dtype)
+    power, length, offset = values, 1, 0
+    while count:
+        if count & 1:
+            total += power[..., offset : offset + size]
+            offset += length * stride
+        count >>= 1
+        if count:
+            power = power[..., : -length * stride] + power[..., length * stride :]
+            length *= 2
+    return total
+
+
+def patches_of(X: Matrix, convolution: Convolution) -> Patches:
+    """The patches of X (n, d): shared ones where X are windows of a signal, the rows' own otherwise.
+
+    Raises InputError where the filter is longer than the window.
+    """
+    _, d = check_matrix(X)
+    K = convolution.count(d)
+    if not isinstance(X, WindowMatrix) or convolution.context != 1:
+        return PatchesOfRows(PatchMatrix(X, convolution))
+    reach = (K - 1) * convolution.stride
+    runs = X.runs
+    short = WindowMatrix(X.signal, tuple((a, b + reach) for a, b in runs), convolution.taps)
+    return PatchesOfSignal(short, tuple(b - a for a, b in runs), K, convolution.stride, convolution.scale(d))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.types import Array
@@ -40,3 +41,9 @@ def check_matrix(X: Matrix) -> tuple[int, int]:
         raise InputError(f"X has shape {shape}; give a matrix with at least one row and one column")
     n, d = shape
     return n, d
+
+
+def take_rows(X: Matrix, rows: NDArray[np.intp]) -> Array:
+    """Return rows (k, d) of X, of ascending indices."""
+    parts = [part[rows[(rows >= a) & (rows < a + len(part))] - a] for a, part in row_chunks(X, 1 << 14)]
+    return np.concatenate(parts)

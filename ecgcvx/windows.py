@@ -40,12 +40,12 @@ class WindowMatrix:
     """The n x (length + 1) design matrix [windows, 1] of a signal, of which only the rows asked for are ever formed.
 
     It has `shape` and slicing `X[a:b]`, all that the programs ask of a design matrix, so a plain array serves as well;
-    `np.asarray(X)` forms all rows.
+    `np.asarray(X)` forms all rows. signal : (samples,). runs : (first, stop) ranges of window starts.
     """
 
     def __init__(self, signal: Array, runs: tuple[tuple[int, int], ...], length: int) -> None:
+        self.signal, self.runs = signal, runs
         self._view = sliding_window_view(signal, length) if len(signal) >= length else np.empty((0, length))
-        self._runs = runs
         self._ends = np.cumsum([stop - first for first, stop in runs])
         self.shape = (int(self._ends[-1]) if runs else 0, length + 1)
 
@@ -71,7 +71,7 @@ class WindowMatrix:
     def pieces(self, a: int, b: int) -> Iterator[tuple[Array, int]]:
         """Yield (view, offset) pairs: rows a:b as views of the signal, cut where a gap parts two runs of windows."""
         begin = 0
-        for (first, _), end in zip(self._runs, self._ends, strict=True):
+        for (first, _), end in zip(self.runs, self._ends, strict=True):
             low, high = max(a, begin), min(b, int(end))
             if low < high:
                 yield self._view[first + low - begin : first + high - begin], low - a

@@ -4,6 +4,7 @@
 
     family   the interface: a family without data, its passes over given rows, a list of atoms
     relu     ReLU neurons f(x; p) = s (x'p)_+
+    convolutional, batch_norm, three_layer   those of the other networks
     kernels  compiled passes over chunks of rows
     workers  threads whose number changes no result
 

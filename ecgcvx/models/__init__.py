@@ -5,6 +5,9 @@ relu        ReluNetwork        f(x) = sum_j W2_j (x'W1_j)_+
 gated       GatedNetwork       f(x) = sum_j W2_j 1[x'g_j >= 0] x'W1_j
 polynomial  PolynomialNetwork  f(x) = sum_j W2_j s(x'W1_j)
 stack       Stack              stages of ReLU networks, each on the ones below
+convolutional   ConvolutionalNetwork   shared filters over the patches of a window
+batch_norm      BatchNormNetwork       batch norm after the ReLU, and the plain network that it is
+three_layer     ThreeLayerNetwork      f(x) = sum_j W2_j (sum_l e_jl (x'Z_jl)_+)_+
 recovery, decomposition   networks of the variables of convex programs
 maps        variables of networks, merging, balancing, gated to ReLU
 units       neurons as gates and linear filters, for an interpretation

@@ -10,6 +10,10 @@ import pytest
 
 from ecgcvx.arrangements import enumerate_patterns, pattern_bound, patterns_of_gates, sample_patterns
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.models.batch_norm import BatchNormNetwork, unwhitened
+from ecgcvx.models.convolutional import ConvolutionalNetwork
+from ecgcvx.models.recovery import network_of
+from ecgcvx.models.three_layer import ThreeLayerNetwork
 from ecgcvx.patches import Convolution, PatchMatrix
 from ecgcvx.programs.batch_norm import BatchNormFeatures, WhitenedMatrix, Whitening, batch_norm_program
 from ecgcvx.programs.circular import circular_layers, circular_program
@@ -115,6 +119,54 @@ def test_solvers_agree_over_sampled_patterns(solver, name):
     assert solution.violation <= 1e-12
     assert solution.primal == pytest.approx(reference.primal, rel=1e-7)
     assert solution.primal == program.objective(solution.u)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_weights_reproduce_the_convex_output(name):
+    program, found = small(name), reference_of(name)
+    X, expected = program.features.X, program.predict(found.u)
+    if name == "conv":
+        network = ConvolutionalNetwork.of_variables(program, found.u)
+        np.testing.assert_allclose(network.on_window().predict(X), expected, atol=1e-9)
+    elif name == "batch norm":
+        network = BatchNormNetwork.of_variables(program, found.u).folded(X, 0.0)
+    else:
+        network = ThreeLayerNetwork.of_variables(program, found.u)
+    np.testing.assert_allclose(network.predict(X), expected, atol=1e-9)
+    again = type(network).from_tensors(network.tensors(), network.attributes())
+    np.testing.assert_array_equal(again.predict(X), network.predict(X))
+    np.testing.assert_array_equal(network.predict(X[7:9]), network.predict(X)[7:9])
+
+
+@pytest.mark.parametrize("name", ["batch_norm_after_relu_n7_d2", "batch_norm_before_relu_n7_d2"])
+def test_batch_norm_folds_on_the_theory_cases(name):
+    """Enumerated patterns, some with few active rows; the column of ones carries means, shift and offset."""
+    X, y, beta = data(name)
+    program = case(name)
+    found = CvxpySolver(gap=1e-9).solve(program)
+    if "after" in name:
+        folded = BatchNormNetwork.of_variables(program, found.u)
+        ones = np.c_[X, np.ones(len(X))]
+        widened = BatchNormNetwork(np.r_[folded.W1, np.zeros((1, folded.neurons))], folded.gamma, folded.W2)
+        network = widened.folded(ones, float(y.mean()))
+        expected = program.predict(found.u) + y.mean()
+        decay = folded.gamma @ folded.gamma + folded.W2 @ folded.W2
+        assert found.primal == pytest.approx(np.mean((network.predict(ones) - y) ** 2) / 2 + beta / 2 * decay)
+    else:
+        ones = np.c_[X, np.ones(len(X))]
+        network = unwhitened(network_of(program, found.u), Whitening.of(ones))
+        expected = program.predict(found.u)
+    np.testing.assert_allclose(network.predict(ones), expected, atol=1e-9)
+
+
+def test_a_gated_convolution_reproduces_its_program():
+    X, y, beta = data("conv_sum_pool_n5_d4_h2")
+    program = convolutional(X, y, beta, build=gated_relu_program)
+    found = CvxpySolver(gap=1e-8).solve(program)
+    network = ConvolutionalNetwork.of_variables(program, found.u)
+    np.testing.assert_allclose(network.predict(X), program.predict(found.u), atol=1e-9)
+    with pytest.raises(InputError, match="it is gated"):
+        network.on_window()
 
 
 @pytest.mark.parametrize("solver", [CvxpySolver, FistaSolver])
