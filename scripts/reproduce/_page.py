@@ -122,7 +122,7 @@ def keep(script: str, reproduce: Reproduce, output: Path, **options: Any) -> Rec
     started = time.process_time()
     with threadpool_limits(1):  # so that seconds mean the same everywhere
         entry = reproduce(**options)
-    given = [f"--{name} {value}" for name, value in options.items() if name != "reduced" and value is not None]
+    given = [f"--{name} FOLDER" for name, value in options.items() if isinstance(value, Path)]
     record = Record(
         script=script,
         title=entry.title,

@@ -22,8 +22,13 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "arrangements": (),
     "linear_penalties": (),
     "toy_race": (),
+    "images": ("cifar",),
+    "regularisation_path": (),
     "polynomial_networks": (),
     "duality": (),
+    "ecg_prediction": ("mitdb",),
+    "ecg_interpretation": (),
+    "optimisers": (),
     "consensus_admm": (),
 }
 """Scripts in the order of the page, with those of the options below that they take."""

@@ -8,16 +8,15 @@ Found: holds. A run counts as having reached the optimum when it ends within 2 %
 
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from _page import BLUE, GREY, INK, RED, Claim, Entry, Picture, main, new_figure, style
+from _race import in_stretches
 from ecgcvx.arrangements import enumerate_patterns
 from ecgcvx.baselines.backprop import Layers
-from ecgcvx.baselines.minibatch import train_minibatch
-from ecgcvx.baselines.optimisers import SGD, Schedule, cosine
+from ecgcvx.baselines.optimisers import SGD
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.models import network_of
 from ecgcvx.programs.features import PatternFeatures
@@ -31,6 +30,7 @@ BETA = 3e-2
 WIDTHS = (4, 8, 50)
 RUNS = 10
 STEP, BATCH = 0.02, 2
+FIRST = 2e-4
 REACHED = 2e-2  # above the optimum, relative
 
 
@@ -94,26 +94,10 @@ def reproduce(reduced: bool) -> Entry:
 
 
 def _sgd(neurons: int, seed: int, epochs: int) -> Run:
-    """One run in stretches, after each of which its objective on all samples is evaluated, off the clock."""
-    problem = Problem(Layers((2, neurons, 1)), X, Y, BETA)
-    random = np.random.default_rng(seed)
-    parameters = problem.layers.initial(random)
-    seconds, trace = 0.0, [(2e-4, problem.objective(parameters))]
-    edges = np.unique(np.geomspace(1, epochs, 40).astype(int))
-    for done, stop in pairwise([0, *edges.tolist()]):
-        started = time.thread_time()
-        found = train_minibatch(problem, parameters, random, SGD, _part(done / epochs, stop / epochs), STEP, BATCH,
-                                stop - done)  # fmt: skip
-        seconds += time.thread_time() - started
-        parameters = found.parameters
-        trace.append((seconds, problem.objective(parameters)))
-    moments, objectives = np.array(trace).T
-    return Run(moments, objectives)
-
-
-def _part(first: float, last: float) -> Schedule:
-    """The stretch of the cosine schedule between two shares of the training."""
-    return lambda share: cosine(first + share * (last - first))
+    points = list(in_stretches(Problem(Layers((2, neurons, 1)), X, Y, BETA), seed, SGD, STEP, BATCH, epochs, 40))
+    seconds = np.array([point.seconds for point in points])
+    seconds[0] = FIRST  # which a logarithm does not show
+    return Run(seconds, np.array([point.objective for point in points]))
 
 
 def _figure(runs: dict[int, list[Run]], optimum: float, seconds: float, reached: dict[int, int]) -> Figure:

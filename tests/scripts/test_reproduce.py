@@ -3,12 +3,17 @@
 import importlib
 import json
 
+import cvxpy as cp
+import numpy as np
 import pytest
 
 import _page
+import images
 from _page import Claim, Record, docs_page, index_html, keep, read_record
 
-QUICK = ["arrangements", "linear_penalties", "duality", "polynomial_networks", "consensus_admm"]
+QUICK = ["linear_penalties", "duality", "polynomial_networks"]
+LONGER = ["arrangements", "toy_race", "regularisation_path", "ecg_interpretation", "consensus_admm"]
+SCRIPTS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)]
 MADE = Record(
     "example",
     "An example",
@@ -21,7 +26,7 @@ MADE = Record(
 )
 
 
-@pytest.mark.parametrize("script", QUICK)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_every_claim_of_the_slide_holds(script, tmp_path):
     module = importlib.import_module(script)
     record = keep(script, module.reproduce, tmp_path, reduced=True)
@@ -70,3 +75,48 @@ def test_the_documentation_has_a_link_to_each_entry():
     assert "[An example](#1-an-example) | holds" in page
     assert "## 1. An example" in page
     assert "![a & b](lecture/example.png)" in page
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"), [(("data_batch_1.bin", "test_batch.bin"), 1), (("train.bin", "test.bin"), 2)]
+)
+def test_reads_the_binary_files_of_cifar(names, labels, tmp_path):
+    random = np.random.default_rng(0)
+    rows = [random.integers(0, 10, (n, labels + images.PIXELS), dtype=np.uint8) for n in (5, 2)]
+    for name, raw in zip(names, rows, strict=True):
+        raw.tofile(tmp_path / name)
+    read = images.read_cifar(tmp_path)
+    np.testing.assert_array_equal(read.labels, rows[0][:, labels - 1])
+    np.testing.assert_allclose(read.test_X[:, :-1], rows[1][:, labels:] / 255 - 0.5, atol=1e-6)
+    assert read.X.shape == (5, images.PIXELS + 1)
+    assert (read.X[:, -1] == 1).all()
+
+
+def test_convex_sgd_arrives_at_the_optimum_of_the_hinge_form():
+    random = np.random.default_rng(0)
+    X = np.c_[random.standard_normal((60, 3)), np.ones(60)].astype(np.float32)
+    labels = (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(np.int64)
+    data = images.Images(X, labels, X, labels)
+    gates = random.standard_normal((4, 3)).astype(np.float32)
+    *_, (_, U) = images.convex_sgd(data, gates, 0.05, 60, 4000, 0)
+
+    def value(u, k, positive, norm, square):
+        """The hinge form of class k at u (2, 3, 4): a list of two lists of vectors of length 4."""
+        f, hinge, penalty = 0, 0, 0
+        for sign, several in zip((1, -1), u, strict=True):
+            for gate, w in zip(gates.T, several, strict=True):
+                mask = X @ gate >= 0
+                f = f + sign * (mask[:, None] * X) @ w
+                hinge = hinge + positive((-(2.0 * mask - 1)[:, None] * X) @ w) / 60
+                penalty = penalty + norm(w)
+        return square(f - data.targets[:, k]) / 120 + images.HINGE * hinge + 0.05 * penalty
+
+    found = U.astype(np.float64).reshape(4, 2, 3, 2)
+    for k in range(2):
+        w = [[cp.Variable(4) for _ in range(3)] for _ in range(2)]
+        form = value(w, k, lambda v: cp.sum(cp.pos(v)), cp.norm, cp.sum_squares)
+        optimum = cp.Problem(cp.Minimize(form)).solve(solver=cp.CLARABEL)
+        reached = value(
+            found[:, :, :, k].transpose(1, 2, 0), k, lambda v: np.maximum(v, 0).sum(), np.linalg.norm, lambda r: r @ r
+        )
+        assert optimum * (1 - 1e-6) <= reached <= optimum * (1 + 1e-2)
