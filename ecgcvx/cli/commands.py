@@ -17,6 +17,8 @@ COMMANDS = {
     "predict": "apply a fitted model to a record",
     "certify": "prove how far a fitted model is from the global optimum",
     "interpret": "read the patterns of a fitted model",
+    "generate": "make synthetic beats like those of a record",
+    "denoise": "take white noise off the beats of a record",
     "stream": "forecast a signal as it comes",
     "monitor": "show a stream in the browser",
 }

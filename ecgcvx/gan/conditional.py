@@ -15,14 +15,15 @@ from ecgcvx.errors import InputError
 from ecgcvx.gan.target import MomentTarget, data_matrix, moment_target
 from ecgcvx.types import Array
 
-RIDGE = 1e-6  # of the largest moment, added to C_aa
+RIDGE = 0.1  # of the summed moments over the number of beats, added to C_aa: with few beats C fits their noise
 
 
 @dataclass(frozen=True, eq=False)
 class BeatFilter:
-    """The conditional mean of beats (p,), from the moments of training beats."""
+    """The conditional mean of beats (p,), from the moments of `count` training beats."""
 
     target: MomentTarget
+    count: int
 
     @classmethod
     def fit(cls, X: Array, noise: float = 0.0) -> "BeatFilter":
@@ -32,7 +33,7 @@ class BeatFilter:
         """
         if not (np.isfinite(noise) and noise >= 0):
             raise InputError(f"noise = {noise} mV: give zero or a positive number")
-        return cls(moment_target(X, noise**2))
+        return cls(moment_target(X, noise**2), len(X))
 
     def denoise(self, X: Array, noise: float) -> Array:
         """Return the expectations (n, p) of the beats behind X (n, p), which has white noise of `noise` mV rms."""
@@ -54,7 +55,7 @@ class BeatFilter:
         if missing.all(axis=1).any():
             raise InputError(f"X: row {np.flatnonzero(missing.all(axis=1))[0]} holds no number; leave it out")
         C, mean = self.target.covariance(), self.target.mean
-        ridge = RIDGE * float(self.target.moments[0])
+        ridge = RIDGE * self.target.game_value / self.count
         patterns, which = np.unique(missing, axis=0, return_inverse=True)
         for number, b in enumerate(patterns):
             rows = np.flatnonzero(which == number)

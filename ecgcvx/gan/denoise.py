@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.beats import find_beats
 from ecgcvx.errors import InputError
@@ -17,12 +18,16 @@ FEWEST = 40  # beats of a class with a filter of its own
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
-    """signal (n,) in the recording's unit, noise in rms of it, beats used, and the share of the samples they cover."""
+    """signal (n,) in the recording's unit, noise in rms of it, and the share of the samples that beats cover.
+
+    peaks (b,) : R peaks of the beats used, in samples. symbols : their classes.
+    """
 
     signal: Array
     noise: float
-    beats: int
     covered: float
+    peaks: NDArray[np.int64]
+    symbols: tuple[str, ...]
 
 
 def denoise_recording(recording: Recording, noise: float | None = None) -> Denoised:
@@ -60,7 +65,7 @@ def denoise_recording(recording: Recording, noise: float | None = None) -> Denoi
             weight[place] += taper
     covered = weight > 0
     signal = recording.signal + np.where(covered, change / np.where(covered, weight, 1.0), 0.0)
-    return Denoised(signal, noise, len(aligned), float(covered.mean()))
+    return Denoised(signal, noise, float(covered.mean()), aligned.peaks, aligned.symbols)
 
 
 def _classes(aligned: AlignedBeats) -> np.ndarray:

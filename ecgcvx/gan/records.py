@@ -16,6 +16,7 @@ from ecgcvx.types import Array
 MARK = "synthetic"
 GAIN = 1000.0  # units of a mV: steps of 1 uV, +-32 mV in 16 bits
 LIMIT = 32767 / GAIN
+INVALID = -32768  # of format 16
 
 
 def write_record(
@@ -24,16 +25,20 @@ def write_record(
 ) -> tuple[Path, ...]:  # fmt: skip
     """Write signal (samples, leads) as NAME.dat and NAME.hea, and R peaks as NAME.atr; return the files, header last.
 
-    Raises InputError for a signal beyond +-32.767 units or not finite, or a folder that cannot be written.
+    NaN becomes WFDB's invalid sample. Raises InputError for a signal beyond +-32.767 units, or a folder that cannot be
+    written.
     """
-    if not np.isfinite(signal).all() or np.abs(signal).max() > LIMIT:
-        raise InputError(f"{name}: the signal is not finite or beyond {LIMIT:g} {unit}; it was fitted to no beats")
+    missing = np.isnan(signal)
+    if np.abs(signal[~missing]).max(initial=0.0) > LIMIT:
+        raise InputError(f"{name}: the signal is beyond {LIMIT:g} {unit}; check the unit and gain of the record")
     import wfdb  # slow to import
+
+    samples = np.where(missing, INVALID, np.rint(np.where(missing, 0.0, signal) * GAIN)).astype(np.int64)
 
     with tempfile.TemporaryDirectory() as scratch:
         wfdb.wrsamp(
             name, fs=sampling_frequency, units=[unit] * len(leads), sig_name=list(leads),
-            d_signal=np.rint(signal * GAIN).astype(np.int64), fmt=["16"] * len(leads), adc_gain=[GAIN] * len(leads),
+            d_signal=samples, fmt=["16"] * len(leads), adc_gain=[GAIN] * len(leads),
             baseline=[0] * len(leads), comments=list(comments), write_dir=scratch,
         )  # fmt: skip
         if peaks is not None:

@@ -113,6 +113,9 @@ def test_a_record_reads_back(tmp_path):
     np.testing.assert_array_equal(read.annotation.samples, [100, 400])
     assert read.annotation.symbols == ("N", "V")
     assert wfdb.rdheader(str(tmp_path / "made_N_synthetic")).comments == ["synthetic: generated"]
-    with pytest.raises(InputError, match="not finite or beyond"):
+    signal[200:300, 0] = np.nan
+    write_record(tmp_path, "gap", signal, 360.0, ("II", "V1"), "mV", [])
+    np.testing.assert_array_equal(np.isnan(read_recording(tmp_path / "gap", "II").signal), np.isnan(signal[:, 0]))
+    with pytest.raises(InputError, match="beyond 32"):
         write_record(tmp_path, "x", 40 + signal, 360.0, ("II", "V1"), "mV", [])
     assert not list(tmp_path.glob("x.*"))
