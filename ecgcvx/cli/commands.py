@@ -21,6 +21,8 @@ COMMANDS = {
     "denoise": "take white noise off the beats of a record",
     "stream": "forecast a signal as it comes",
     "monitor": "show a stream in the browser",
+    "export": "write a fitted model for C, ONNX, PyTorch or NumPy",
+    "doctor": "print versions, threads and caches, for a report of a fault",
 }
 """Every command with its line of help; the module of the same name in this package has the rest."""
 

@@ -1,0 +1,169 @@
+"""An exported model says what the model says, whichever the target, the kind of network and its depth."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from ecgcvx.activations import RELU_LIKE
+from ecgcvx.cli import main
+from ecgcvx.errors import InputError, ModelError
+from ecgcvx.export import TARGETS, export
+from ecgcvx.export.parts import parts_of
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, Stack, Stage
+from ecgcvx.models.maps import balance
+from ecgcvx.windows import Scaler
+
+WINDOW = 6
+
+
+def networks():
+    random = np.random.default_rng(0)
+
+    def normal(*shape):
+        return 0.5 * random.standard_normal(shape)
+
+    def stage(columns, q, m):
+        return Stage(normal(columns, q), normal(q), ReluNetwork(normal(q, m), normal(m)), 1e-3)
+
+    d = WINDOW + 1
+    return {
+        "relu": ReluNetwork(normal(d, 11), normal(11)),
+        "nothing": ReluNetwork(normal(d, 0), normal(0)),
+        "gated": GatedNetwork(normal(d, 5), normal(5), normal(d, 5)),
+        "polynomial": PolynomialNetwork(normal(d, 4), normal(4), RELU_LIKE),
+        "stack": Stack(((stage(d, 5, 6), stage(d + 6, 4, 3), stage(d + 9, 9, 2)), (stage(d, 4, 3),))),
+    }
+
+
+NETWORKS = networks()
+
+
+@pytest.fixture(params=list(NETWORKS))
+def forecaster(request):
+    return Forecaster(NETWORKS[request.param], Scaler(-0.3, 0.6), "MLII", 360.0, WINDOW, 2, 1e-3)
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return np.random.default_rng(1).standard_normal((200, WINDOW)) - 0.3
+
+
+def expected(forecaster, windows):
+    z = forecaster.scaler.standardise(windows)
+    return forecaster.scaler.restore(forecaster.network.predict(np.concatenate([z, np.ones((len(z), 1))], axis=1)))
+
+
+def test_c_compiles_without_a_warning_and_forecasts_in_float32(forecaster, windows, tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    header, source = export(forecaster, "c", tmp_path / "ecg_model")
+    assert "malloc" not in source.read_text()
+    program = tmp_path / "main.c"
+    program.write_text(
+        """#include <stdio.h>
+#include "ecg_model.h"
+int main(void)
+{
+    float window[ECG_MODEL_WINDOW];
+    while (fread(window, sizeof window, 1, stdin) == 1) {
+        const float f = ecg_model_predict(window);
+        fwrite(&f, sizeof f, 1, stdout);
+    }
+    return 0;
+}
+"""
+    )
+    flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    subprocess.run([compiler, *flags, "-o", tmp_path / "run", program, source], check=True, cwd=tmp_path)
+    asked = windows.astype(np.float32)
+    done = subprocess.run([tmp_path / "run"], input=asked.tobytes(), capture_output=True, check=True)
+    made = np.frombuffer(done.stdout, dtype=np.float32)
+    wanted = expected(forecaster, asked.astype(np.float64))
+    np.testing.assert_allclose(made, wanted, rtol=0, atol=2e-6 * max(1.0, np.abs(wanted).max()))
+    assert f"#define ECG_MODEL_HORIZON {forecaster.horizon} " in header.read_text()
+
+
+def test_arrays_hold_the_network_and_its_scaler(forecaster, windows, tmp_path):
+    (file,) = export(forecaster, "numpy", tmp_path / "model")
+    with np.load(file, allow_pickle=False) as found:
+        about = json.loads(str(found["about"]))
+        assert (about["network"], about["window"]) == (forecaster.network.activation, WINDOW)
+        if about["network"] == "stack":
+            assert set(forecaster.network.tensors()) < set(found)
+            return
+        x = np.concatenate([(windows - found["mean"]) / found["scale"], np.ones((len(windows), 1))], axis=1)
+        z = x @ found["W1"]
+        a, b, c = about.get("polynomial", (0, 0, 0))
+        activations = {
+            "relu": lambda: np.maximum(z, 0), "gated": lambda: z * (x @ found["gates"] >= 0),
+            "polynomial": lambda: a * z**2 + b * z + c,
+        }[about["network"]]()  # fmt: skip
+        made = activations @ found["W2"] * found["scale"] + found["mean"]
+    np.testing.assert_allclose(made, expected(forecaster, windows), rtol=1e-12, atol=1e-12)
+
+
+def test_onnx_runs_to_the_same_forecast(forecaster, windows, tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    (file,) = export(forecaster, "onnx", tmp_path / "model")
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (made,) = session.run(["forecast"], {"window": windows})
+    np.testing.assert_allclose(made, expected(forecaster, windows), rtol=0, atol=1e-6)
+
+
+def test_torch_reads_its_state_back(forecaster, windows, tmp_path):
+    torch = pytest.importorskip("torch")
+    from ecgcvx.export.torch_module import module
+
+    (file,) = export(forecaster, "torch", tmp_path / "model")
+    again = module(forecaster)
+    with torch.no_grad():
+        for one in again.parameters():
+            one.zero_()
+    again.load_state_dict(torch.load(file, weights_only=True))
+    made = again(torch.from_numpy(windows)).detach().numpy()
+    np.testing.assert_allclose(made, expected(forecaster, windows), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("target", ["onnx", "torch"])
+def test_a_library_that_is_missing_is_named(target, tmp_path):
+    if importlib.util.find_spec(target) is not None:
+        pytest.skip(f"{target} is installed")
+    model = Forecaster(NETWORKS["relu"], Scaler(0.0, 1.0), "MLII", 360.0, WINDOW, 1, 1e-3)
+    with pytest.raises(InputError, match=rf"{target} is not installed; pip install 'ecgcvx\[{target}\]'"):
+        export(model, target, tmp_path / "model")
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path):
+    class Other(ReluNetwork):
+        activation = "other"
+
+    model = Forecaster(NETWORKS["relu"], Scaler(0.0, 1.0), "MLII", 360.0, WINDOW, 1, 1e-3)
+    with pytest.raises(ModelError, match="network = 'other': it cannot be exported"):
+        parts_of(Other(np.ones((2, 1)), np.ones(1)))
+    with pytest.raises(InputError, match="target = 'fortran': choose one of numpy, c, onnx, torch"):
+        export(model, "fortran", tmp_path / "model")
+    with pytest.raises(InputError, match="'my-model' is no C identifier"):
+        export(model, "c", tmp_path / "my-model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_names_its_files(tmp_path, capsys):
+    model = Forecaster(balance(NETWORKS["relu"]), Scaler(0.0, 1.0), "MLII", 360.0, WINDOW, 1, 1e-3)
+    model.save(tmp_path / "model.safetensors")
+    assert main(["export", str(tmp_path), "--to", "c", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["files"]) == {str(tmp_path / "ecg_model.h"), str(tmp_path / "ecg_model.c")}
+    assert all((tmp_path / name).stat().st_size == size for name, size in told["files"].items())
+    assert main(["export", str(tmp_path), "--to", "numpy", "--output", str(tmp_path / "plain")]) == 0
+    assert "relu network of 11 neurons: wrote" in capsys.readouterr().out
+    assert (tmp_path / "plain.npz").exists()
+    with pytest.raises(SystemExit):
+        main(["export", str(tmp_path), "--to", "fortran"])
+    assert set(TARGETS) == {"numpy", "c", "onnx", "torch"}
