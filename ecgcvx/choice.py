@@ -11,11 +11,12 @@ come in bursts, which makes it large, and the rule of one standard error a loose
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ecgcvx.errors import InputError
-from ecgcvx.types import Array
+
+if TYPE_CHECKING:
+    from ecgcvx.types import Array
 
 WITHIN = re.compile(r"within:(\d+(?:\.\d+)?)%\Z")
 
@@ -39,11 +40,13 @@ class Rule:
         return cls(float(found[1]) / 100)
 
 
-def smallest_good(rule: Rule, neurons: Sequence[int], errors: Sequence[Array], block: int) -> int:
+def smallest_good(rule: Rule, neurons: Sequence[int], errors: "Sequence[Array]", block: int) -> int:
     """Return the index of the network with the fewest neurons that the rule allows.
 
     errors : squared error of every validation window (v,) of each network. block : windows in a block.
     """
+    import numpy as np
+
     means = np.array([float(squared.mean()) for squared in errors])
     best = int(np.argmin(means))
     if rule.share is None:
@@ -54,8 +57,10 @@ def smallest_good(rule: Rule, neurons: Sequence[int], errors: Sequence[Array], b
     return min((int(i) for i in allowed), key=lambda i: (neurons[i], float(means[i])))
 
 
-def _standard_error(squared: Array, block: int) -> float:
+def _standard_error(squared: "Array", block: int) -> float:
     """Standard error of a mean over blocks of consecutive windows."""
+    import numpy as np
+
     count = max(len(squared) // max(block, 1), 1)
     blocks = np.array([part.mean() for part in np.array_split(squared, count)])
     return float(blocks.std(ddof=1) / np.sqrt(count)) if count > 1 else float("inf")

@@ -19,7 +19,7 @@ _UNIT_KEY = re.compile(r"(unit|units|y[ _-]?unit|voltage unit|amplitude unit)", 
 _LEAD_KEY = re.compile(r"(lead|channel|lead name|channel name)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Before:
     """What stands before the samples: names and units of columns; Hz, unit and lead of `key: value` lines."""
 

@@ -14,7 +14,7 @@ from ecgcvx.formats.units import Head, is_counter, is_time, seconds_per
 from ecgcvx.types import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Columns of a file or of memory.
 

@@ -258,7 +258,8 @@ def test_contrast_is_sufficient_in_both_schemes(scheme):
 def test_a_stack_says_what_its_stages_do_and_claims_no_gap_of_the_whole():
     text = Tags(case("stack").page).text
     for words in (
-        "A stack of 2 networks", "patterns of the lowest network of the stack", "gap of the last stage",
+        f"A stack of {len(case('stack').reading.stages)} networks",
+        "patterns of the lowest network of the stack", "gap of the last stage",
         "The stack as a whole is not convex and has no gap", "the stages above", "is not tested",
     ):  # fmt: skip
         assert words in text, words
