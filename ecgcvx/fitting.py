@@ -35,7 +35,7 @@ BACKPROP_EPOCHS = 60
 BACKPROP_BETA = 1e-6  # beside a network whose betas are those of other programs
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
 MANY_ROUNDS = 1000  # where time is the limit
-READABLE_ROUNDS = 10  # where few neurons are chosen: their gap is at least that of the training
+READABLE_ROUNDS = 8  # where few neurons are chosen: their gap is at least that of the training
 READABLE_RATIO = 5e-6  # its end where few neurons are chosen: smaller beta takes long to certify, and the descent at
 # a tenth of beta has most of what it would gain
 
