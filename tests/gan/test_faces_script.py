@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from reproduce.faces import main, read_images
 
 
