@@ -38,14 +38,14 @@ def add_record(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resample", type=float, metavar="HZ", help="resample to that frequency (polyphase)")
 
 
-def read_record(options: argparse.Namespace, model: "Forecaster | None" = None) -> "Recording":
+def read_record(options: argparse.Namespace, model: "Forecaster | None" = None, lead: str | None = None) -> "Recording":
     """Read the record of the options and say on standard error what is odd about it.
 
-    Lead, unit and resampling are those of the model unless they are given.
+    Lead, unit and resampling are those of the model unless they are given. lead : in place of that of the options.
     """
     from ecgcvx.records import read_recording
 
-    wanted, resample = options.lead, options.resample
+    wanted, resample = lead or options.lead, options.resample
     if model is not None:
         wanted = model.lead if wanted is None else wanted
         resample = model.resample if resample is None else resample

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.lead is not None and options.leads:
         raise InputError(f"lead = {options.lead}: --leads names the leads already; give one of them")
-    recordings = [read_record(options, lead) for lead in options.leads or [None]]
+    recordings = [read_record(options, lead=lead) for lead in options.leads or [None]]
     beats = aligned_beats(recordings, options.before, options.after)
     folder = options.output or Path("out") / f"{Path(beats.name).name}-generated"
     with progress_bar() as progress:
