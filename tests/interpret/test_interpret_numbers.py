@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,6 +81,29 @@ def test_importance_is_what_is_lost_by_removal(gated):
     assert found.table["variance_share"].sum() == pytest.approx(1)
     assert found.table["explained_variance_drop"].is_monotonic_decreasing
     assert list(found.table.columns) == list(COLUMNS)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_chunks_of_rows_change_nothing(gated, monkeypatch):
+    """Runs, beats and sums that reach from one chunk into the next are those of a single chunk."""
+    from ecgcvx.interpretation import moments, units
+
+    signal = noisy_signal(1500, 6)
+    signal[700:705] = np.nan
+    peaks = np.arange(40, 1480, 97)
+    annotation = Annotation(peaks, np.array(["N", "V"] * len(peaks))[: len(peaks)])
+    network = random_network(7, 6, gated=gated)
+    whole = read(network, signal, annotation=annotation)[0]
+    for module in (moments, units):
+        monkeypatch.setattr(module, "CHUNK_ELEMENTS", 64)
+    pieces = read(network, signal, annotation=annotation)[0]
+    pd.testing.assert_frame_equal(pieces.table, whole.table, rtol=1e-6, atol=1e-9)
+    for one, other in zip(pieces.patterns, whole.patterns, strict=True):
+        np.testing.assert_allclose(one.network_filter.taps, other.network_filter.taps, atol=1e-9)
+        np.testing.assert_allclose(one.mean_window, other.mean_window, atol=1e-9)
+        assert one.examples == other.examples
+    np.testing.assert_allclose(pieces.overlap, whole.overlap)
+    np.testing.assert_allclose(pieces.transitions, whole.transitions)
 
 
 @pytest.mark.parametrize("gated", [False, True])

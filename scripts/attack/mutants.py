@@ -1,0 +1,211 @@
+"""Small faults put into the package one at a time: does a test see each of them?
+
+    python scripts/attack/mutants.py --sample 30 --only windows
+    python scripts/attack/mutants.py --seconds 3600
+
+A mutant is one change: an operator (+ and -, * and /, < and <=, == and !=, 'and' and 'or'), a number (by 1, or times
+1.5), min and max, sqrt left out, a negation left out, += and -= or =. It is made in a copy of the project, and the
+tests of its module run until one fails. 'survived' is a fault that no test sees, or no fault at all: these are looked
+at by hand. The sample is drawn evenly by a seed. Compiled modules are compiled anew for each mutant, which takes most
+of the time.
+"""
+
+import argparse
+import ast
+import copy
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = {
+    "ecgcvx/certificates": ("tests/certificates", "tests/test_polynomial_certificates.py"),
+    "ecgcvx/windows.py": ("tests/test_windows.py",),
+    "ecgcvx/records.py": ("tests/records",),
+    "ecgcvx/formats": ("tests/records",),
+    "ecgcvx/interpretation": ("tests/interpret",),
+    "ecgcvx/solvers/active_set": ("tests/solvers/active_set",),
+}
+SECONDS_A_MUTANT = 900.0  # a mutant that runs on for ever is killed: it does not pass
+SWAPS: dict[type, type] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div, ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or,
+    ast.Or: ast.And, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "argmin": "argmax", "argmax": "argmin"}
+CHANGED = (
+    ast.Constant, ast.AugAssign, ast.BinOp, ast.BoolOp, ast.Compare, ast.UnaryOp, ast.Name, ast.Attribute, ast.Call
+)  # fmt: skip
+LEFT_ALONE = (ast.Raise, ast.Import, ast.ImportFrom, ast.JoinedStr)
+
+
+class Mutant(NamedTuple):
+    """A change of a module: path from the root, line, what is changed, and the number of the node and of the change."""
+
+    path: str
+    line: int
+    what: str
+    place: int
+    change: int
+
+    def source(self, original: str) -> str:
+        """Return the module with the change."""
+        tree = ast.parse(original)
+        _change(list(_changeable(tree))[self.place], self.change)
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def mutants(path: str, source: str) -> Iterator[Mutant]:
+    """Every mutant of a module. Type hints, docstrings and messages of errors are left alone."""
+    for place, node in enumerate(_changeable(ast.parse(source))):
+        if not isinstance(node, CHANGED):
+            continue
+        for change in range(2):
+            what = _change(copy.deepcopy(node), change)
+            if what is not None:
+                yield Mutant(path, node.lineno, what, place, change)
+
+
+def _changeable(node: ast.AST) -> Iterator[ast.AST]:
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "type_params"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, ast.AST) or isinstance(child, LEFT_ALONE):
+                continue
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
+                continue
+            yield child
+            yield from _changeable(child)
+
+
+def _change(node: ast.AST, change: int) -> str | None:
+    """Change a node in place; return what was done, None where there is no such change."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            return None
+        before = node.value
+        node.value = before + 1 if change == 0 else before * 1.5 if isinstance(before, float) and before else before - 1
+        return f"{before} to {node.value}"
+    if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add | ast.Sub):
+        if change == 1:
+            node.op = SWAPS[type(node.op)]()
+            return f"to {ast.unparse(node)}"
+        node.op, node.value = ast.Add(), ast.BinOp(node.value, ast.Sub(), _loaded(node.target))
+        return f"= in place of += or -=: {ast.unparse(node)}"
+    if change == 1:
+        return None
+    if isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in SWAPS:
+        if isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
+            return None
+        node.op = SWAPS[type(node.op)]()
+        return f"to {ast.unparse(node)}"
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        node.ops[0] = SWAPS[type(node.ops[0])]()
+        return f"to {ast.unparse(node)}"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
+        node.op = ast.UAdd() if isinstance(node.op, ast.USub) else node.op
+        if isinstance(node.op, ast.Not):
+            node.operand = ast.UnaryOp(ast.Not(), node.operand)
+        return f"to {ast.unparse(node)}"
+    if isinstance(node, ast.Name) and node.id in NAMES:
+        node.id = NAMES[node.id]
+        return f"to {node.id}"
+    if isinstance(node, ast.Attribute) and node.attr in NAMES:
+        node.attr = NAMES[node.attr]
+        return f"to {node.attr}"
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.sqrt":
+        node.func = ast.Name("float" if isinstance(node.args[0], ast.Call) else "abs", ast.Load())
+        return f"no root: {ast.unparse(node)}"
+    return None
+
+
+def _loaded(target: ast.expr) -> ast.expr:
+    loaded = copy.deepcopy(target)
+    for part in ast.walk(loaded):
+        if hasattr(part, "ctx"):
+            part.ctx = ast.Load()
+    return loaded
+
+
+def chosen(only: str | None, sample: int | None, seed: int) -> list[tuple[Mutant, tuple[str, ...]]]:
+    """The mutants of the modules whose path holds `only`, with the tests of each: a sample of them in any order."""
+    found = []
+    for place, tests in TESTS.items():
+        files = sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
+        for file in files:
+            path = str(file.relative_to(ROOT))
+            if only is None or only in path:
+                found += [(mutant, tests) for mutant in mutants(path, file.read_text())]
+    order = np.random.default_rng(seed).permutation(len(found))
+    return [found[k] for k in order[:sample]]
+
+
+def is_killed(mutant: Mutant | None, tests: tuple[str, ...], copy_of_project: Path) -> bool:
+    """Whether a test fails, or does not end, with the mutant (or none) in the copy; the copy is restored."""
+    file = copy_of_project / ("ecgcvx/__init__.py" if mutant is None else mutant.path)
+    original = file.read_text()
+    # One path for all: a fresh cache of compiled code for every mutant would be compiled for all modules.
+    environment = os.environ | {"PYTHONPATH": str(copy_of_project), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *tests]
+    try:
+        if mutant is not None:
+            file.write_text(mutant.source(original))
+        run = subprocess.run(
+            command, cwd=copy_of_project, env=environment, capture_output=True, timeout=SECONDS_A_MUTANT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        file.write_text(original)
+    return run.returncode != 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="part of the path of the modules")
+    parser.add_argument("--sample", type=int, help="how many mutants, all without it")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="no new mutant after that")
+    parser.add_argument("--count", action="store_true", help="only say how many there are")
+    options = parser.parse_args()
+    todo = chosen(options.only, options.sample, options.seed)
+    if options.count:
+        for path, number in sorted(Counter(mutant.path for mutant, _ in todo).items()):
+            print(f"{number:6} {path}")
+        return 0
+    started, verdicts = time.monotonic(), Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        ignored = shutil.ignore_patterns(".*", "out", "__pycache__")
+        shutil.copytree(ROOT, project, ignore=ignored)
+        for tests in sorted({tests for _, tests in todo}):
+            if is_killed(None, tests, project):
+                print(f"{' '.join(tests)}: a test fails without any mutant", file=sys.stderr)
+                return 1
+        for mutant, tests in todo:
+            if time.monotonic() - started > options.seconds:
+                break
+            verdict = "killed" if is_killed(mutant, tests, project) else "survived"
+            verdicts[verdict] += 1
+            if verdict == "survived":
+                print(f"survived: {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
+    total = sum(verdicts.values())
+    print(f"{total} mutants, {verdicts['killed']} killed ({verdicts['killed'] / max(total, 1):.0%})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
