@@ -13,6 +13,7 @@ from _page import Claim, Record, docs_page, index_html, keep, read_record
 
 QUICK = ["linear_penalties", "duality", "polynomial_networks"]
 LONGER = ["arrangements", "toy_race", "regularisation_path", "ecg_interpretation", "consensus_admm"]
+WHOLE = ("ecg_interpretation",)  # a claim on beats, of which a reduced size has too few
 SCRIPTS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)]
 MADE = Record(
     "example",
@@ -29,7 +30,7 @@ MADE = Record(
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_claim_of_the_slide_holds(script, tmp_path):
     module = importlib.import_module(script)
-    record = keep(script, module.reproduce, tmp_path, reduced=True)
+    record = keep(script, module.reproduce, tmp_path, reduced=script not in WHOLE)
     assert [claim.text for claim in record.claims if not claim.holds] == []
     for name, _ in record.pictures:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
