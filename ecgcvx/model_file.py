@@ -28,7 +28,8 @@ def save(forecaster: Forecaster, path: Path) -> None:
     """Write a model file; a file that is there already is replaced whole or not at all."""
     from safetensors.numpy import save as to_bytes
 
-    tensors = forecaster.network.tensors()
+    # safetensors writes the memory of an array as it lies, whatever its strides say.
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in forecaster.network.tensors().items()}
     metadata = {"version": __version__, **_settings(forecaster), "digest": digest(forecaster)}
     data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata, allow_nan=False)})
     atomic_write(path, lambda file: file.write(data))

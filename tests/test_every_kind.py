@@ -26,16 +26,21 @@ ROWS = {
     "gated": {"beta": 1e-4, "patterns": 8},
     "polynomial": {"beta": 1e-4},
     "quadratic": {"beta": 1e-4},
+    "conv": {"beta": 1e-3, "rounds": 2, "confirm_starts": 20},
+    "batchnorm": {"beta": 1e-2, "rounds": 2, "confirm_starts": 20},
+    "three-layer": {"beta": 1e-2, "rounds": 2, "confirm_starts": 20, "inner": 2},
     "stack": {"confirm_starts": 20},
     "toy": {"beta": 1e-3, "shrink": 0.9},
 }
 EVIDENCE = {
     "relu": Evidence.SEARCHED, "gated": Evidence.GIVEN, "polynomial": Evidence.EIGENVALUES,
     "quadratic": Evidence.EIGENVALUES, "stack": Evidence.SEARCHED, "toy": Evidence.GIVEN,
+    "conv": Evidence.SEARCHED, "batchnorm": Evidence.SEARCHED, "three-layer": Evidence.SEARCHED,
 }  # fmt: skip
 CERTIFIED = {
     "relu": Evidence.BOUNDED, "gated": Evidence.GIVEN, "polynomial": Evidence.EIGENVALUES,
     "quadratic": Evidence.EIGENVALUES, "stack": Evidence.BOUNDED, "toy": None,
+    "conv": Evidence.BOUNDED, "batchnorm": Evidence.SEARCHED, "three-layer": Evidence.SEARCHED,
 }  # fmt: skip
 
 

@@ -14,11 +14,13 @@ from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
+from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.search import search_price
 from ecgcvx.types import Array
 
 LossName = Literal["squared", "logistic"]
+Certified = TwoLayerNetwork | ConvolutionalNetwork
 CHUNK = 1 << 18  # elements of one product
 ROWS_A_ROUND = 40
 ROUNDING = 1e-9  # relative, of the sums in P and D: n u with room to spare
@@ -62,7 +64,7 @@ class Certificate:
         return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {self.gap:.1e}: {self.name}"
 
 
-def primal_objective(network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
+def primal_objective(network: Certified, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:
     """Return L(f) + beta/2 (||W1||_F^2 + ||W2||^2) of the network as it stands.
 
     With a polynomial activation it is L(f) + beta ||W2||_1, of neurons with ||W1_j|| = 1; InputError for others.
@@ -98,7 +100,7 @@ def certify_given(
 
 
 def certify_enumerated(
-    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared", limit: int = 100_000
+    network: Certified, X: Matrix, y: Array, beta: float, loss: LossName = "squared", limit: int = 100_000
 ) -> Certificate:
     """Certificate over all patterns of X, proved by enumerating them.
 
@@ -106,13 +108,14 @@ def certify_enumerated(
     """
     _refuse_gated(network)
     v = residual_of(network, X, y, beta, loss)
-    patterns = enumerate_patterns(X, limit=limit)
-    price = _largest_cone_price(X, patterns, _pattern_gradients(X, v, patterns) / len(y))
+    rows, weights = network.price_rows(X, v)
+    patterns = enumerate_patterns(rows, limit=limit)
+    price = _largest_cone_price(rows, patterns, _pattern_gradients(rows, weights, patterns) / len(weights))
     return certificate_of(network, X, y, beta, loss, v, price, Evidence.ENUMERATED, f"{len(patterns)} patterns")
 
 
 def certify_bounded(
-    network: TwoLayerNetwork,
+    network: Certified,
     X: Matrix,
     y: Array,
     beta: float,
@@ -138,14 +141,14 @@ def certify_bounded(
 
     told = callback
     bound = bound_price(
-        X, v, beta, factor=factor, time_limit=time_limit, threads=threads,
+        *network.price_rows(X, v), beta, factor=factor, time_limit=time_limit, threads=threads,
         callback=None if told is None else lambda best, target: told(certificate(best), target),
     )  # fmt: skip
     return certificate(bound)
 
 
 def certify_searched(
-    network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, starts: int, seed: int, loss: LossName = "squared"
+    network: Certified, X: Matrix, y: Array, beta: float, starts: int, seed: int, loss: LossName = "squared"
 ) -> Certificate:
     """Certificate over all patterns as far as a search of `starts` starts found violators; no proof.
 
@@ -153,12 +156,13 @@ def certify_searched(
     """
     _refuse_gated(network)
     v = residual_of(network, X, y, beta, loss)
-    price, _ = search_price(X, v, starts, seed, network.W1.T)
-    return certificate_of(network, X, y, beta, loss, v, price / len(y), Evidence.SEARCHED, f"{starts} starts")
+    rows, weights = network.price_rows(X, v)
+    price, _ = search_price(rows, weights, starts, seed, network.W1.T)
+    return certificate_of(network, X, y, beta, loss, v, price / len(weights), Evidence.SEARCHED, f"{starts} starts")
 
 
 def certificate_of(
-    network: TwoLayerNetwork,
+    network: Certified,
     X: Matrix,
     y: Array,
     beta: float,
@@ -174,7 +178,7 @@ def certificate_of(
     )
 
 
-def residual_of(network: TwoLayerNetwork, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
+def residual_of(network: Certified, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
     """Return v: y - f of the squared loss, y / (1 + exp(y f)) of the logistic; InputError for unusable y or beta."""
     if y.shape != (X.shape[0],) or not np.isfinite(y).all():
         raise InputError(f"y has shape {y.shape}; give {X.shape[0]} finite numbers, one for each row of X")
@@ -255,12 +259,12 @@ def row_lengths(rows: Array) -> Array:
     return lengths
 
 
-def refuse_polynomial(network: TwoLayerNetwork) -> None:
+def refuse_polynomial(network: Certified) -> None:
     if isinstance(network, PolynomialNetwork):
         raise InputError("network: its activation is a polynomial, which has no patterns; use certify_polynomial")
 
 
-def _refuse_gated(network: TwoLayerNetwork) -> None:
+def _refuse_gated(network: Certified) -> None:
     refuse_polynomial(network)
     if isinstance(network, GatedNetwork):
         raise InputError("network: it is gated, and its gates are given; use certify_given")

@@ -1,5 +1,6 @@
 """Training over all patterns of a family of atoms: what ReLU, convolutional and other kinds have in common."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence, Gap
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.programs.all_patterns import AllPatterns
-from ecgcvx.search import search_price
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.solvers.active_set.pricing import CONFIRM, search
 from ecgcvx.solvers.active_set.solution import AtomSolution, Round
 from ecgcvx.solvers.active_set.sparsify import RelaxedPoint, SparsePoint, Sparsified, relax, relaxed_curve, sparsify
 from ecgcvx.solvers.check import Check, check_network
@@ -37,16 +38,22 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AllPatternsProblem:
-    """A program over all patterns (of any beta) with the solver that trains it."""
+    """A program over all patterns (of any beta) with the solver that trains it.
+
+    plain : makes the network that is kept of the family's and the program, where it is not the same.
+    """
 
     program: AllPatterns
     solver: ActiveSetSolver | ColumnGeneration
     seed: int
+    plain: Callable[[Any, AllPatterns], Any] | None = None
 
     def largest_beta(self) -> float:
         """Return the largest price that a search finds at the zero network: below it the network is not zero."""
-        X, y = self.program.X, self.program.y
-        return search_price(X, y, LARGEST_STARTS, self.seed)[0] / len(y)
+        passes = self.program.passes
+        none, v = passes.none(), self.program.fitted(np.zeros(self.program.n)).v
+        starts = passes.starts(LARGEST_STARTS, none, np.random.default_rng(self.seed))
+        return float(search(self.program, v, starts, none, CONFIRM).prices.max(initial=0.0))
 
     def train(
         self, beta: float, *, warm: Trained | None, limits: Limits, progress: Progress, rough: bool = False
@@ -87,7 +94,7 @@ class AllPatternsProblem:
         atoms, primal = found.chosen.atoms, found.chosen.primal
         counts = f"from {len(trained.solution.atoms)} to {len(atoms)} neurons ({found.status})"
         pruned = replace(
-            trained, network=program.family.network(atoms), objective=primal, gap=replace(trained.gap, primal=primal),
+            trained, network=self.network_of(atoms), objective=primal, gap=replace(trained.gap, primal=primal),
             detail=f"{trained.detail}; sparsified {counts}", warm=atoms,
         )  # fmt: skip
         return pruned, found
@@ -134,8 +141,9 @@ class AllPatternsProblem:
         )  # fmt: skip
 
     def network_of(self, atoms: Atoms) -> Any:
-        """Return the network of atoms."""
-        return self.program.family.network(atoms)
+        """Return the network of atoms, as it is kept."""
+        network = self.program.family.network(atoms)
+        return network if self.plain is None else self.plain(network, self.program)
 
     def check(self, trained: Trained, limits: Limits) -> tuple[Check, ...]:
         """Solve the convex program over the network's own patterns by solvers that did not make it."""
@@ -147,7 +155,7 @@ class AllPatternsProblem:
         found = solution.confirmation
         starts = f"{found.starts:,} starts" if found is not None else "not confirmed"
         return Trained(
-            network=self.program.family.network(solution.atoms),
+            network=self.network_of(solution.atoms),
             beta=beta,
             gap=Gap(solution.primal, solution.dual, Evidence.SEARCHED, starts),
             objective=solution.primal,

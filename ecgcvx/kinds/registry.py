@@ -22,6 +22,9 @@ REGISTRY: dict[str, Entry] = {
     "gated": Entry("ecgcvx.kinds.gated:Gated", "ecgcvx.models.gated:GatedNetwork"),
     "polynomial": Entry("ecgcvx.kinds.polynomial:PolynomialKind", "ecgcvx.models.polynomial:PolynomialNetwork"),
     "quadratic": Entry("ecgcvx.kinds.polynomial:Quadratic", "ecgcvx.models.polynomial:PolynomialNetwork"),
+    "conv": Entry("ecgcvx.kinds.convolutional:ConvolutionalKind", "ecgcvx.models.convolutional:ConvolutionalNetwork"),
+    "batchnorm": Entry("ecgcvx.kinds.batch_norm:BatchNormKind", "ecgcvx.models.batch_norm:FoldedNetwork"),
+    "three-layer": Entry("ecgcvx.kinds.three_layer:ThreeLayerKind", "ecgcvx.models.three_layer:ThreeLayerNetwork"),
     "stack": Entry("ecgcvx.kinds.stack:StackKind", "ecgcvx.models.stack:Stack"),
 }
 

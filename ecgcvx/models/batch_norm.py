@@ -1,7 +1,7 @@
 """The two-layer network with batch norm after the ReLU, and the plain ReLU network that it is on given rows."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -55,19 +55,61 @@ class BatchNormNetwork:
 
         Raises InputError when a neuron is constant on X or the last column is not ones.
         """
-        total, square, n = np.zeros(self.neurons), np.zeros(self.neurons), X.shape[0]
-        for _, rows in row_chunks(X, CHUNK_ROWS):
-            total += np.maximum(rows @ self.W1, 0.0).sum(axis=0)
-            if (rows[:, -1] != 1).any():
-                raise InputError("X: its last column must be ones, which carry the mean of the normalised neurons")
-        mean = total / n
-        for _, rows in row_chunks(X, CHUNK_ROWS):
-            square += ((np.maximum(rows @ self.W1, 0.0) - mean) ** 2).sum(axis=0)
-        std = np.sqrt(square / n)
+        if any((rows[:, -1] != 1).any() for _, rows in row_chunks(X, CHUNK_ROWS)):
+            raise InputError("X: its last column must be ones, which carry the mean of the normalised neurons")
+        mean, variance = _moments(X, self.W1)
+        std = np.sqrt(variance)
         if (std == 0).any():
             raise InputError(f"network: neuron {int(np.argmin(std))} is constant on X, so batch norm would divide by 0")
         weights = self.W2 * self.gamma / std
         return with_offset(balanced(self.W1, weights), offset - float(weights @ mean))
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedNetwork(ReluNetwork):
+    """The plain ReLU network of batch normalisation `order` ('after' or 'before') the ReLU.
+
+    Of a network with the normalisation after the ReLU, neurons that are on the column of ones alone are its offset.
+    """
+
+    order: str = "after"
+
+    activation: ClassVar[str] = "batchnorm"
+
+    @classmethod
+    def of(cls, network: ReluNetwork, order: str) -> Self:
+        """The same weights."""
+        return cls(network.W1, network.W2, order)
+
+    def normalised(self, X: Matrix) -> BatchNormNetwork:
+        """The network before it was folded on the rows X (n, d), its offset left out."""
+        own = self.W1[:-1].any(axis=0)
+        W1, W2 = self.W1[:, own], self.W2[own]
+        std = np.sqrt(_moments(X, W1)[1])
+        roots = np.sqrt(np.abs(W2) * std)
+        return BatchNormNetwork(W1, roots, np.sign(W2) * roots)
+
+    def whitened(self, whitening: Whitening) -> ReluNetwork:
+        """The balanced network on whitened rows: of the normalisation before the ReLU."""
+        return balanced(whitening.whiten(self.W1), self.W2)
+
+    def attributes(self) -> dict[str, Any]:
+        return {"order": self.order}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Array], attributes: dict[str, Any]) -> Self:
+        return cls(tensors["W1"], tensors["W2"], str(attributes["order"]))
+
+
+def _moments(X: Matrix, W1: Array) -> tuple[Array, Array]:
+    """Mean and variance (m,) of (XW1)_+ over the rows."""
+    n = X.shape[0]
+    mean, variance = np.zeros(W1.shape[1]), np.zeros(W1.shape[1])
+    for _, rows in row_chunks(X, CHUNK_ROWS):
+        mean += np.maximum(rows @ W1, 0.0).sum(axis=0) / n
+    for _, rows in row_chunks(X, CHUNK_ROWS):
+        variance += ((np.maximum(rows @ W1, 0.0) - mean) ** 2).sum(axis=0) / n
+    return mean, variance
 
 
 def balanced(W1: Array, W2: Array) -> ReluNetwork:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ecgcvx.errors import InputError
 from ecgcvx.models.relu import ReluNetwork
 from ecgcvx.models.units import Units
-from ecgcvx.patches import Convolution
+from ecgcvx.patches import Convolution, patches_of
 from ecgcvx.programs.convolutional import ConvolutionalFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.rows import Matrix, row_chunks
@@ -117,6 +117,12 @@ class ConvolutionalNetwork:
         for start, rows in row_chunks(X, size):
             out[start : start + len(rows)] = product(self.activations(rows), self.W2[:, None])[:, 0]
         return out
+
+    def price_rows(self, X: Matrix, v: Array) -> tuple[Matrix, Array]:
+        """Return patches and weights (N,) whose two-layer price max |v'(Xw)_+|/N is that of the filters on X (n, d)."""
+        patches = patches_of(X, self.convolution)
+        N = int(patches.matrix.shape[0])
+        return patches.matrix, patches.spread(v) * (N / X.shape[0])
 
     def contributions(self, X: Matrix) -> Array:
         """Return what every stage adds to the forecast, (n, 1): the network is its only stage."""

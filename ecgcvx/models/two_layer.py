@@ -83,6 +83,10 @@ class TwoLayerNetwork:
             predict_rows(rows, self.compiled, out[start : start + len(rows)])
         return out
 
+    def price_rows(self, X: Matrix, v: Array) -> tuple[Matrix, Array]:
+        """Return rows and weights (k,) whose two-layer price max |v'(Xw)_+|/k is that of this network's neurons."""
+        return X, v
+
     def contributions(self, X: Matrix) -> Array:
         """Return what every stage adds to the forecast, (n, 1): the network is its only stage."""
         return self.predict(X)[:, None]

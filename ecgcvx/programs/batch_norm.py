@@ -258,6 +258,10 @@ class Whitening:
         weights = self.M @ W[:-1]
         return weights, W[-1] - self.mean @ weights
 
+    def whiten(self, W: Array) -> Array:
+        """First-layer weights W (d, m) on rows of X as weights (r + 1, m) on whitened rows, in the span of M."""
+        return np.r_[np.linalg.pinv(self.M) @ W, (self.mean @ W)[None]]
+
 
 class WhitenedMatrix:
     """The whitened rows (n, r + 1) of X, made when they are asked for."""

@@ -15,6 +15,21 @@ NETWORKS = {
         "Σ |w₂| ‖w₁‖",
         "Mishkin et al. 2022",
     ),
+    "conv": (
+        "convolutional network f(x) = c Σ w₂ Σₖ (xₖ′w₁)₊ over the patches xₖ of a window, its neurons filters,",
+        "Σ |w₂| ‖w₁‖",
+        "Ergen & Pilanci 2021",
+    ),
+    "batchnorm": (
+        "ReLU network with batch normalisation, folded into plain weights,",
+        "Σ |w₂| γ",
+        "Ergen et al. 2022",
+    ),
+    "three-layer": (
+        "three-layer network f(x) = Σ w₂ (x′z₁ ± (x′z₂)₊ ± …)₊",
+        "Σ |w₂| ‖(z₁, z₂, …)‖",
+        "Ergen & Pilanci 2021",
+    ),
     "stack": (
         "two-layer ReLU network on the features of its stage,",
         "Σ ‖u‖",

@@ -1,0 +1,96 @@
+"""Kinds that are trained over all patterns of a family of atoms by the active set: their options, and their problem."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained
+from ecgcvx.options import option
+
+if TYPE_CHECKING:
+    from ecgcvx.atoms.family import Atoms
+    from ecgcvx.certificates import Certificate
+    from ecgcvx.programs.all_patterns import AllPatterns
+    from ecgcvx.solvers.active_set.sparsify import Sparsified
+    from ecgcvx.types import Progress
+    from ecgcvx.windows import Windows
+
+GAP = 1e-2
+CONFIRM_STARTS = 3000
+ROUNDS, MANY_ROUNDS = 8, 1000  # by default, and where a gap or a time limit is asked for
+CERTIFY_STARTS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyKind(NetworkKind):
+    """Options of the active set, and of what is kept of its neurons."""
+
+    gap: float | None = option(
+        None, "relative searched gap to stop at (default 1e-2)", metavar="TOL", above=0.0, example="1e-2"
+    )
+    rounds: int | None = option(
+        None, "rounds at most (default 8 unless gap or time limit is given)", metavar="N", least=1
+    )
+    confirm_starts: int | None = option(
+        None, "fresh starts that confirm a searched gap (default 3000)", metavar="N", least=0
+    )
+    max_neurons: int | None = option(
+        None, "keep at most K neurons: remove the ones that P misses least", metavar="K", least=1
+    )
+    tolerance: float | None = option(
+        None, "keep the smallest network with P at most that share up, e.g. 1e-2", metavar="SHARE", least=0.0
+    )
+
+    @property
+    def method(self) -> str:
+        return "active-set"
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        return True
+
+    def program(self, windows: "Windows") -> "AllPatterns":
+        """Return the program over all patterns of some windows, of any beta. Raises InputError for options that do not
+        fit the windows."""
+        raise NotImplementedError
+
+    def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
+        from ecgcvx.kinds.all_patterns import AllPatternsProblem
+        from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+
+        most = MANY_ROUNDS if self.gap is not None else rounds or ROUNDS
+        solver = ActiveSetSolver(
+            gap=GAP if self.gap is None else self.gap,
+            rounds=most if self.rounds is None else self.rounds,
+            confirm_starts=CONFIRM_STARTS if self.confirm_starts is None else self.confirm_starts,
+            seed=seed,
+        )
+        return AllPatternsProblem(self.program(windows), solver, seed, self.plain)
+
+    def plain(self, network: Any, program: "AllPatterns") -> Any:
+        """Return the network of the family as it is kept: as plain weights."""
+        return network
+
+    def pruned(
+        self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"
+    ) -> "tuple[Trained, Sparsified | None]":
+        if self.tolerance is None and self.max_neurons is None:
+            return trained, None
+        found: tuple[Trained, Sparsified] = problem.prune(trained, self.tolerance, self.max_neurons, limits, progress)
+        return found
+
+
+def searched_certificate(program: "AllPatterns", atoms: "Atoms", starts: int = CERTIFY_STARTS) -> "Certificate":
+    """Return the bound that the largest price of a search gives, from fresh starts and from the atoms themselves."""
+    import numpy as np
+
+    from ecgcvx.certificates import Certificate
+    from ecgcvx.evidence import Evidence
+    from ecgcvx.solvers.active_set.pricing import CONFIRM, search
+    from ecgcvx.solvers.active_set.solution import evaluate
+
+    here, family = evaluate(program, atoms), program.family
+    fresh = program.passes.starts(starts, atoms, np.random.default_rng(0))
+    found = search(program, here.v, family.units(atoms).with_more(fresh), program.passes.none(), CONFIRM)
+    price = float(found.prices.max(initial=0.0))
+    dual = min(program.dual_value(here.v, price), here.primal)
+    return Certificate(here.primal, dual, price / program.beta, Evidence.SEARCHED, f"{starts} starts")
