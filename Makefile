@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RECORD ?= data/mitdb208/208
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow reproduce lint format clean
+.PHONY: help demo test test-slow reproduce lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ lint: $(VENV)/made ## ruff and mypy
 format: $(VENV)/made ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/made ## the documentation as a site in out/docs, warnings as errors
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -b html -d out/doctrees docs out/docs
 
 clean: ## remove the environment and everything made
 	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

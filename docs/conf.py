@@ -1,0 +1,64 @@
+"""The documentation as a site: `make docs` builds it with warnings as errors."""
+
+import re
+from importlib.metadata import version as version_of
+from typing import Any
+
+project = "ecgcvx"
+author = "The ecgcvx maintainers"
+release = version = version_of("ecgcvx")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "undoc-members": False}
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "ecgcvx"
+html_theme_options = {
+    "show_prev_next": False,
+    "navbar_align": "left",
+    "header_links_before_dropdown": 4,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"**": []}  # the pages are few enough for the bar at the top
+html_show_sourcelink = False
+suppress_warnings = [
+    "myst.header",  # pages that begin a part at the fourth level
+    "ref.python",  # fields of several classes with one name
+]
+
+OF_SCIKIT_LEARN = {
+    "fit_transform", "get_metadata_routing", "get_params", "set_fit_request", "set_output", "set_params",
+    "set_score_request",
+}  # fmt: skip
+
+
+def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Take the bars and the final underscores of formulas in docstrings as they are."""
+    for number, line in enumerate(lines):
+        line = re.sub(r"(?<!\\)\|", r"\\|", line)
+        lines[number] = re.sub(r"(?<=\w)_(?=\W|$)", r"\\_", line)
+
+
+def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out what scikit-learn documents."""
+    return True if name in OF_SCIKIT_LEARN else None
+
+
+def setup(app: Any) -> None:
+    """Connect both, after the docstrings have been read as NumPy's."""
+    app.connect("autodoc-process-docstring", plain, priority=900)
+    app.connect("autodoc-skip-member", skip)
