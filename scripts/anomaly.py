@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from contenders import machine, table
 from ecgcvx.baselines.linear import least_squares
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.models import GatedNetwork, ReluNetwork
@@ -30,6 +29,7 @@ from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.types import Array
 from ecgcvx.windows import Scaler, all_windows
+from harness import machine, table
 
 NORMAL, ECTOPIC = "NLRej", "AaJSVFE"  # WFDB's symbols
 AROUND = 0.15  # s on either side of an R peak

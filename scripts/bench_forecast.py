@@ -22,7 +22,6 @@ their seconds are shown.
 import argparse
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +30,6 @@ from pathlib import Path
 
 import numpy as np
 
-from contenders import machine, run_peer, table
 from ecgcvx.errors import EcgcvxError
 from ecgcvx.figures import save_figure
 from ecgcvx.metrics import root_mean_square
@@ -50,8 +48,8 @@ from forecast_results import (
     summaries,
     validation_rows,
 )
+from harness import ROOT, add_record, add_threads, machine, parser, program_file, run_peer, table, window_arrays
 
-ROOT = Path(__file__).resolve().parent.parent
 HORIZONS = (1, 2, 5, 10, 18, 36)
 TRAINED = 0.9  # share of the training part before the validation part
 TUNING_SEED = 0
@@ -142,14 +140,11 @@ def _made(
 ) -> Run:
     split = task.split if part == "test" else task.inner_split
     options = [*model.arguments(settings), *(("--seed", str(seed)) if model.seeded else ())]
-    with tempfile.TemporaryDirectory() as folder:
-        data, result = task.path, Path(folder) / "result.npz"
+    with program_file(window_arrays(split)) as program:
+        data, result = program, program.with_name("result.npz")
         if model.reads == "record":
+            data = task.path
             options += ["--horizon", str(task.horizon), "--window", str(task.window)]
-        else:
-            data = Path(folder) / "program.npz"
-            rows = {"X": split.train.X[: len(split.train)], "X_test": split.test.X[: len(split.test)]}
-            np.savez(data, **rows, y=split.train.y)
         run_peer(model.script, [data, result, *options], arguments.threads)
         with np.load(result) as held:
             predictions = held["predictions"][-1].astype(np.float64)
@@ -188,11 +183,11 @@ def draw_figure(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = parser(__doc__)
     shown = argparse.ArgumentDefaultsHelpFormatter
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--output", type=Path, default=ROOT / "out" / "bench_forecast", help="folder of the results")
-    parts = parser.add_subparsers(required=True, metavar="PART")
+    parts = command.add_subparsers(required=True, metavar="PART")
 
     def part(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
         added = parts.add_parser(name, parents=[common], help=run.__doc__, formatter_class=shown)
@@ -201,18 +196,18 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, run in (("run", run_models), ("tune", tune_models)):
         trains = part(name, run)
-        trains.add_argument("--record", type=Path, default=ROOT / "data" / "mitdb208" / "208", help="WFDB record")
+        add_record(trains)
         trains.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS), help="what to train")
         trains.add_argument("--horizon", type=int, nargs="+", default=HORIZONS, help="samples")
         trains.add_argument("--window", type=int, nargs="+", default=[15], help="samples")
         trains.add_argument("--seed", type=int, nargs="+", default=[0], help="of the trainings")
         trains.add_argument("--step", type=float, nargs="+", help="step sizes to choose from, of the MLPs")
         trains.add_argument("--epochs", type=float, nargs="+", help="epochs to choose from, of the MLPs")
-        trains.add_argument("--threads", type=int, default=2, help="threads that a model may use")
+        add_threads(trains)
         trains.add_argument("--timed", action="store_true", help="the machine is idle: the seconds count")
     part("table", print_table)
     part("figure", draw_figure)
-    return parser
+    return command
 
 
 if __name__ == "__main__":

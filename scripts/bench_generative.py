@@ -73,7 +73,7 @@ def bars(folder: Path) -> None:
             seconds = time.process_time() - begun
             generated, many = generator.sample(len(held_out), 1), generator.sample(20_000, 2)
             found = compare_beats(training, held_out, generated, many)
-            ours, theirs = found["generated"], found["reference"]
+            ours, theirs = ({k: v or np.nan for k, v in found[of].items()} for of in ("generated", "reference"))
             neurons = sum(len(stage.neurons) for stage in generator.stages)
             gaps = [stage.gap for stage in generator.stages]
             residuals = [stage.residual for stage in generator.stages]
@@ -243,7 +243,8 @@ def wgan(folder: Path) -> None:
     print("median error of two seeds:", ", ".join(f"step {s:g} {e:.3f}" for s, e in tuned.items()), flush=True)
     runs = [run(step, seed, 20_000) for seed in range(10, 20)]
     errors = np.array([error(X) for X, _ in runs])
-    aucs = [two_sample_auc(held_out, X[: len(held_out)]) for X, _ in runs if np.isfinite(X).all()]
+    finite = [X for X, _ in runs if np.isfinite(X).all()]
+    aucs = [auc for X in finite if (auc := two_sample_auc(held_out, X[: len(held_out)])) is not None]
     print(
         f"step {step:g}, ten seeds: moment error {errors.min():.3f} to {errors.max():.3f}, "
         f"median {np.median(errors):.3f}; above 1: {(errors > 1).sum()}; AUC {min(aucs):.3f} to {max(aucs):.3f}; "

@@ -6,10 +6,9 @@ data included; CVXPY gets the Gram matrix, so its seconds are without the pass, 
 Usage: python scripts/bench_polynomial.py [--repeats 5] [--threads 2]      docs/benchmarks.md has the results
 """
 
-import argparse
 import statistics
-import time
-from pathlib import Path
+from functools import partial
+from itertools import product
 
 from threadpoolctl import threadpool_limits
 
@@ -19,8 +18,8 @@ from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 from ecgcvx.windows import Windows, split_windows
+from harness import add_record, add_threads, machine, parser, table, timed
 
-RECORD = Path(__file__).resolve().parent.parent / "data" / "mitdb208" / "208"
 ACTIVATIONS = {".09 t² + .5 t + .47": RELU_LIKE, "t²": QUADRATIC}
 BETAS = (1e-3, 1e-4, 1e-5, 1e-6)
 TITLES = (
@@ -31,31 +30,30 @@ TITLES = (
 
 def main() -> None:
     """Print the table of the documentation."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="runs of which the median is printed (default 5)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of the linear algebra at most (default 2)")
-    arguments = parser.parse_args()
-    windows = split_windows(read_recording(RECORD).signal).train
-    print("|", " | ".join(TITLES), "|\n" + "|---" * len(TITLES) + "|")
+    command = parser(__doc__)
+    add_record(command)
+    add_threads(command)
+    command.add_argument("--repeats", type=int, default=5, help="runs of which the median is printed (default 5)")
+    arguments = command.parse_args()
+    windows = split_windows(read_recording(arguments.record).signal).train
+    print(f"{machine()}; {arguments.threads} threads; record {arguments.record.name}\n")
     with threadpool_limits(arguments.threads, "blas"):
         PolynomialCvxpySolver().solve(
             PolynomialProgram(windows.X[:100], windows.y[:100], 1.0)
         )  # imports, off the clock
-        for name in ACTIVATIONS:
-            for beta in BETAS:
-                print(row(windows, name, beta, arguments.repeats), flush=True)
+        rows = [row(windows, name, beta, arguments.repeats) for name, beta in product(ACTIVATIONS, BETAS)]
+    print(table(TITLES, rows))
 
 
-def row(windows: Windows, name: str, beta: float, repeats: int) -> str:
+def row(windows: Windows, name: str, beta: float, repeats: int) -> list[str]:
     """One line of the table."""
     totals, passes, peers = [], [], []
     for _ in range(repeats):
-        started = time.perf_counter()
         program = PolynomialProgram(windows.X, windows.y, beta, ACTIVATIONS[name])
-        _ = program.quadratic
-        passes.append(time.perf_counter() - started)
-        solution = PolynomialSolver().solve(program)
-        totals.append(time.perf_counter() - started)
+        _, first = timed(partial(getattr, program, "quadratic"))
+        solution, rest = timed(partial(PolynomialSolver().solve, program))
+        passes.append(first.wall)
+        totals.append(first.wall + rest.wall)
         peer = PolynomialCvxpySolver().solve(program).history[0]
         peers.append(peer.seconds)
     cells = (
@@ -63,7 +61,7 @@ def row(windows: Windows, name: str, beta: float, repeats: int) -> str:
         f"{solution.primal:.9e}", f"{solution.gap:.0e}", str(polynomial_network_of(program, solution.u).neurons),
         f"{peer.primal:.9e}", f"{statistics.median(peers):.2f}",
     )  # fmt: skip
-    return "| " + " | ".join(cells).replace("e-0", "e-") + " |"
+    return [cell.replace("e-0", "e-") for cell in cells]
 
 
 if __name__ == "__main__":

@@ -18,10 +18,7 @@ computed in float64 from the data by ecgcvx.
 
 import argparse
 import statistics
-import sys
-import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +27,6 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from ecgcvx.arrangements import patterns_of_gates, sample_patterns
 from ecgcvx.programs.dense import DenseFeatures
 from ecgcvx.programs.features import PatternFeatures
@@ -44,8 +40,20 @@ from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solver
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows, split_windows
+from harness import (
+    Seconds,
+    add_peers,
+    add_record,
+    add_threads,
+    machine,
+    parser,
+    peer_python,
+    program_file,
+    run_peer,
+    table,
+    take_turns,
+)  # fmt: skip
 
-ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"adelie": 1e-9, "scnn": 1e-6}  # scripts/peers/gated_NAME.py, requirements gated_NAME.txt, own tolerance
 SOLVERS = {
     "CVXPY": CvxpySolver,
@@ -62,11 +70,10 @@ PROGRAMS = {"gated": gated_relu_program, "ReLU": relu_program}
 
 @dataclass(frozen=True)
 class Run:
-    """One contender's solution; cpu: seconds of all its threads; stages: what they were spent on, or its version."""
+    """One contender's solution; stages: what its seconds were spent on, or its version."""
 
     u: Array
-    seconds: float
-    cpu: float
+    seconds: Seconds
     stages: str
 
 
@@ -152,12 +159,10 @@ def _compare(
     peers: dict[str, float], arguments: argparse.Namespace,
 ) -> None:  # fmt: skip
     beta = float(data["beta"])
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "program.npz"
-        np.savez(program, **data)
+    with program_file(data) as program:
         contenders = {"ecgcvx": lambda: ours(beta), **_peers(program, peers, arguments)}
-        runs = _take_turns(contenders, arguments.runs)
-    first = statistics.median(run.cpu for run in runs["ecgcvx"])
+        runs = take_turns(contenders, arguments.runs)
+    first = statistics.median(run.seconds.cpu for run in runs["ecgcvx"])
     header = ["contender", "CPU s (median)", "of all runs", "seconds", "ratio", "objective", "gap", "active", "stages"]
     print(f"\n{title}\n")
     print(table(header, [_row(name, done, first, judge.at(beta)) for name, done in runs.items()]), flush=True)
@@ -170,23 +175,20 @@ def _timed(make: Callable[[], ConvexProgram], solver: Solver) -> Run:
     u = solver.solve(program).u
     ended = time.process_time()
     stages = f"program {made - used:.3f}, solve {ended - made:.3f}"
-    return Run(u, time.perf_counter() - started, ended - used, stages)
+    return Run(u, Seconds(time.perf_counter() - started, ended - used), stages)
 
 
 def _peers(program: Path, names: dict[str, float], arguments: argparse.Namespace) -> dict[str, Callable[[], Run]]:
     """The peers whose environment is there (or can be made); the others are named on the error output."""
     peers: dict[str, Callable[[], Run]] = {}
-    dense = names is DENSE_PEERS
     for name, tolerance in names.items():
-        folder = arguments.peers / ("dense" if dense else name)
-        script = "dense_group_lasso.py" if dense else f"gated_{name}.py"
-        if arguments.make_peers and not python_of(folder).exists():
-            make_environment(folder, PEER_FILES / ("dense_group_lasso.txt" if dense else f"gated_{name}.txt"))
-        if (python := python_of(folder)).exists():
-            options = ["--tolerance", str(tolerance), *(["--peer", name] if dense else [])]
-            peers[name] = partial(_run_peer, name, script, python, program, arguments.threads, options)
+        options = ["--tolerance", str(tolerance)]
+        if names is DENSE_PEERS:
+            script, folder, options = "dense_group_lasso", "dense", [*options, "--peer", name]
         else:
-            print(f"{name}: no environment in {folder}, left out; --make-peers makes it", file=sys.stderr)
+            script, folder = f"gated_{name}", name
+        if python := peer_python(folder, arguments, f"{script}.txt"):
+            peers[name] = partial(_run_peer, name, f"{script}.py", python, program, arguments.threads, options)
     return peers
 
 
@@ -195,46 +197,29 @@ def _run_peer(name: str, script: str, python: Path, program: Path, threads: int,
     result = program.with_name(f"{name}.npz")
     run_peer(script, [program, result, *options], threads, python)
     with np.load(result) as data:
-        return Run(data["u"], float(data["seconds"]), float(data["cpu"]), f"version {data['version']}")
-
-
-def _take_turns(contenders: dict[str, Callable[[], Run]], count: int) -> dict[str, list[Run]]:
-    """Run every contender `count` times, turn by turn, so that a busy machine slows all alike; who fails drops out."""
-    runs, failed = defaultdict(list), set()
-    for turn in range(count):
-        for name, run in contenders.items():
-            if name in failed:
-                continue
-            try:
-                runs[name].append(run())
-            except RuntimeError as error:
-                print(f"{name}: failed and is left out: {error}", file=sys.stderr)
-                failed.add(name)
-            else:
-                print(f"run {turn + 1}, {name}: {runs[name][-1].cpu:.3f} CPU s", file=sys.stderr)
-    return runs
+        return Run(data["u"], Seconds(float(data["seconds"]), float(data["cpu"])), f"version {data['version']}")
 
 
 def _row(name: str, runs: list[Run], first: float, judge: ConvexProgram) -> list[str]:
-    cpu = [run.cpu for run in runs]
-    middle = min(runs, key=lambda run: abs(run.cpu - statistics.median(cpu)))
+    cpu = [run.seconds.cpu for run in runs]
+    middle = min(runs, key=lambda run: abs(run.seconds.cpu - statistics.median(cpu)))
     u = middle.u.reshape(judge.shape)
     objective = judge.objective(u)
     gap = 1 - judge.dual_bound(judge.residual(u)).value / objective
     return [
         name, f"{statistics.median(cpu):.3f}", ", ".join(f"{s:.3f}" for s in cpu),
-        f"{statistics.median(run.seconds for run in runs):.3f}", f"{statistics.median(cpu) / first:.1f}",
+        f"{statistics.median(run.seconds.wall for run in runs):.3f}", f"{statistics.median(cpu) / first:.1f}",
         f"{objective:.7e}", f"{gap:.1e}", str(np.count_nonzero(u.any(axis=1))), middle.stages,
     ]  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = parser(__doc__)
     common = argparse.ArgumentParser(add_help=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    common.add_argument("--record", type=Path, default=ROOT / "data" / "mitdb208" / "208", help="WFDB record")
-    common.add_argument("--threads", type=int, default=2, help="threads of every contender")
+    add_record(common)
+    add_threads(common)
     common.add_argument("--seed", type=int, default=0, help="of the Gaussian gates")
-    claims = parser.add_subparsers(required=True, metavar="{agreement,gram,dense}")
+    claims = command.add_subparsers(required=True, metavar="{agreement,gram,dense}")
 
     def claim(name: str, summary: str, measure: Callable, patterns: int, tolerance: float) -> argparse.ArgumentParser:
         added = claims.add_parser(
@@ -255,9 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     for added in (gram, dense):
         added.add_argument("--share", type=float, nargs="+", default=[0.1, 0.01, 0.001], help="of beta_max")
         added.add_argument("--runs", type=int, default=3, help="runs of every contender; the median counts")
-        added.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="folder of the peers' environments")
-        added.add_argument("--make-peers", action="store_true", help="make the peers' environments first")
-    return parser
+        add_peers(added)
+    return command
 
 
 if __name__ == "__main__":

@@ -14,19 +14,19 @@ adapt   Residuals of a record with and without adaptation, by third of the recor
 import argparse
 import os
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from anomaly import AROUND, beats_of
-from contenders import machine
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.model_file import load
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.streaming.adaptation import SizeStatistics
 from ecgcvx.types import Array
+from harness import machine, parser, timed
 
 SAMPLES = 100_000  # of a latency
 CHANNELS, CHUNK_SECONDS = 10_000, 0.1
@@ -50,14 +50,14 @@ def speed(arguments: argparse.Namespace, model: Forecaster, recording: Recording
     stream = StreamPredictor(model)
     print(f"made in {time.perf_counter() - started:.3f} s, kernels in the cache or compiled")
     print("push, microseconds a sample: " + _told(_latency(stream, signal, SAMPLES)))
-    seconds = min(_seconds(lambda: StreamPredictor(model).push_chunk(signal)) for _ in range(REPEATS))
+    seconds = min(timed(lambda: StreamPredictor(model).push_chunk(signal))[1].wall for _ in range(REPEATS))
     print(f"push_chunk, {len(signal):,} samples: {len(signal) / seconds / 1e6:.2f} million samples/s")
     rate = model.sampling_frequency
     size = round(CHUNK_SECONDS * rate)
     many = StreamPredictor(model, CHANNELS)
     samples = np.stack([np.roll(signal[: 20 * size], k % 997) for k in range(CHANNELS)])
     chunks = [np.ascontiguousarray(samples[:, k * size : (k + 1) * size]) for k in range(20)]
-    times = [_seconds(lambda chunk=chunk: many.push_chunk(chunk)) for chunk in chunks]
+    times = [timed(partial(many.push_chunk, chunk))[1].wall for chunk in chunks]
     print(
         f"{CHANNELS:,} channels of {rate:g} Hz in chunks of {CHUNK_SECONDS} s: median {1e3 * np.median(times):.1f} ms "
         f"a chunk, worst {1e3 * max(times):.1f} ms; {CHUNK_SECONDS / np.median(times):.1f} times real time"
@@ -129,12 +129,6 @@ def _told(nanoseconds: Array) -> str:
     return f"p50 {p50:.2f}, p99 {p99:.2f}, p99.9 {p999:.2f}, worst {nanoseconds.max() / 1e3:.0f}"
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
 def _resident() -> float:
     """Resident memory in MB now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -142,8 +136,8 @@ def _resident() -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = parser.add_subparsers(required=True, metavar="PART")
+    command = parser(__doc__)
+    parts = command.add_subparsers(required=True, metavar="PART")
     for name, run in (("speed", speed), ("long", long), ("adapt", adapt)):
         part = parts.add_parser(name, help=run.__doc__)
         part.set_defaults(run=run)
@@ -153,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
             part.add_argument("--hours", type=int, default=24)
         if name == "adapt":
             part.add_argument("--memory", type=float, nargs="+", default=[300.0], help="seconds (default 300)")
-    return parser
+    return command
 
 
 if __name__ == "__main__":

@@ -23,18 +23,30 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from contenders import ENVIRONMENTS, PEER_FILES, machine, make_environment, python_of, run_peer, table
 from ecgcvx.arrangements import sample_patterns
 from ecgcvx.figures import save_figure
 from ecgcvx.models import network_of_neurons
+from harness import (
+    ROOT,
+    add_peers,
+    add_record,
+    add_threads,
+    machine,
+    parser,
+    peer_python,
+    program_file,
+    run_peer,
+    table,
+    window_arrays,
+)  # fmt: skip
 from training_bars import BARS, PATIENCE, bar_rows
 from training_curves import (
     OURS,
@@ -49,7 +61,6 @@ from training_curves import (
     power,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS = (1e-3, 3e-3, 1e-2, 3e-2)
 WIDTHS = (64, 256)
 TUNING_EPOCHS = 40
@@ -127,7 +138,10 @@ def run_torch(arguments: argparse.Namespace) -> None:
             contenders += [_lbfgs(neurons, chunk, arguments) for neurons, chunk in LBFGS]
         if arguments.method in ("adam", "both"):
             steps = _tuned(problem, arguments)
-            contenders += [_adam(*case, step or steps[f"{case[0]} {case[1]}"]) for *case, step in ADAM]
+            contenders += [
+                _adam(schedule, neurons, epochs, step or steps[f"{schedule} {neurons}"])
+                for schedule, neurons, epochs, step in ADAM
+            ]
         with _program(problem) as program:
             for contender, seed in product(contenders, range(arguments.repeat)):
                 _run(contender, problem, program, seed, arguments)
@@ -181,16 +195,13 @@ def run_forecasters(arguments: argparse.Namespace) -> None:
 def run_gated(arguments: argparse.Namespace) -> None:
     """adelie and pyscnn in environments of their own, on the same sampled gates."""
     for (name, tolerance), problem in product(GATED.items(), _problems(arguments)):
-        folder = arguments.peers / name
-        if arguments.make_peers:
-            make_environment(folder, PEER_FILES / f"gated_{name}.txt")
+        python = peer_python(name, arguments, f"gated_{name}.txt")
+        if python is None or problem.beta is None:
+            continue
         contender = Contender(
             f"{name} gated, {GATES} gates, beta {power(problem.beta)}", f"gated_{name}.py",
-            ("--tolerance", str(tolerance)), arguments.threads, python_of(folder),
+            ("--tolerance", str(tolerance)), arguments.threads, python,
         )  # fmt: skip
-        if not Path(contender.python).exists():
-            print(f"{name}: no environment in {folder}, left out; --make-peers makes it", file=sys.stderr)
-            continue
         with _program(problem, gates=sample_patterns(problem.split.train.X, GATES, 0).gates) as program:
             _run(contender, problem, program, 0, arguments)
 
@@ -199,15 +210,10 @@ def _problems(arguments: argparse.Namespace) -> list[Problem]:
     return [Problem(arguments.record, horizon, beta) for horizon, beta in product(arguments.horizon, arguments.beta)]
 
 
-@contextmanager
-def _program(problem: Problem, **more: Array) -> Iterator[Path]:
+def _program(problem: Problem, **more: Array) -> AbstractContextManager[Path]:
     """A file with the problem's windows, as the peers read it."""
-    split, beta = problem.split, {} if problem.beta is None else {"beta": problem.beta}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "program.npz"
-        rows = {"X": split.train.X[: len(split.train)], "X_test": split.test.X[: len(split.test)]}
-        np.savez(path, **rows, y=split.train.y, **beta, **more)
-        yield path
+    beta = {} if problem.beta is None else {"beta": problem.beta}
+    return program_file(window_arrays(problem.split) | beta | more)
 
 
 def _run(contender: Contender, problem: Problem, data: Path, seed: int, arguments: argparse.Namespace) -> None:
@@ -301,15 +307,15 @@ def _as_forecasters(found: list[Curve], beta: float) -> list[Curve]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = parser(__doc__)
     shown = argparse.ArgumentDefaultsHelpFormatter
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--record", type=Path, default=ROOT / "data" / "mitdb208" / "208", help="WFDB record")
+    add_record(common)
     common.add_argument("--output", type=Path, default=ROOT / "out" / "bench_training", help="folder of the results")
-    common.add_argument("--threads", type=int, default=2, help="threads that a contender may use")
+    add_threads(common)
     common.add_argument("--repeat", type=int, default=1, help="runs of every contender, each with a seed of its own")
     common.add_argument("--again", action="store_true", help="run also what is stored")
-    parts = parser.add_subparsers(required=True, metavar="PART")
+    parts = command.add_subparsers(required=True, metavar="PART")
 
     def part(name: str, run: Callable[[argparse.Namespace], None], *, betas: bool = True) -> argparse.ArgumentParser:
         added = parts.add_parser(name, parents=[common], help=run.__doc__, formatter_class=shown)
@@ -330,13 +336,12 @@ def _parser() -> argparse.ArgumentParser:
     forecasters = part("forecasters", run_forecasters, betas=False)
     forecasters.add_argument("--only", nargs="+", default=[""], help="those whose names start so")
     gated = part("gated", run_gated)
-    gated.add_argument("--peers", type=Path, default=ENVIRONMENTS, help="folder of the peers' environments")
-    gated.add_argument("--make-peers", action="store_true", help="make the peers' environments first")
+    add_peers(gated)
     bars = part("bars", run_bars, betas=False)
     bars.add_argument("--only", type=int, nargs="+", help="numbers of the bars to run")
     bars.add_argument("--second-record", type=Path, help="record 100, for the last bar")
     part("table", print_table)
-    return parser
+    return command
 
 
 if __name__ == "__main__":

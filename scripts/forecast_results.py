@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -249,7 +249,7 @@ def forecast_figure(found: Sequence[Summary]) -> "Figure":
     lines = (1 if timed else 0) + 1
     figure = Figure(figsize=(4.8 * columns, 0.6 + 3.5 * lines), dpi=150, layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
-    drawn: dict[str, object] = {}
+    drawn: dict[str, Any] = {}
     for axes, (record, horizon) in zip(grid[0], timed, strict=False):
         own = [s for s in chosen if (s.question.record, s.question.horizon) == (record, horizon)]
         drawn |= _against_time(axes, own)
@@ -268,8 +268,8 @@ def _ahead(horizon: int) -> str:
     return f"{horizon} ahead"
 
 
-def _against_time(axes: "Axes", found: Sequence[Summary]) -> dict[str, object]:
-    drawn: dict[str, object] = {}
+def _against_time(axes: "Axes", found: Sequence[Summary]) -> dict[str, Any]:
+    drawn: dict[str, Any] = {}
     for summary in found:
         if summary.time is None or summary.model == LINEAR:  # its error would hide the differences of the others
             continue
@@ -284,8 +284,8 @@ def _against_time(axes: "Axes", found: Sequence[Summary]) -> dict[str, object]:
     return drawn
 
 
-def _against_horizon(axes: "Axes", found: Sequence[Summary]) -> dict[str, object]:
-    drawn: dict[str, object] = {}
+def _against_horizon(axes: "Axes", found: Sequence[Summary]) -> dict[str, Any]:
+    drawn: dict[str, Any] = {}
     linear = {summary.question.horizon: summary.rmse for summary in found if summary.model == LINEAR}
     for name in sorted({summary.name for summary in found if summary.model != LINEAR}):
         own = sorted((s for s in found if s.name == name and s.question.horizon in linear), key=_horizon)

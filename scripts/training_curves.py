@@ -24,6 +24,7 @@ from ecgcvx.types import Array
 from ecgcvx.windows import Split, Windows, split_windows
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -211,7 +212,7 @@ def curves_figure(panels: Sequence[tuple[str, Sequence[Curve]]]) -> "Figure":
     lines = -(-count // columns)
     figure = Figure(figsize=(4.6 * columns, 0.5 + 3.3 * lines), dpi=150, layout="constrained")
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    named: dict[str, object] = {}
+    named: dict[str, Artist] = {}
     for axes, (title, found) in zip(grid.flat, panels, strict=False):
         named |= _draw(axes, title, found)
     for axes in grid.flat[count:]:
@@ -244,9 +245,9 @@ STYLES = (
 )
 
 
-def _draw(axes: "Axes", title: str, found: Sequence[Curve]) -> dict[str, object]:
+def _draw(axes: "Axes", title: str, found: Sequence[Curve]) -> "dict[str, Artist]":
     best = best_objective(found)
-    drawn: dict[str, object] = {}
+    drawn: dict[str, Artist] = {}
     left = list(found)
     for style in STYLES:
         own = [curve for curve in left if curve.name.startswith(style.prefix)]

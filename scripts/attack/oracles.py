@@ -77,13 +77,13 @@ def attempts(problem: Case) -> Iterator[Attempt]:
         given += [(kind_of(gap=GAP), GAP) for kind_of in (OsqpSolver, AdmmSolver)]
         if kind == "gated":
             given.append((GroupLassoSolver(gap=GAP), GAP))
-    for solver, gap in given:
-        yield _attempt(solver, lambda: build(_features(X), y, beta, loss), gap)
+    for exact, gap in given:
+        yield _attempt(exact, lambda: build(_features(X), y, beta, loss), gap)
     if kind == "relu":
         searched: list[object] = [ActiveSetSolver(gap=1e-4, confirm_starts=300, threads=1)]
         searched += [ColumnGeneration(m, gap=1e-4, confirm_starts=300, threads=1) for m in ("cvxpy", "osqp")]
-        for solver in searched:
-            yield _attempt(solver, lambda: AllPatterns(X, y, beta, loss), 1e-4, searched=True)
+        for search in searched:
+            yield _attempt(search, lambda: AllPatterns(X, y, beta, loss), 1e-4, searched=True)
 
 
 def _features(X: np.ndarray) -> PatternFeatures:

@@ -23,7 +23,9 @@ class Snapshots:
     """Copies of the weights at geometric times of a clock that stands while they are made."""
 
     def __init__(self, weights: tuple[torch.Tensor, torch.Tensor]) -> None:
-        self.weights, self.seconds, self.copies = weights, [], []
+        self.weights = weights
+        self.seconds: list[float] = []
+        self.copies: list[list[np.ndarray]] = []
         self.next, self.stood, self.started = FIRST, 0.0, time.perf_counter()
 
     @property

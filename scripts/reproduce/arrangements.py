@@ -9,11 +9,13 @@ of C(n, k) is the exact count in general position.
 """
 
 from math import comb
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from _page import BLUE, FAINT, GREEN, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, style
 from ecgcvx.arrangements import Patterns, enumerate_patterns, pattern_bound
@@ -111,6 +113,7 @@ def _values(patterns: Patterns, y: Array, starts: int) -> dict[str, float]:
 
 def _printed(program: ConvexProgram) -> float:
     """The optimum with the cones D X u >= 0."""
+    assert isinstance(program.features, PatternFeatures)
     u = cp.Variable(program.shape)
     masks = [program.features.patterns.mask(int(b)) for b in program.blocks]
     f = sum(s * (mask[:, None] * X) @ u[j] for j, (s, mask) in enumerate(zip(program.signs, masks, strict=True)))
@@ -163,17 +166,18 @@ def _cone_figure(patterns: Patterns, values: list[dict[str, float]]) -> Figure:
     return figure
 
 
-def _draw_cone(axes: Axes, mask: Array) -> None:
+def _draw_cone(axes: Axes, mask: NDArray[np.bool_]) -> None:
     """The cells as sectors: those of the right cone filled, those that only the printed cone has, hatched."""
     angles = np.linspace(0, 2 * np.pi, 721)
     w = np.column_stack([np.cos(angles), np.sin(angles)])
     products = w @ X.T
     right = (products * np.where(mask, 1, -1) >= -1e-9).all(axis=1)
     printed = (products[:, mask] >= -1e-9).all(axis=1)
-    for chosen, options in (
+    looks: tuple[tuple[NDArray[np.bool_], dict[str, Any]], ...] = (
         (printed & ~right, {"facecolor": "#fbe9d6", "hatch": "///", "edgecolor": ORANGE, "linewidth": 0}),
         (right, {"facecolor": BLUE, "alpha": 0.45, "linewidth": 0}),
-    ):
+    )
+    for chosen, options in looks:
         for a, b in _runs(chosen, angles):
             t = np.linspace(a, b, 60)
             axes.fill(np.r_[0, np.cos(t)], np.r_[0, np.sin(t)], **options)
@@ -186,7 +190,7 @@ def _draw_cone(axes: Axes, mask: Array) -> None:
     axes.spines[:].set_color(FAINT)
 
 
-def _runs(chosen: Array, angles: Array) -> list[tuple[float, float]]:
+def _runs(chosen: NDArray[np.bool_], angles: Array) -> list[tuple[float, float]]:
     """Stretches of angles; one that goes over 2 pi comes in two parts."""
     edges = np.flatnonzero(np.diff(np.r_[False, chosen, False].astype(int))).reshape(-1, 2)
     return [(float(angles[a]), float(angles[b - 1])) for a, b in edges if b - a > 1]

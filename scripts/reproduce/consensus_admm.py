@@ -7,6 +7,7 @@ Found: holds for the gated network to the accuracy asked for, and for the ReLU n
 cells of the ReLU network are thin, and ADMM is slow: the difference that is left is given.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +105,7 @@ def reproduce(reduced: bool) -> Entry:
     )
 
 
-def _record(network: type, windows: int, gates: int) -> ConvexProgram:
+def _record(network: Callable[..., ConvexProgram], windows: int, gates: int) -> ConvexProgram:
     train = split_windows(read_recording(RECORD).signal).train
     X = train.X[0:windows]
     return network(PatternFeatures(X, sample_patterns(X, gates, 0)), train.y[:windows], 1e-3)

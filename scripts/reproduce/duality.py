@@ -130,6 +130,7 @@ def _bidual(count: int) -> tuple[float, int]:
     a = cp.Variable(len(w))
     problem = cp.Problem(cp.Minimize(cp.sum_squares(A @ a - Y) / (2 * len(Y)) + BETA * cp.norm1(a)))
     value = float(problem.solve(solver=cp.CLARABEL))
+    assert a.value is not None
     active = np.sign(a.value) * (np.abs(a.value) > 1e-4 * np.abs(a.value).max())
     return value, int(np.count_nonzero(active * (active != np.roll(active, 1))))
 

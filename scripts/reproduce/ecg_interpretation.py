@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from _page import BLUE, INK, Claim, Entry, Picture, main, new_figure, style
 from ecgcvx.beats import Beats, find_beats, label_windows
@@ -31,9 +32,8 @@ def reproduce(reduced: bool) -> Entry:
     """Train on record 208, and look where in the beat every pattern is on."""
     recording = read_recording(RECORD)
     windows = split_windows(recording.signal).train
-    X, y = windows.X, windows.y
-    if reduced:
-        X, y = X[0:6000], y[:6000]
+    count = 6000 if reduced else len(windows)
+    X, y = windows.X[0:count], windows.y[:count]
     program = AllPatterns(X, y, BETA)
     solution = ActiveSetSolver(gap=GAP).solve(program)
     network = network_of_neurons(solution.atoms.points, solution.atoms.tags[:, 0])
@@ -96,7 +96,7 @@ def _offsets(recording: Recording, beats: Beats, windows: Windows) -> Array:
     return np.where(labels.beat >= 0, 1e3 * labels.offset / recording.sampling_frequency, np.nan)
 
 
-def _shares(on: Array, offset: Array) -> Array:
+def _shares(on: NDArray[np.bool_], offset: Array) -> Array:
     """Share of the windows at which each pattern is on, (patterns, bins)."""
     edges = np.arange(FIRST, LAST + BIN, BIN)
     place = np.digitize(offset, edges) - 1

@@ -145,13 +145,13 @@ def read_cifar(folder: Path) -> Images:
     train = sorted(folder.glob("data_batch_*.bin")) or [folder / "train.bin"]
     test = folder / ("test_batch.bin" if train[0].name.startswith("data") else "test.bin")
     before = 1 if train[0].name.startswith("data") else 2  # bytes of labels; the last one is the class
-    parts = []
+    parts: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
     for paths in (train, [test]):
         raw = np.concatenate([np.fromfile(path, dtype=np.uint8) for path in paths]).reshape(-1, before + PIXELS)
         X = np.ones((len(raw), PIXELS + 1), dtype=np.float32)
         X[:, :-1] = raw[:, before:] / np.float32(255) - np.float32(0.5)
-        parts += [X, raw[:, before - 1].astype(np.int64)]
-    return Images(*parts)
+        parts.append((X, raw[:, before - 1].astype(np.int64)))
+    return Images(*parts[0], *parts[1])
 
 
 def made_up(size: int) -> Images:
@@ -164,7 +164,7 @@ def made_up(size: int) -> Images:
         X = np.ones((n, PIXELS + 1), dtype=np.float32)
         X[:, :-1] = 0.5 * random.standard_normal((n, PIXELS), dtype=np.float32) + means[labels]
         parts += [X, labels]
-    return Images(*parts)
+    return Images(*parts[0], *parts[1])
 
 
 def _optimum(images: Images) -> tuple[float, float, float]:
@@ -211,7 +211,7 @@ def convex_sgd(
     p, K = gates.shape[1], Y.shape[1]
     U = np.zeros((d, 2 * p * K), dtype=np.float32)
     V = np.zeros_like(U)
-    sign = np.repeat(np.float32([1, -1]), p * K).reshape(2, 1, p, K)
+    sign = np.repeat(np.array([1, -1], dtype=np.float32), p * K).reshape(2, 1, p, K)
     rate = np.float32(1 / _curvature(X[:512], gates))
     steps, done, seconds = epochs * -(-n // batch), 0, 0.0
     for _ in range(epochs):
@@ -248,7 +248,7 @@ def _curvature(X: NDArray[np.float32], gates: NDArray[np.float32]) -> float:
 def _objective(images: Images, U: NDArray[np.float32], beta: float) -> tuple[float, float]:
     """Objective of the ReLU networks that the columns of U are the neurons of, and their test accuracy."""
     K = images.targets.shape[1]
-    sign = np.repeat(np.float32([1, -1]), U.shape[1] // 2 // K)
+    sign = np.repeat(np.array([1, -1], dtype=np.float32), U.shape[1] // 2 // K)
 
     def scores(X: NDArray[np.float32]) -> NDArray[np.float32]:
         parts = (np.maximum(rows @ U, 0).reshape(len(rows), -1, K) for rows in np.array_split(X, -(-len(X) // 1000)))
@@ -269,7 +269,8 @@ def _convex(images: Images, seed: int, epochs: int) -> Curve:
         if epoch in wanted:
             value, accuracy = _objective(images, U, BETA)
             trace.append((seconds, value))
-    return Curve(*np.array(trace).T, accuracy)
+    seconds_of, objectives = np.array(trace).T
+    return Curve(seconds_of, objectives, accuracy)
 
 
 def _epoch(images: Images) -> tuple[float, float, float, float]:

@@ -131,6 +131,7 @@ def _groups(count: int) -> tuple[float, bool]:
         x = cp.Variable(WIDTH)
         problem = cp.Problem(cp.Minimize(cp.sum_squares(x - y) / 2 + weight * cp.norm(x, 2)))
         _minimise(problem)
+        assert x.value is not None
         mapped = group_map(y, weight)
         worst = max(worst, float(np.abs(x.value - mapped).max()))
         whole &= (not mapped.any()) == (np.linalg.norm(y) <= weight)

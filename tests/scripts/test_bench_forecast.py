@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import bench_forecast
-from contenders import run_peer
 from ecgcvx.errors import InputError
 from forecast_models import MODELS, chosen_settings
 from forecast_results import (
@@ -22,6 +21,7 @@ from forecast_results import (
     summaries,
     validation_rows,
 )
+from harness import run_peer
 
 ASKED = Question("208", 15, 5)
 MADE = Run(
