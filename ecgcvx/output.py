@@ -1,4 +1,4 @@
-"""The output folder of a fit, and the forms in which results are told: JSON, table, CSV."""
+"""The output folder of a fit, and the forms in which results are written: JSON, table, CSV."""
 
 import csv
 import json

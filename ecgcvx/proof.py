@@ -1,4 +1,4 @@
-"""A proved bound for a network on windows, and how it is told: JSON, words. Nothing of the training is used."""
+"""A proved bound for a network on windows, and how it is stated: JSON, words. Nothing of the training is used."""
 
 from typing import Any
 

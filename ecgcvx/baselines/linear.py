@@ -62,7 +62,7 @@ def triangle(X: Matrix, y: NDArray[np.float64]) -> Triangle:
         raise InputError(f"y has shape {np.shape(y)}; pass one target for each row of X: ({X.shape[0]},)")
     R: NDArray[Any] = np.empty((0, X.shape[1] + 1))
     for rows, targets in chunks:
-        # mode "r" saves forming Q; NumPy's stubs know only the pair, hence the asarray.
+        # mode "r" saves forming Q; NumPy's stubs know only the pair, which the asarray is for.
         R = np.asarray(np.linalg.qr(np.vstack([R, np.column_stack([rows, targets])]), mode="r"))
     return Triangle(R, X.shape[0])
 

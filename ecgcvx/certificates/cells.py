@@ -57,14 +57,14 @@ def shrink(c: Any, h: Any, boxed: Any, half: Any, free: Any, cut: Any) -> tuple[
 
 @kernel
 def listing(
-    problem: Any, goal: Any, room: Any, a: int, b: int, region: Any, fixed: Any, refined: float, tops: Any
+    problem: Any, goal: Any, work: Any, a: int, b: int, region: Any, fixed: Any, refined: float, tops: Any
 ) -> int:  # fmt: skip
     """List again, from b on, the clusters of listed[a:b] whose sign is open, with z and reach; add the others to fixed.
 
     refined: the share of the goal's `light` that is asked for where a cluster is too coarse; 0: nothing is refined.
     Return the end of the list, or -1 where there is no room for it.
     """
-    clusters, listed, z, reach, end = room.clusters, room.listed, room.z, room.reach, b
+    clusters, listed, z, reach, end = work.clusters, work.listed, work.z, work.reach, b
     coarse, light = AGAIN * goal.coarse, AGAIN * goal.light * refined
     for at in range(a, b):
         k = listed[at]
@@ -129,21 +129,21 @@ def hull(given: Any, c: Any, h: Any, boxed: Any) -> None:
 
 
 @kernel
-def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
+def explore(problem: Any, goal: Any, given: Any, work: Any) -> int:
     """Prove that the price is at most the target in the given cells, cutting them; return how many cells there are now.
 
-    They stand in room.out, in their order. When the budget is spent, those with a value above the target are left open;
+    They stand in work.out, in their order. When the budget is spent, those with a value above the target are left open;
     those too small to be cut have light 0.
     """
-    d, count, out = len(problem.g), len(given.place), room.out
+    d, count, out = len(problem.g), len(given.place), work.out
     c, h, boxed, cut = np.zeros(d), np.zeros(d), np.zeros(d, np.bool_), np.zeros(d, np.int64)
     half, free, fixed, tops = np.zeros(d), np.zeros(d), np.zeros(d), np.array([2, 2])
     hull(given, c, h, boxed)
     t, m = shrink(c, h, boxed, half, free, cut)
     if t < 0:
         return 0
-    room.listed[0], room.listed[1] = 0, 1  # all windows
-    end = listing(problem, goal, room, 0, 2, Region(c, half, free, t), fixed, given.light.min(), tops)
+    work.listed[0], work.listed[1] = 0, 1  # all windows
+    end = listing(problem, goal, work, 0, 2, Region(c, half, free, t), fixed, given.light.min(), tops)
 
     slots = count + goal.budget + 2
     stack = Leaves(np.zeros((slots, 4, d)), np.zeros((slots, d), np.bool_), np.zeros((slots, 4)), np.zeros(slots))
@@ -165,7 +165,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
             continue
         light = stack.light[top]
         end, worst, age = work_on(
-            problem, goal, room, lists[top], sums[top], tops, age, light, Region(c, half, free, t), h, boxed, cut, m,
+            problem, goal, work, lists[top], sums[top], tops, age, light, Region(c, half, free, t), h, boxed, cut, m,
             fixed, guess, models, values,
         )  # fmt: skip
         stuck = end >= 0 and values.max() > goal.target and too_small(h, boxed, t)
@@ -177,7 +177,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
         begin = lists[top, 1]
         if age == 0 and values.max() <= HOPELESS * goal.target:
             light *= SHARPEN
-        j = _coordinate(models, worst, guess[1], cut, m, h, boxed, t, room.listed, begin, end, room.clusters)
+        j = _coordinate(models, worst, guess[1], cut, m, h, boxed, t, work.listed, begin, end, work.clusters)
         boxed[j] = True
         h[j] *= 0.5
         for side in range(2):
@@ -191,7 +191,7 @@ def explore(problem: Any, goal: Any, given: Any, room: Any) -> int:
 
 @kernel
 def work_on(
-    problem: Any, goal: Any, room: Any, known: Any, sums: Any, tops: Any, age: int, light: float, region: Any, h: Any,
+    problem: Any, goal: Any, work: Any, known: Any, sums: Any, tops: Any, age: int, light: float, region: Any, h: Any,
     boxed: Any, cut: Any, m: int, fixed: Any, guess: Any, models: Any, values: Any,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Bound a cell with the clusters listed[known], and where that fails with clusters refined for it.
@@ -200,13 +200,13 @@ def work_on(
     the budget is spent, or there is no room: then nothing was done. guess, as in `place`, becomes that function's.
     """
     worst = 0
-    if room.counts[0] >= goal.budget:
+    if work.counts[0] >= goal.budget:
         return -1, worst, age
     fixed[:] = sums
-    end = listing(problem, goal, room, known[0], known[1], region, fixed, 0.0, tops)
+    end = listing(problem, goal, work, known[0], known[1], region, fixed, 0.0, tops)
     while end >= 0:
-        room.counts[0] += 1
-        worst = bound_cell(problem, goal, room, known[1], end, region, h, boxed, cut, m, fixed, guess, models, values)
+        work.counts[0] += 1
+        worst = bound_cell(problem, goal, work, known[1], end, region, h, boxed, cut, m, fixed, guess, models, values)
         for i in range(len(h)):
             guess[0, i] = models.w[worst, i]
             guess[1, i] = max(models.W[worst, i, i] - models.w[worst, i] ** 2, 0.0)
@@ -214,7 +214,7 @@ def work_on(
         if values.max() <= goal.target or age < goal.every or hopeless:
             break
         fixed[:], age = sums, 0
-        end = listing(problem, goal, room, known[0], known[1], region, fixed, light, tops)
+        end = listing(problem, goal, work, known[0], known[1], region, fixed, light, tops)
     return end, worst, age
 
 
@@ -229,7 +229,7 @@ def _models(rounds: int, d: int) -> Any:
 
 @kernel
 def bound_cell(
-    problem: Any, goal: Any, room: Any, a: int, b: int, region: Any, h: Any, boxed: Any, cut: Any, m: int, fixed: Any,
+    problem: Any, goal: Any, work: Any, a: int, b: int, region: Any, h: Any, boxed: Any, cut: Any, m: int, fixed: Any,
     guess: Any, models: Any, values: Any,
 ) -> int:  # fmt: skip
     """Lower the values of the functions that are above the target; return the one with the largest bound.
@@ -256,7 +256,7 @@ def bound_cell(
                     C[o, 0] += c[i] * problem.g[i]
             else:
                 C0, sizes[o, r] = fit_majorant(
-                    1 if s2 > 0 else -1, room.listed, a, b, room.z, room.reach, room.clusters, models.w[o], models.W[o],
+                    1 if s2 > 0 else -1, work.listed, a, b, work.z, work.reach, work.clusters, models.w[o], models.W[o],
                     linear, curved,
                 )  # fmt: skip
                 C[o, r] = _around(c, s1, s2, problem.g, fixed, C0, linear, curved, B[o, r], H[o, r])

@@ -139,10 +139,10 @@ def certify_bounded(
         found = certificate_of(network, X, y, beta, loss, v, price, Evidence.BOUNDED, detail)
         return replace(found, dual=found.dual - ROUNDING * abs(found.primal), bound=bound)
 
-    told = callback
+    report = callback
     bound = bound_price(
         *network.price_rows(X, v), beta, factor=factor, time_limit=time_limit, threads=threads,
-        callback=None if told is None else lambda best, target: told(certificate(best), target),
+        callback=None if report is None else lambda best, target: report(certificate(best), target),
     )  # fmt: skip
     return certificate(bound)
 

@@ -61,7 +61,7 @@ class Clusters(NamedTuple):
     lowest: Array
 
 
-def make_room(windows: RowTree) -> Clusters:
+def empty_clusters(windows: RowTree) -> Clusters:
     """Clusters to be filled, of which the first two are all windows of rho > 0 and all others."""
     tree, d = windows.tree, windows.X.shape[1]
     n, K = len(windows.rho) - len(tree.mass), min(CAPACITY, 4 * len(windows.rho))

@@ -16,8 +16,8 @@ import numpy as np
 
 from ecgcvx.certificates.bound import CHUNK, RESOLUTION, STEP, TIGHT
 from ecgcvx.certificates.cells import explore
-from ecgcvx.certificates.clusters import COARSE, LIGHT, make_room
-from ecgcvx.certificates.state import Goal, Leaves, Problem, Room
+from ecgcvx.certificates.clusters import COARSE, LIGHT, empty_clusters
+from ecgcvx.certificates.state import Goal, Leaves, Problem, Workspace
 from ecgcvx.rows import row_chunks
 from ecgcvx.types import Array
 
@@ -94,9 +94,9 @@ class Frontier:
         self.leaves = Leaves(place, np.arange(d)[None] == 0, np.full((1, 4), value), np.ones(1))
         self.problem, self.threads, self.value, self.cells = problem, threads, value, 0
         self.found = self.price_at(problem.g)
-        self.rooms: SimpleQueue[Room] = SimpleQueue()
+        self.workspaces: SimpleQueue[Workspace] = SimpleQueue()
         for _ in range(threads):
-            self.rooms.put(_room(problem))
+            self.workspaces.put(_workspace(problem))
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="ecgcvx-bound")
 
     def __enter__(self) -> Self:
@@ -192,13 +192,13 @@ class Frontier:
         return max(stuck, price + STEP * (self.value - price), self.attainable(self.factor))
 
     def _explore(self, goal: Goal, given: Leaves) -> tuple[Leaves, int]:
-        room = self.rooms.get()
+        work = self.workspaces.get()
         try:
-            room.counts[:] = 0
-            count = explore(self.problem, goal, given, room)
-            return _take(room.out, np.arange(count)), int(room.counts[0])
+            work.counts[:] = 0
+            count = explore(self.problem, goal, given, work)
+            return _take(work.out, np.arange(count)), int(work.counts[0])
         finally:
-            self.rooms.put(room)
+            self.workspaces.put(work)
 
 
 def _goal(target: float, reference: float) -> Goal:
@@ -210,10 +210,10 @@ def _goal(target: float, reference: float) -> Goal:
     return Goal(target, aim, PRECISION * excess, COARSE, LIGHT * excess, ROUNDS, EVERY, BUDGET)
 
 
-def _room(problem: Problem) -> Room:
+def _workspace(problem: Problem) -> Workspace:
     d, out = len(problem.g), 2 * BUDGET + RUN + 2
-    return Room(
-        make_room(problem.windows), np.zeros(LISTS, np.int32), np.zeros(LISTS), np.zeros(LISTS),
+    return Workspace(
+        empty_clusters(problem.windows), np.zeros(LISTS, np.int32), np.zeros(LISTS), np.zeros(LISTS),
         Leaves(np.zeros((out, 4, d)), np.zeros((out, d), np.bool_), np.zeros((out, 4)), np.zeros(out)),
         np.zeros(1, np.int64),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What branch and bound works on: the problem, what is to be proved, cells, and the room for it."""
+"""What branch and bound works on: the problem, what is to be proved, cells, and the arrays that it works in."""
 
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ class Leaves(NamedTuple):
     light: Array
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """What one thread works in. listed (L,): clusters, z and reach: see `listing`. counts (1,): cells bounded."""
 
     clusters: Clusters

@@ -50,24 +50,24 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options, forecaster)
     train = forecaster.training_windows(recording, options.train_fraction)
     kind, network = kind_class(forecaster.kind), forecaster.network
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     lines = [f"{recording.name}, lead {recording.lead}: {len(train):,} training windows"]
     with progress_bar() as progress:
         exact = kind.certify(network, train.X, train.y, forecaster.beta)
         if exact is not None:
-            told.append(certificate_json(exact))
+            results.append(certificate_json(exact))
             lines += [f"beta = {forecaster.beta:.3g}, {network.neurons} neurons", str(exact)]
         for one in kind.programs(network, train.X, train.y, forecaster.beta):
             progress(f"{one.name}search from {options.starts} starts", None)
             searched = certify_searched(one.network, one.X, one.y, one.beta, options.starts, 0)
             proof = prove(one, options.seconds, progress)
-            told.append(proof_json(proof, searched))
+            results.append(proof_json(proof, searched))
             lines += [
                 f"{one.name}beta = {one.beta:.3g}, {one.network.neurons} neurons", proof_words(proof),
                 searched_words(searched),
             ]  # fmt: skip
     if options.json:
-        print(json.dumps(told[0] if len(told) == 1 else {"stages": told}, allow_nan=False))
+        print(json.dumps(results[0] if len(results) == 1 else {"stages": results}, allow_nan=False))
     else:
         show(*lines)
     return 0

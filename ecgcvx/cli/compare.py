@@ -67,9 +67,9 @@ def run(options: argparse.Namespace) -> int:
     with progress_bar() as progress:
         found = compare(recording, chosen, progress)
         progress("writing the results", None)
-        told = write_comparison(found, recording, folder)
+        facts = write_comparison(found, recording, folder)
     if options.json:
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(facts, allow_nan=False))
         return 0
     show(
         f"{recording.name}, lead {recording.lead}: {chosen.window} samples predict the one {chosen.horizon} later; "

@@ -49,12 +49,12 @@ def run(options: argparse.Namespace) -> int:
         found.symbols,
     )  # fmt: skip
     change = float(np.sqrt(np.nanmean((found.signal - recording.signal) ** 2)))
-    told = {
+    facts = {
         "record": recording.name, "lead": recording.lead, "unit": unit, "noise": found.noise, "beats": len(found.peaks),
         "covered": found.covered, "rms_change": change, "files": [str(file) for file in files],
     }  # fmt: skip
     if options.json:
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(facts, allow_nan=False))
         return 0
     show(
         f"{recording.name}, lead {recording.lead}: {len(found.peaks)} beats, {100 * found.covered:.0f} % of samples; "

@@ -81,12 +81,12 @@ def run(options: argparse.Namespace) -> int:
         return 0
     show(f"{beats.name}, {'leads' if len(beats.leads) > 1 else 'lead'} {', '.join(beats.leads)}: {beats.counts}")
     for one in found:
-        show(_told(one))
+        show(_summary(one))
     show(f"wrote {', '.join(file.name for file in files if file.suffix in ('.hea', '.png', '.json'))} in {folder}")
     return 0
 
 
-def _told(one: "Generated") -> str:
+def _summary(one: "Generated") -> str:
     ours, theirs = one.measures["generated"], one.measures["reference"]
     gaps = [stage.gap for stage in one.generator.stages]
     stages = f"{len(gaps)} convex programs, gaps at most {max(gaps):.2f} (searched)" if gaps else "closed form"

@@ -1,4 +1,4 @@
-"""How a comparison is told: table, fairness, JSON, and the files of its folder."""
+"""How a comparison is presented: table, fairness, JSON, and the files of its folder."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -183,15 +183,15 @@ def _run_json(run: Run) -> dict[str, Any]:
 def write_comparison(found: Comparison, recording: Recording, folder: Path) -> dict[str, Any]:
     """Write compare.json, and the figures of what there is, into a folder; return the JSON object."""
     make_folder(folder)
-    told = compare_json(found, recording, folder)
-    text = json.dumps(told, indent=2, allow_nan=False) + "\n"
+    facts = compare_json(found, recording, folder)
+    text = json.dumps(facts, indent=2, allow_nan=False) + "\n"
     atomic_write(folder / "compare.json", lambda file: file.write(text.encode()))
     title = f"{recording.name}, {recording.lead}"
     if found.runs:
         save_figure(time_figure(found, title), folder / "objective_against_time.png")
     if found.tuning:
         save_figure(step_figure(found, title), folder / "step_sizes.png")
-    return told
+    return facts
 
 
 def _table(*titles: str) -> Table:

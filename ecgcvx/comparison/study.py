@@ -41,7 +41,7 @@ GROUP = 3  # neighbouring samples that the group lasso keeps or drops together
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What `ecgcvx compare` can be told; window and horizon in samples.
+    """Options of `ecgcvx compare`; window and horizon in samples.
 
     neurons, runs, seconds : of each network, initialisations of each optimiser, processor time of each run. gap : to
     which the convex program is solved. contenders : names of optimisers. jobs : runs at once, None for one a core.
@@ -125,7 +125,7 @@ class Comparison:
 
 
 def compare(recording: Recording, options: CompareOptions, progress: Progress) -> Comparison:
-    """Compare on the training part of a recording; progress is told what is being done.
+    """Compare on the training part of a recording; progress is called with what is being done.
 
     KeyboardInterrupt ends the comparison early with what is done. Raises InputError when the recording does not allow
     it.
@@ -202,11 +202,11 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
     started = time.process_time()
     moments: list[float] = []
 
-    def told(what: str, share: float | None) -> None:
+    def show(what: str, share: float | None) -> None:
         moments.append(time.process_time() - started)
         progress(f"convex: {what}", share)
 
-    trained = problem.train(options.beta, warm=None, limits=_limits(CONVEX_LIMIT), progress=told)
+    trained = problem.train(options.beta, warm=None, limits=_limits(CONVEX_LIMIT), progress=show)
     seconds = time.process_time() - started
     trace = tuple(
         (moment, line.primal)

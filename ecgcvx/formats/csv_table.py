@@ -73,7 +73,7 @@ def _read(text: TextFile, layout: Layout, column: int, times: int | None, source
 
 
 def _data_blocks(text: TextFile, layout: Layout) -> Iterator[tuple[int, bytes]]:
-    """Blocks of rows without what precedes them, without blank lines that are no samples; each row as wide as told."""
+    """Blocks of rows without what precedes them, without blank lines that are no samples; rows of the given width."""
     held = b""  # blank lines end a file, or stand for gaps of a single column
     for number, block in text.blocks():
         line = number

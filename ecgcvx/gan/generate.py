@@ -136,10 +136,10 @@ def write_generated(found: Sequence[Generated], folder: Path, seed: int) -> tupl
         strip, peaks = running_strip(one.X, beats.before, np.clip(one.rr, 0.3, 2.5), rate)
         written += write_record(folder, f"{name}_strip", strip, *shared, mark, peaks, [symbol] * count)
         auc = one.measures["generated"]["two_sample_auc"]
-        told = "" if auc is None else f", two-sample AUC {auc:.2f}"
+        score = "" if auc is None else f", two-sample AUC {auc:.2f}"
         figure = beats_figure(
             beats.X, one.X, beats.before, rate, beats.leads, beats.unit, f"{beats.name}, class {one.classes}",
-            f"40 beats, mean, 5 to 95 %; real ones\nwere not trained on{told}",
+            f"40 beats, mean, 5 to 95 %; real ones\nwere not trained on{score}",
         )  # fmt: skip
         save_figure(figure, folder / f"{name}.png")
         written.append(folder / f"{name}.png")

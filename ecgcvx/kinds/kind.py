@@ -58,7 +58,7 @@ class Trained:
     most from the optimum, and what that rests on. objective : P of the whole network, None where it has none. status :
     'optimal', or why the training ended before. detail : how, in the solver's own words. violation : of cones, a sine.
     warm : where the training at a neighbouring beta may start, problem : the one it belongs to. history : what the
-    solver told on its way. solution : its own, where pruning needs it. notes : further lines for people. record :
+    solver reported on its way. solution : its own, where pruning needs it. notes : further lines for people. record :
     further entries for metrics.json.
     """
 

@@ -137,7 +137,7 @@ def _recurring(reading: Interpretation) -> str | None:
 
 
 def _summary(reading: Interpretation, training: Training | None, windows: Windows, own: bool) -> str:
-    """What the network is, on what it was judged, and what it is better and worse than."""
+    """What the network is, on what it was evaluated, and what it is better and worse than."""
     forecaster, rate = reading.forecaster, reading.forecaster.sampling_frequency
     ahead = "1 sample" if forecaster.horizon == 1 else f"{forecaster.horizon} samples"
     neurons = forecaster.network.neurons

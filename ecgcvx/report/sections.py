@@ -59,7 +59,7 @@ def beats_section(reading: Interpretation) -> dict[str, Any]:
         figures.append({"figure": beat_figure(reading, average), "words": f"{name}: mean of {average.count:,}"})
     words = f"R peaks from {source}: {whole.count:,} beats in the part that was read."
     if reading.beats.source == "detector":
-        words += " The record has no annotations, so types of beats are not told apart."
+        words += " The record has no annotations, so types of beats are not distinguished."
     note = (
         "ECG paper, enlarged: a small square is 40 ms by 0.1 mV. The band is one standard deviation over the beats. "
         "P, QRS and T name stretches of time around the R peak, not waves that were delineated."

@@ -33,7 +33,7 @@ LSL_WAIT = 0.05  # s
 LSL_LIMIT = 30.0  # s to look for an outlet
 CLOCK_SAMPLES = 50  # whose steps are compared with the sampling frequency
 CLOCK_TOLERANCE = 0.02
-TENTHS = 10_000  # of a microsecond told apart: 1 ms
+TENTHS = 10_000  # of a microsecond distinguished: 1 ms
 
 
 class Sample(NamedTuple):

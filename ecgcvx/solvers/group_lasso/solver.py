@@ -5,8 +5,8 @@
 Where few groups are active, most of the Gram matrix is never needed. A round
 
 1. evaluates objective, prices and duality gap on the data, over all groups, and stops when the gap is closed;
-2. adds the dearest groups whose price exceeds beta to the working set, at most as many as it has (8 at least), and all
-   groups once 40 % are in it, and extends the Gram matrix by their blocks;
+2. adds the groups with the highest prices above beta to the working set, at most as many as it has (8 at least), and
+   all groups once 40 % are in it, and extends the Gram matrix by their blocks;
 3. solves the program over the working set on its Gram matrix: sweeps of compiled block descent, and after every ten of
    them, where the gap over the working set is looked at, a step of Newton's method in the groups that are not zero.
 
