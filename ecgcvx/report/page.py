@@ -13,6 +13,7 @@ from ecgcvx.evidence import Evidence
 from ecgcvx.files import atomic_write
 from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
+from ecgcvx.report.errors import error_words, errors_figure
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import shown
 from ecgcvx.report.methods import methods
@@ -173,8 +174,12 @@ def _rivals(reading: Interpretation, training: Training | None, windows: Windows
     # The errors of the comparison belong to these windows only where the network's own error does.
     if training is not None and np.isclose(training.convex.test_rmse_mv, reading.rmse_mv, rtol=1e-6):
         others = [model for model in training.contenders[:-1] if model.name != "persistence"]
-        rivals += [(f"a {contender_name(model)}", model.test_rmse_mv) for model in others]
+        rivals += [(_with_article(contender_name(model)), model.test_rmse_mv) for model in others]
     return rivals
+
+
+def _with_article(name: str) -> str:
+    return name if name.startswith("the ") else f"a {name}"
 
 
 def _tiles(reading: Interpretation, training: Training | None, windows: Windows) -> list[dict[str, str]]:
@@ -228,6 +233,7 @@ def _quality(reading: Interpretation, training: Training | None, windows: Window
     rate = reading.forecaster.sampling_frequency
     first = _strip_start(windows, rate)
     forecast = _forecast(reading, first, first + round(STRIP_SECONDS * rate))
+    residuals = reading.forecaster.scaler.scale * (windows.y - reading.forecaster.network.predict(windows.X))
     return {
         "comparison": rows,
         "trained_on": None if training is None else training.record,
@@ -243,6 +249,8 @@ def _quality(reading: Interpretation, training: Training | None, windows: Window
         ],
         "certificate": None if training is None else certificate(training),
         "strip": strip_figure(reading, forecast, first),
+        "errors": error_words(residuals),
+        "errors_figure": errors_figure(residuals),
     }
 
 

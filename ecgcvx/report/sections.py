@@ -25,6 +25,7 @@ from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
 ALWAYS, HARDLY = 0.9, 0.1  # share of the samples of a part of the beat
+OFTEN = 1.25  # times as often as in all windows
 PARTS_SHOWN = 8  # of one forecast
 COLUMNS = (
     "error without it",
@@ -39,7 +40,6 @@ COLUMNS = (
     "baseline",
 )
 NEURON_COLUMNS = ("error without it", "share of variance", "adds (standard deviation)")
-MANY = 20  # patterns, of which a single one may matter little
 
 
 def beats_section(reading: Interpretation) -> dict[str, Any]:
@@ -57,7 +57,9 @@ def beats_section(reading: Interpretation) -> dict[str, Any]:
             meaning = BEAT_TYPES.get(average.symbol)
             name = f"Beats of type {average.symbol}{'' if meaning is None else f' ({meaning})'}"
         figures.append({"figure": beat_figure(reading, average), "words": f"{name}: mean of {average.count:,}"})
-    words = f"R peaks from {source}: {whole.count:,} beats in the part that was read."
+    words = f"R peaks from {source}: {whole.count:,} beats in the part that was read"
+    between = np.diff(reading.beats.samples) / reading.forecaster.sampling_frequency
+    words += f", {60 / float(np.median(between)):.0f} beats a minute in the median." if len(between) else "."
     if reading.beats.source == "detector":
         words += " The record has no annotations, so types of beats are not distinguished."
     note = (
@@ -79,9 +81,12 @@ def _segments(reading: Interpretation) -> list[dict[str, str]]:
     rows = []
     for column, name in PARTS:
         shares = reading.table[column].to_numpy(dtype=float)[: len(reading.patterns)]
+        usual = reading.table["coverage"].to_numpy(dtype=float)[: len(reading.patterns)]
+        at_times = (shares > HARDLY) & (shares < ALWAYS)
         groups = {
             "always": shares >= ALWAYS,
-            "sometimes": (shares > HARDLY) & (shares < ALWAYS),
+            "more": at_times & (shares >= OFTEN * usual),
+            "less": at_times & (shares * OFTEN <= usual),
             "hardly": shares <= HARDLY,
         }
         numbers = {key: ", ".join(str(k + 1) for k in np.flatnonzero(mask)) or "–" for key, mask in groups.items()}
@@ -114,8 +119,12 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
         ]  # fmt: skip
     ranking = f"{len(reading.table)} {unit}s are at work here"
     ranking += f"; {len(reading.inactive)} neurons are never on in these windows." if reading.inactive else "."
-    if len(reading.table) > MANY:
-        ranking += " A network of so many shares its work among them, and a single one may matter little."
+    if rows:
+        first, last = (growth(reading, reading.patterns[k].explained_variance_drop) for k in (0, -1))
+        ranking += (
+            f" Leaving out one of those below makes the error between {size(last)}× (the last) and {size(first)}× (the "
+            "first) as large, with the others as they are."
+        )
     note = "All of them, with all columns: ecgcvx interpret with --csv."
     if unit == "pattern":
         note = f"P, QRS, T, baseline: share of the samples of that part of the beat for whose forecast it is on. {note}"
@@ -284,8 +293,8 @@ def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any]
     words = (
         f"The forecast of the sample at {seconds:.3f} s"
         + (", an R peak" if reading.beats is not None and found.sample in reading.beats.samples else "")
-        + f", is the mean of the signal plus what each {unit} adds. The sum of the parts differs from the forecast by "
-        f"{sums:.0e} mV."
+        + f", is the mean of the signal plus what each {unit} adds. The sum of the parts "
+        + (f"differs from the forecast by {sums:.0e} mV." if sums > 0 else "equals the forecast.")
     )
     return {
         "words": words,

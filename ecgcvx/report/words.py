@@ -15,7 +15,7 @@ NAMES = {
     "persistence": "repeat the last value",
     "linear_ar": "linear predictor",
     "backprop_adam": "ReLU network by backprop (Adam)",
-    "convex_best": "all neurons of its training",
+    "convex_best": "the same network before pruning",
     "convex": "this network",
 }
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))
@@ -96,7 +96,7 @@ def certificate(training: Training) -> tuple[str, str]:
     if convex.gap is None:
         return "none", "Nothing is known of how far the network is from the best possible one."
     gap = at_most(convex.gap)
-    if convex.gap_of:
+    if convex.objective is None:  # a stack, which is not one program
         return (
             "searched, of the last stage alone",
             "Each stage is a convex program, given the features that it stands on. In the last one a search over all "
@@ -105,13 +105,14 @@ def certificate(training: Training) -> tuple[str, str]:
             "a better one.",
         )
     if convex.evidence is Evidence.SEARCHED:
+        whose = f"P is that of the program {convex.gap_of}. " if convex.gap_of else ""
         large = "So large a gap leaves open whether the network is near the best one with this penalty. "
         return (
             "searched, not proved",
             "A search over all activation patterns looked for a neuron that would still improve the network. If it "
             f"found the best one, the smallest possible objective P is at most {gap} below this network's. A search "
-            f"can miss, so this is not a proof. {large if convex.gap > LARGE_GAP else ''}The command ecgcvx certify "
-            "proves a bound.",
+            f"can miss, so this is not a proof. {whose}{large if convex.gap > LARGE_GAP else ''}The command ecgcvx "
+            "certify proves a bound.",
         )
     if convex.evidence is Evidence.GIVEN:
         return (

@@ -111,6 +111,23 @@ def test_the_first_screen_tells_network_error_and_patterns():
     assert text.index("most important") < text.index("How good it is")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_but_the_first_part_is_folded(kind):
+    found = Tags(case(kind).page)
+    patterns = [a for name, a in found.tags if name == "details" and a.get("class", "").startswith("pattern")]
+    assert len(patterns) == len(case(kind).reading.patterns)
+    assert ["open" in attributes for attributes in patterns] == [True] + [False] * (len(patterns) - 1)
+
+
+def test_errors_are_told_in_words_and_drawn():
+    reading = case("gated").reading
+    windows = reading.part_windows
+    r = np.abs(reading.forecaster.scaler.scale * (windows.y - reading.forecaster.network.predict(windows.X)))
+    text = Tags(case("gated").page).text
+    assert f"Half of all errors are below {float(np.median(r)):.2g}".rstrip("0") in text
+    assert f"the largest is {float(r.max()):.2g}".rstrip("0") in text
+
+
 def test_stability_is_told_in_words_and_marks():
     found = case("relu")
     text = Tags(found.page).text

@@ -60,6 +60,18 @@ def test_every_kind_of_gap_is_named_as_what_it_is():
     assert gap_of(training, None, None)[0] == "none"
 
 
+def test_only_a_stack_is_spoken_of_as_stages():
+    """A pruned network is compared at the beta of its training, but is one program."""
+    training = case("gated").training
+    convex = replace(training.convex, evidence=Evidence.SEARCHED, gap=0.05, gap_of="at beta = 1e-05")
+    name, words = certificate(replace(training, contenders=(*training.contenders[:-1], convex)))
+    assert name == "searched, not proved"
+    assert "at beta = 1e-05" in words
+    assert "stage" not in words
+    name, words = certificate(case("stack").training)
+    assert "last stage" in name
+
+
 def test_the_error_without_a_pattern_is_the_one_of_its_definition():
     reading = replace(case("gated").reading, explained_variance=0.99)
     assert "2.0 times" in error_without(reading, 0.03)
