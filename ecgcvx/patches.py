@@ -140,7 +140,7 @@ class PatchesOfRows:
         """Sum over the patches of each row."""
         K = self.matrix.count
         scale = self.matrix.convolution.scale(self.matrix.X.shape[1])
-        return values.reshape(*values.shape[:-1], -1, K).sum(axis=-1) * values.dtype.type(scale)
+        return values.reshape(*values.shape[:-1], values.shape[-1] // K, K).sum(axis=-1) * values.dtype.type(scale)
 
     def spread(self, v: Array) -> Array:
         """Repeat each row's value for its patches."""

@@ -117,7 +117,7 @@ class ConvolutionalPasses(Passes):
     def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
         rows, K, w = self.sample.shape
         scale = self.family.convolution.scale(self.family.columns)
-        active = (self.sample.reshape(-1, w) @ atoms.points.T > 0).reshape(rows, K, -1).transpose(2, 0, 1)
+        active = (self.sample.reshape(-1, w) @ atoms.points.T > 0).reshape(rows, K, len(atoms)).transpose(2, 0, 1)
         J = scale * np.matmul(active[:, :, None, :].astype(np.float64), self.sample)[:, :, 0]
         weighted = J if weights is None else J * weights[self.sampled, None]
         return np.asarray(np.matmul(weighted.transpose(0, 2, 1), J) / rows)[:, None]
@@ -127,7 +127,7 @@ def activations(chunks: kernels.Chunks, points: Array) -> kernels.Single:
     """Return max(Xp_j, 0) of every atom in float32, (m, n)."""
     Z = np.matmul(chunks.padded(points), chunks.X)
     np.maximum(Z, 0, out=Z)
-    return np.ascontiguousarray(Z.transpose(1, 0, 2)).reshape(len(points), -1)[:, : chunks.n]
+    return np.ascontiguousarray(Z.transpose(1, 0, 2)).reshape(len(points), len(Z) * Z.shape[2])[:, : chunks.n]
 
 
 def gram_of_outputs(Phi: kernels.Single, signs: Array, weights: Array | None) -> Array:

@@ -43,11 +43,11 @@ class ThreeLayerFamily(AtomFamily):
         return ThreeLayerPasses(self, X, n, self.inner * d, ReluFamily().prepare(X))
 
     def network(self, atoms: Atoms) -> ThreeLayerNetwork:
-        z = atoms.points.reshape(len(atoms), self.inner, -1)
+        z = atoms.points.reshape(len(atoms), self.inner, atoms.points.shape[1] // self.inner)
         return ThreeLayerNetwork.of_neurons(z, atoms.tags[:, 1:], atoms.tags[:, 0], self.linear)
 
     def atoms(self, network: ThreeLayerNetwork) -> Atoms:
-        points = (network.Z * np.abs(network.W2)[:, None, None]).reshape(network.neurons, -1)
+        points = (network.Z * np.abs(network.W2)[:, None, None]).reshape(network.neurons, network.inner * network.inputs)
         used = np.linalg.norm(points, axis=1) > 0
         return Atoms(points[used], np.c_[np.sign(network.W2), network.signs][used])
 
@@ -90,7 +90,7 @@ class ThreeLayerPasses(Passes):
         signs = np.where(random.random((count, 1 + k)) < 0.5, 1.0, -1.0)
         if self.family.linear:
             signs[:, 1] = 1.0
-        points = points.reshape(count, -1)
+        points = points.reshape(count, k * d)
         points /= np.linalg.norm(points, axis=1, keepdims=True)
         if len(active):
             near = slice(count - count // 3, count)
@@ -157,7 +157,7 @@ class ThreeLayerPasses(Passes):
 
     def _gradients(self, atoms: Atoms, sums: Array) -> Array:
         d = self.plain.p
-        return atoms.tags[:, :1] / self.n * sums[:, :d].reshape(len(atoms), -1)
+        return atoms.tags[:, :1] / self.n * sums[:, :d].reshape(len(atoms), self.p)
 
     def _single(self, *columns: Array) -> list[kernels.Single]:
         return [np.ascontiguousarray(column, dtype=np.float32) for column in columns]
@@ -211,7 +211,7 @@ class ThreeLayerPasses(Passes):
             len(bounds) - 1, 2.0 * P.size * self.n,
             lambda a, b: three_layer_kernels.activations(X, P, inner, self.family.linear, bounds, a, b, out),
         )  # fmt: skip
-        Phi = np.ascontiguousarray(out.transpose(1, 0, 2)).reshape(len(atoms), -1)[:, : self.n]
+        Phi = np.ascontiguousarray(out.transpose(1, 0, 2)).reshape(len(atoms), len(X) * kernels.CHUNK)[:, : self.n]
         return gram_of_outputs(Phi, atoms.tags[:, 0], weights)
 
     def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
@@ -222,12 +222,12 @@ class ThreeLayerPasses(Passes):
         index = index[index < self.n]
         rows = chunks[chosen].transpose(0, 2, 1).reshape(-1, chunks.shape[1])[: len(index), :d]
         points = atoms.points.reshape(-1, d).astype(np.float32)
-        Z = (points @ rows.T).reshape(len(atoms), k, -1)
+        Z = (points @ rows.T).reshape(len(atoms), k, len(rows))
         on = Z > 0
         if self.family.linear:
             on[:, 0] = True
         h = np.einsum("jk,jkn->jn", atoms.tags[:, 1:].astype(np.float32), np.where(on, Z, 0))
-        mask = (on & (h > 0)[:, None]).reshape(len(points), -1).astype(np.float32)
+        mask = (on & (h > 0)[:, None]).reshape(len(points), len(rows)).astype(np.float32)
         if weights is not None:
             mask *= weights[index].astype(np.float32)
         i, j = np.tril_indices(d)

@@ -95,7 +95,7 @@ class ConvolutionalNetwork:
             Z = np.maximum(Z, 0.0)
         else:
             Z = np.where(product(patches.reshape(-1, w), self.gates) >= 0, Z, 0.0)
-        return Z.reshape(n, K, -1)
+        return Z.reshape(n, K, self.neurons)
 
     def activations(self, rows: Array) -> Array:
         """Return the pooled output of every filter (n, m) for rows (n, d)."""
@@ -145,7 +145,7 @@ class ConvolutionalNetwork:
         for k in range(K):
             W1[k * c.stride : k * c.stride + c.taps, k] = self.W1[: c.taps]
             W1[self.columns - c.context :, k] = self.W1[c.taps :]
-        return ReluNetwork(W1.reshape(self.columns, -1), np.tile(self.W2 * c.scale(self.columns), K))
+        return ReluNetwork(W1.reshape(self.columns, K * self.neurons), np.tile(self.W2 * c.scale(self.columns), K))
 
     def units(self) -> Units:
         """One unit a neuron of `on_window`."""

@@ -52,7 +52,7 @@ class ThreeLayerNetwork:
     @classmethod
     def of_neurons(cls, z: Array, inner: Array, signs: Array, linear: bool) -> Self:
         """The balanced network of z (m, k, d), none zero, inner signs (m, k) and output signs (m,)."""
-        roots = np.sqrt(np.linalg.norm(z.reshape(len(z), -1), axis=1))
+        roots = np.sqrt(np.linalg.norm(z, axis=(1, 2)))
         return cls(z / roots[:, None, None], inner, signs * roots, linear)
 
     @classmethod

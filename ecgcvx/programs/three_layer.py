@@ -77,7 +77,7 @@ class TupleFeatures:
         """The two-layer features of the k p products D D_l, tuple by tuple."""
         tuples = self.tuples
         packed = (tuples.inner & tuples.outer[:, None]).reshape(-1, tuples.outer.shape[1])
-        return PatternFeatures(self.X, Patterns(packed, tuples.n, tuples.points.reshape(len(packed), -1)))
+        return PatternFeatures(self.X, Patterns(packed, tuples.n, tuples.points.reshape(len(packed), tuples.points.shape[2])))
 
     @property
     def n(self) -> int:
@@ -143,7 +143,7 @@ class TupleFeatures:
             out[:, :, rows] /= self.inner.row_norms[rows]
         if tuples.linear:
             out[:, 0] = 1.0
-        return out.reshape(g, -1)
+        return out.reshape(g, (k + 1) * self.n)
 
     def _bits(self, blocks: NDArray[np.intp], rows: slice) -> NDArray[np.bool_]:
         """Bits of the inner patterns (g, k, rows); rows start at a multiple of 8."""
@@ -176,7 +176,7 @@ class TupleFeatures:
 
     def interior(self, blocks: NDArray[np.intp]) -> Array:
         """The tuple's point (g, k d)."""
-        return self.tuples.points[blocks].reshape(len(blocks), -1)
+        return self.tuples.points[blocks].reshape(len(blocks), self.width)
 
 
 def check_inner(X: Matrix, inner: int) -> None:
@@ -189,7 +189,7 @@ def check_inner(X: Matrix, inner: int) -> None:
 def tuples_of(X: Matrix, points: Array, signs: Array, *, linear: bool = False) -> Tuples:
     """The distinct tuples of points z (p, k, d) with inner signs (p, k); those without an active row are left out.
 
-    Raises InputError where shapes do not fit.
+    Raises InputError where shapes do not fit, and where there is no tuple.
     """
     n, d = check_matrix(X)
     if points.ndim != 3 or points.shape[2] != d or signs.shape != points.shape[:2]:
@@ -197,6 +197,8 @@ def tuples_of(X: Matrix, points: Array, signs: Array, *, linear: bool = False) -
             f"points {points.shape}, signs {signs.shape}: X has {d} columns, so give (p, k, {d}) and (p, k)"
         )
     p, k, _ = points.shape
+    if p == 0 or k == 0:
+        raise InputError(f"points {points.shape}: give at least one tuple of at least one inner neuron")
     inner = pack_signs(X, points.reshape(-1, d)).reshape(p, k, -1)
     if linear:
         inner[:, 0] = np.packbits(np.ones(n, dtype=np.uint8))

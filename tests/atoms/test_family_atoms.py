@@ -219,3 +219,44 @@ def test_normalised_outputs_do_not_feel_units():
 def test_bad_input_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make(np.random.default_rng(0).standard_normal((10, 4)))
+
+
+@every_family
+def test_a_family_of_no_atoms_is_the_zero_function(name):
+    """Every pass and every question to a network holds for none of them: beta may be above its largest value."""
+    random = np.random.default_rng(0)
+    X = np.c_[random.standard_normal((60, COLUMNS - 1)), np.ones(60)]
+    v, nothing = random.standard_normal(60), np.zeros(0)
+    family = FAMILIES[name]
+    passes = family.prepare(X)
+    none = passes.none()
+
+    class Logistic:
+        squared_targets = None
+
+        def loss_and_residual(self, f):
+            return float(np.log1p(np.exp(-f)).mean()), 1 / (1 + np.exp(f))
+
+    for f in (passes.outputs(none), passes.rounded_outputs(none, nothing)):
+        np.testing.assert_array_equal(f, np.zeros(60))
+    for gradients in (
+        passes.prices(none, v), passes.prices(none, v, exact=True), passes.rounded_prices(none, nothing, v),
+        passes.loss_and_gradient(none, nothing, Logistic())[1],
+    ):  # fmt: skip
+        assert gradients.shape == (0, passes.p)
+    assert passes.output_gram(none).shape == passes.output_gram(none, v**2).shape == (0, 0)
+    assert passes.correlations(none, X).shape == (0, COLUMNS)
+    k, b, _ = passes.curvature(none).shape[1:]
+    assert k * b == passes.p
+    assert len(family.units(none)) == len(family.meet(none, none)) == 0
+    assert len(passes.starts(0, none, random)) == 0
+    network = family.network(none)
+    assert len(family.atoms(network)) == 0
+    if name == "batch norm":
+        network = network.folded(X, 0.0)
+    again = type(network).from_tensors(network.tensors(), network.attributes())
+    for one in (network, again, network.on_window()):
+        np.testing.assert_array_equal(one.predict(X), np.zeros(60))
+        assert one.active(X).shape == (60, 0)
+    np.testing.assert_array_equal(network.contributions(X), np.zeros((60, 1)))
+    assert network.neurons == len(network.units().gates) == 0
