@@ -47,7 +47,9 @@ class ThreeLayerFamily(AtomFamily):
         return ThreeLayerNetwork.of_neurons(z, atoms.tags[:, 1:], atoms.tags[:, 0], self.linear)
 
     def atoms(self, network: ThreeLayerNetwork) -> Atoms:
-        points = (network.Z * np.abs(network.W2)[:, None, None]).reshape(network.neurons, network.inner * network.inputs)
+        points = (network.Z * np.abs(network.W2)[:, None, None]).reshape(
+            network.neurons, network.inner * network.inputs
+        )
         used = np.linalg.norm(points, axis=1) > 0
         return Atoms(points[used], np.c_[np.sign(network.W2), network.signs][used])
 

@@ -282,7 +282,10 @@ def check_columns(X: Matrix) -> None:
     constant = np.flatnonzero(low[:-1] == high[:-1])
     if len(constant) or (len(low) == 1 and low[0] == high[0]):
         column = int(constant[0]) if len(constant) else 0
-        raise InputError(f"X: column {column} is constant ({low[column]:g}), so batch norm would divide by 0; drop it, or train on rows where it varies")
+        raise InputError(
+            f"X: column {column} is constant ({low[column]:g}), so batch norm would divide by 0; drop it, or train on "
+            "rows where it varies"
+        )
 
 
 def _roomiest(values: Array, directions: Array) -> Array:

@@ -77,7 +77,9 @@ class TupleFeatures:
         """The two-layer features of the k p products D D_l, tuple by tuple."""
         tuples = self.tuples
         packed = (tuples.inner & tuples.outer[:, None]).reshape(-1, tuples.outer.shape[1])
-        return PatternFeatures(self.X, Patterns(packed, tuples.n, tuples.points.reshape(len(packed), tuples.points.shape[2])))
+        return PatternFeatures(
+            self.X, Patterns(packed, tuples.n, tuples.points.reshape(len(packed), tuples.points.shape[2]))
+        )
 
     @property
     def n(self) -> int:
