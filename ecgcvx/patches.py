@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.pooling import POOLING
 from ecgcvx.rows import Matrix, check_matrix
 from ecgcvx.types import Array
 from ecgcvx.windows import WindowMatrix
 
 Values: TypeAlias = NDArray[Any]  # of patches, in float32 or float64
-POOLING = ("average", "sum")
 
 
 @dataclass(frozen=True)

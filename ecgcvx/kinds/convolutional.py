@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ecgcvx.kinds.family import FamilyKind
 from ecgcvx.kinds.kind import BoundProgram
 from ecgcvx.options import option
-from ecgcvx.patches import POOLING, Convolution
+from ecgcvx.pooling import POOLING
 
 if TYPE_CHECKING:
+    from ecgcvx.patches import Convolution
     from ecgcvx.programs.all_patterns import AllPatterns
     from ecgcvx.rows import Matrix
     from ecgcvx.types import Array
@@ -31,8 +32,10 @@ class ConvolutionalKind(FamilyKind):
     pooling: str | None = option(None, "of the filters' outputs over the patches (default average)", choices=POOLING)
 
     @property
-    def convolution(self) -> Convolution:
+    def convolution(self) -> "Convolution":
         """Filters, stride and pooling; the column of ones is in every patch."""
+        from ecgcvx.patches import Convolution
+
         return Convolution(self.taps or TAPS, self.stride or 1, self.pooling or "average")  # type: ignore[arg-type]
 
     def program(self, windows: "Windows") -> "AllPatterns":
