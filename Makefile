@@ -44,4 +44,4 @@ docs: $(VENV)/made ## the documentation as a site in out/docs, warnings as error
 	$(BIN)/python -m sphinx -W --keep-going -b html -d out/doctrees docs out/docs
 
 clean: ## remove the environment and everything made
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) out build docs/gallery *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
