@@ -10,6 +10,11 @@ the linear generator. In the others the leading scores, a stage at a time, are o
     u_stage = (N(u_before, z) - c - B u_before) R,    z ~ N(0, I) fresh latents of the stage's width,
 
 whose N solves the vector-output program of targets on the beats' own distribution; c, B and R make Cov u = I again.
+
+The latents of the stages are a scrambled Sobol sequence, spread more evenly than independent draws, so the moments of
+what is drawn scatter less.
+
+Source of the sequence: Sobol 1967; Owen 1998 (Journal of Complexity 14).
 """
 
 from collections.abc import Sequence
@@ -18,8 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import dct
 from scipy.linalg import block_diag
+from scipy.special import ndtri
+from scipy.stats import qmc
 
 from ecgcvx.errors import InputError
+from ecgcvx.gan.aligned import AlignedBeats
 from ecgcvx.gan.mixture import Mixture, fit_mixture
 from ecgcvx.gan.program import GeneratorProgram, Neurons
 from ecgcvx.gan.solver import GeneratorSolver
@@ -34,7 +42,8 @@ BEATS_A_COMPONENT = 60
 MOST_COMPONENTS = 16
 STAGE = 3  # scores of a stage of a progressive generator
 LATENTS = 3000  # rows of a program
-MOMENT_DRAWS = 20_000  # that c, B and R are found from
+MOMENT_DRAWS = 2**15  # that c, B and R are found from
+SOBOL_STEP = 2.0**-30  # between the points' coordinates
 SMALL = 1e-10  # of the largest variance: smaller innovations are rounding
 
 
@@ -86,13 +95,14 @@ class BeatGenerator:
     @classmethod
     def fit(
         cls,
-        X: Array,
+        X: Array | AlignedBeats,
         kind: str = "progressive",
         *,
+        mixed: bool = False,
         beta_d: float = 0.0,
         rank: int | None = None,
         beta: float = 2e-3,
-        signals: int = 1,
+        signals: int | None = None,
         context: int = 0,
         scores: int = SCORES,
         stage: int = STAGE,
@@ -101,17 +111,19 @@ class BeatGenerator:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> "BeatGenerator":
-        """Return the generator of data X (n, p), rows of `signals` leads of equal length one after the other.
+        """Return the generator of beats of one class, or of any data X (n, p).
 
+        signals : rows of X are so many leads of equal length one after the other (default 1; of beats, their leads).
+        mixed : take beats of several classes; there will be beats in between that do not exist.
         context : the last columns of X are so many numbers that are no samples, e.g. an RR interval; give them a spread
         like that of the leading scores of the beats.
 
         beta_d, rank : of the moments (`moment_target`). beta : of a stage's program, whose targets have mean square 1.
         scores, stage : of all ReLU stages and of one. latents : rows of a program. seed : of latents and searches.
 
-        Raises InputError for data that cannot be used and for options out of range.
+        Raises InputError for data that cannot be used, for beats of several classes, and for options out of range.
         """
-        X = data_matrix(X)
+        X, signals = _rows(X, signals, mixed)
         n, p = X.shape
         if kind not in KINDS:
             raise InputError(f"kind = {kind!r}: give one of {', '.join(KINDS)}")
@@ -136,12 +148,14 @@ class BeatGenerator:
         solver = GeneratorSolver(gap=0.1, rounds=10, seed=seed) if solver is None else solver
         stages: list[Stage] = []
         before, drawn = np.zeros((latents, 0)), np.zeros((MOMENT_DRAWS, 0))
+        even = even_normals(MOMENT_DRAWS, heads, random)
         for number, (factor, width) in enumerate(widths, 1):
             if progress is not None:
                 progress(f"stage {number} of {len(widths)}", (number - 1) / len(widths))
-            fitted = _fit_stage(mixture, before, drawn, factor, width, beta, solver, random)
+            Z = even[:, drawn.shape[1] : drawn.shape[1] + width]
+            fitted = _fit_stage(mixture, before, drawn, Z, factor, beta, solver, random)
             before = np.hstack([before, fitted.outputs(before, random.standard_normal((latents, width)))])
-            drawn = np.hstack([drawn, fitted.outputs(drawn, random.standard_normal((MOMENT_DRAWS, width)))])
+            drawn = np.hstack([drawn, fitted.outputs(drawn, Z)])
             stages.append(fitted)
         rest = whitened[:, heads:]
         sizes = np.sqrt((rest**2).mean(axis=1)) if rest.shape[1] else np.ones(n)
@@ -149,16 +163,32 @@ class BeatGenerator:
         return cls(kind, target, L, tuple(stages), spread / np.sqrt((spread**2).mean()))
 
     def sample(self, count: int, seed: int = 0) -> Array:
-        """Return `count` draws (count, p). Raises InputError for a count below 1."""
+        """Return `count` draws (count, p), the same for a seed. Raises InputError for a count below 1."""
         if count < 1:
             raise InputError(f"count = {count}: give at least 1")
         random = np.random.default_rng(seed)
-        u = np.zeros((count, 0))
+        u, Z = np.zeros((count, 0)), even_normals(count, self.scores, random)
         for stage in self.stages:
-            u = np.hstack([u, stage.outputs(u, random.standard_normal((count, stage.width)))])
+            u = np.hstack([u, stage.outputs(u, Z[:, stage.inputs : stage.inputs + stage.width])])
         rest = random.standard_normal((count, self.L.shape[1] - u.shape[1]))
         sizes = np.interp(random.random(count), np.linspace(0, 1, len(self.spread)), self.spread)
         return self.target.mean + np.hstack([u, rest * sizes[:, None]]) @ self.L.T
+
+
+def _rows(X: Array | AlignedBeats, signals: int | None, mixed: bool) -> tuple[Array, int]:
+    """The matrix of data or beats, and how many signals make up a row."""
+    if not isinstance(X, AlignedBeats):
+        if mixed:
+            raise InputError("mixed: rows of a matrix have no classes; leave it out, or give beats")
+        return data_matrix(X), 1 if signals is None else signals
+    if signals is not None:
+        raise InputError(f"signals = {signals}: beats of leads {', '.join(X.leads)} are given; leave it out")
+    if len(X.counts) > 1 and not mixed:
+        raise InputError(
+            f"{X.name}: beats of classes {', '.join(X.counts)} in one generator would make beats that do not exist; "
+            "choose a class with of_class, or give mixed=True"
+        )
+    return data_matrix(X.matrix), len(X.leads)
 
 
 def _innovations(target: MomentTarget, signals: int, context: int, factors: Sequence[int]) -> tuple[Array, np.ndarray]:
@@ -212,21 +242,33 @@ def _stage_widths(resolution: np.ndarray, most: int) -> list[tuple[int, int]]:
 
 
 def _fit_stage(
-    mixture: Mixture, before: Array, drawn: Array, factor: int, width: int, beta: float, solver: GeneratorSolver,
+    mixture: Mixture, before: Array, drawn: Array, drawn_Z: Array, factor: int, beta: float, solver: GeneratorSolver,
     random: np.random.Generator,
 ) -> Stage:  # fmt: skip
-    """Solve the program of one stage: white targets, uncorrelated with the scores before, on the mixture's flow."""
+    """Solve the program of one stage: white targets, uncorrelated with the scores before, on the mixture's flow.
+
+    drawn, drawn_Z : scores before and latents that the affine correction is found from.
+    """
+    width = drawn_Z.shape[1]
     Z = random.standard_normal((len(before), width))
     U = mixture.flow(Z, before)
     U = _corrected(U, before, *_correction(U, before))
     program = GeneratorProgram(_stage_inputs(before, Z), U / np.sqrt(width), beta)
     found = solver.solve(program)
     neurons = Neurons(found.neurons.W, found.neurons.A * np.sqrt(width))
-    raw = neurons.outputs(_stage_inputs(drawn, random.standard_normal((len(drawn), width))))
+    raw = neurons.outputs(_stage_inputs(drawn, drawn_Z))
     c, B, R = _correction(raw, drawn)
     return Stage(
         factor, before.shape[1], width, neurons, c, B, R, found.gap, found.residual, found.status, found.seconds
     )
+
+
+def even_normals(count: int, dimensions: int, random: np.random.Generator) -> Array:
+    """Normal latents (count, dimensions) of a scrambled Sobol sequence, in random order."""
+    if dimensions == 0:
+        return np.zeros((count, 0))
+    points = qmc.Sobol(dimensions, seed=random).random_base2((count - 1).bit_length())[:count]
+    return np.asarray(ndtri(random.permutation(points) + SOBOL_STEP / 2), dtype=np.float64)
 
 
 def _stage_inputs(before: Array, Z: Array) -> Array:

@@ -24,6 +24,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.types import Array
 
+CHUNK = 2048  # rows of latents worked on at once
 SINGLE_ROWS = 512  # from which search and descent are of float32; what is reported is of float64
 
 
@@ -44,7 +45,10 @@ class Neurons:
 
     def outputs(self, Z: Array) -> Array:
         """Return sum_j (Z w_j)_+ a_j', (n, r), for latents Z (n, d)."""
-        return np.maximum(Z @ self.W.T, 0.0) @ self.A
+        out = np.empty((len(Z), self.A.shape[1]))
+        for a in range(0, len(Z), CHUNK):
+            out[a : a + CHUNK] = np.maximum(Z[a : a + CHUNK] @ self.W.T, 0.0) @ self.A
+        return out
 
     @property
     def price(self) -> float:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
+from scipy.stats import kstest
 
 from ecgcvx.errors import InputError
-from ecgcvx.gan.generator import BeatGenerator
+from ecgcvx.gan.aligned import AlignedBeats
+from ecgcvx.gan.generator import BeatGenerator, even_normals
 from ecgcvx.gan.mixture import Mixture, fit_mixture
 from ecgcvx.gan.target import moment_error, moment_target
 
@@ -38,8 +40,33 @@ def test_the_columns_have_the_moments_of_the_target(kind, options):
 @pytest.mark.parametrize("kind", ["relu", "progressive"])
 def test_drawn_moments(generators, kind):
     drawn = generators[kind].sample(20_000, seed=1)
-    assert moment_error(planted(), drawn) < 0.03
-    np.testing.assert_allclose(drawn.mean(axis=0), planted().mean(axis=0), atol=0.02)
+    assert moment_error(planted(), drawn) < 0.005
+    np.testing.assert_allclose(drawn.mean(axis=0), planted().mean(axis=0), atol=0.005)
+
+
+def test_latents_are_normal_and_more_even_than_independent_ones():
+    Z = even_normals(1000, 5, np.random.default_rng(0))
+    for column in Z.T:
+        assert kstest(column, "norm").statistic < 0.003  # of independent ones: 0.027 in the median
+    np.testing.assert_allclose(np.corrcoef(Z.T), np.eye(5), atol=0.03)
+    assert abs(np.corrcoef(Z[1:, 0], Z[:-1, 0])[0, 1]) < 0.1  # in random order
+    assert even_normals(1, 3, np.random.default_rng(0)).shape == (1, 3)
+
+
+def test_beats_of_one_class_are_taken_as_they_are_and_mixed_ones_refused():
+    X = planted(n=80).reshape(80, 2, 12)
+    peaks = np.arange(80)
+    beats = AlignedBeats(X, 4, 250.0, ("II", "V1"), ("N",) * 60 + ("V",) * 20, np.ones(80), peaks, "made/1")
+    normal = beats.of_class("N")
+    whole, matrix = BeatGenerator.fit(normal, **FAST), BeatGenerator.fit(normal.matrix, signals=2, **FAST)
+    np.testing.assert_array_equal(whole.sample(9), matrix.sample(9))
+    with pytest.raises(InputError, match="made/1: beats of classes N, V in one generator"):
+        BeatGenerator.fit(beats, "linear")
+    assert BeatGenerator.fit(beats, "linear", mixed=True).target.rank == 24
+    with pytest.raises(InputError, match="beats of leads II, V1 are given"):
+        BeatGenerator.fit(normal, "linear", signals=1)
+    with pytest.raises(InputError, match="have no classes"):
+        BeatGenerator.fit(normal.matrix, "linear", mixed=True)
 
 
 def test_the_linear_generator_is_the_closed_form():
