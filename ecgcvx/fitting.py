@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem as BackpropProblem
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
-from ecgcvx.evidence import Gap
+from ecgcvx.evidence import Gap, percent
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
@@ -107,6 +108,17 @@ class Fit:
     overrun: float = 0.0
     best: Trained | None = None
     choice: SizeChoice | None = None
+
+    def _repr_html_(self) -> str:
+        from ecgcvx.notebook import grid, number
+
+        rows = [
+            (score.name, number(score.neurons, 0), number(score.train_rmse_mv, 4), number(score.test_rmse_mv, 4),
+             "" if score.gap is None else percent(score.gap.relative), number(score.seconds, 1))
+            for score in self.scores
+        ]  # fmt: skip
+        words = "" if self.trained.gap is None else f"<div>{escape(self.trained.gap.words)}</div>"
+        return grid(("model", "neurons", "train mV", "test mV", "gap", "seconds"), rows) + words
 
 
 def fit(

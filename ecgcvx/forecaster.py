@@ -74,6 +74,19 @@ class Forecaster:
             )
         return split.train
 
+    def _repr_html_(self) -> str:
+        from ecgcvx.notebook import facts
+
+        lead = f", trained on lead {self.lead}" if self.lead else ""
+        return facts(
+            f"Forecaster: {self.kind} network, {self.network.neurons:,} neurons",
+            [
+                ("window", f"{self.window} samples at {self.sampling_frequency:g} Hz{lead}"),
+                ("forecast", f"{self.horizon} sample{'s' if self.horizon > 1 else ''} ahead, in mV"),
+                ("beta", f"{self.beta:.3g}"),
+            ],
+        )
+
     def save(self, path: str | Path) -> None:
         """Write a model file; a file that is there already is replaced whole or not at all."""
         from ecgcvx.model_file import save
