@@ -199,8 +199,12 @@ class Interpretation:
         title = (
             f"Interpretation of {self.forecaster.network.neurons:,} neurons on {self.recording.name}, {self.part} part"
         )
-        rows = [("windows", f"{self.windows:,}"), ("error", f"{self.rmse_mv:.4f} mV (root mean square)"),
-                ("explained variance", f"{100 * self.explained_variance:.2f} %"), ("ranked by", self.importance)]  # fmt: skip
+        rows = [
+            ("windows", f"{self.windows:,}"),
+            ("error", f"{self.rmse_mv:.4f} mV (root mean square)"),
+            ("explained variance", f"{100 * self.explained_variance:.2f} %"),
+            ("ranked by", self.importance),
+        ]
         return facts(title, rows) + str(self.table.head(len(self.patterns)).to_html(float_format=lambda v: f"{v:.3g}"))
 
 
