@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ecgcvx import arrangements, atoms, certificates, errors, models, programs, solvers
     from ecgcvx.api import certify, compare, fit, predict, regularisation_path, solve
+    from ecgcvx.classify import ConvexBeatClassifier
     from ecgcvx.evidence import Evidence, Gap
     from ecgcvx.fitting import Fit
     from ecgcvx.forecaster import Forecaster
@@ -30,18 +31,19 @@ if TYPE_CHECKING:
     from ecgcvx.windows import Windows, split_windows
 
 __all__ = [
-    "Evidence", "Fit", "Forecaster", "Gap", "Recording", "StreamPredictor", "Windows", "__version__", "arrangements",
-    "atoms", "certificates", "certify", "compare", "errors", "fit", "interpret", "load", "losses", "models", "predict",
-    "programs", "read_recording", "regularisation_path", "solve", "solvers", "split_windows",
+    "ConvexBeatClassifier", "Evidence", "Fit", "Forecaster", "Gap", "Recording", "StreamPredictor", "Windows",
+    "__version__", "arrangements", "atoms", "certificates", "certify", "compare", "errors", "fit", "interpret", "load",
+    "losses", "models", "predict", "programs", "read_recording", "regularisation_path", "solve", "solvers",
+    "split_windows",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "Evidence": "evidence", "Fit": "fitting", "Forecaster": "forecaster", "Gap": "evidence",
-        "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows", "arrangements": "", "atoms": "",
-        "certificates": "", "certify": "api", "compare": "api", "errors": "", "fit": "api",
-        "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:", "models": "",
+        "ConvexBeatClassifier": "classify", "Evidence": "evidence", "Fit": "fitting", "Forecaster": "forecaster",
+        "Gap": "evidence", "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows",
+        "arrangements": "", "atoms": "", "certificates": "", "certify": "api", "compare": "api", "errors": "",
+        "fit": "api", "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:", "models": "",
         "predict": "api", "programs": "", "read_recording": "records", "regularisation_path": "api", "solve": "api",
         "solvers": "", "split_windows": "windows",
     },

@@ -1,20 +1,14 @@
-"""The file of a forecaster: safetensors with JSON metadata and a digest over both. Nothing in it can execute code."""
+"""The file of a forecaster: its network's arrays and its settings in one safetensors file (`tensor_file`)."""
 
-import hashlib
-import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ecgcvx import __version__
 from ecgcvx.errors import InputError, ModelError, RecordError
-from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.kinds.registry import model_class
+from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.types import Array
 from ecgcvx.windows import Scaler
 
@@ -26,13 +20,7 @@ LONGEST_TEXT = 1000  # characters
 
 def save(forecaster: Forecaster, path: Path) -> None:
     """Write a model file; a file that is there already is replaced whole or not at all."""
-    from safetensors.numpy import save as to_bytes
-
-    # safetensors writes the memory of an array as it lies, whatever its strides say.
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in forecaster.network.tensors().items()}
-    metadata = {"version": __version__, **_settings(forecaster), "digest": digest(forecaster)}
-    data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata, allow_nan=False)})
-    atomic_write(path, lambda file: file.write(data))
+    write_tensors(path, forecaster.network.tensors(), _settings(forecaster))
 
 
 def load(path: str | Path) -> Forecaster:
@@ -40,11 +28,10 @@ def load(path: str | Path) -> Forecaster:
 
     Raises ModelError when it is missing, damaged, changed since it was written, not of this program, or of a newer one.
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / "model.safetensors"
-    tensors, metadata = _read(file)
+    file, tensors, metadata = read_tensors(path, "ecgcvx fit")
     number = metadata.get("format")
+    if "classes" in metadata:
+        raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
     if number != FORMAT and number not in LEGACY:
         raise ModelError(f"{file}: model format {number!r}, this version reads 1 to {FORMAT}; update ecgcvx")
     try:
@@ -52,7 +39,7 @@ def load(path: str | Path) -> Forecaster:
             metadata = _modern(metadata, tensors)
         forecaster = _forecaster(metadata, tensors)
     except (KeyError, TypeError, ValueError, InputError) as error:
-        raise ModelError(f"{file}: damaged model ({_short(error)}); fit again") from None
+        raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
     if number == FORMAT and metadata.get("digest") != digest(forecaster):
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
     return forecaster
@@ -60,11 +47,7 @@ def load(path: str | Path) -> Forecaster:
 
 def digest(forecaster: Forecaster) -> str:
     """Return the SHA-256 of all weights and settings of a forecaster."""
-    found = hashlib.sha256(json.dumps(_settings(forecaster), sort_keys=True, allow_nan=False).encode())
-    for name, tensor in sorted(forecaster.network.tensors().items()):
-        found.update(f"\n{name} {tensor.shape}\n".encode())
-        found.update(np.ascontiguousarray(tensor, dtype="<f8").tobytes())
-    return found.hexdigest()
+    return digest_of(forecaster.network.tensors(), _settings(forecaster))
 
 
 def _settings(forecaster: Forecaster) -> dict[str, Any]:
@@ -146,39 +129,3 @@ def _modern(metadata: dict[str, Any], tensors: dict[str, Array]) -> dict[str, An
     elif metadata["format"] == 3:
         kind, attributes = "stack", {"betas": metadata["betas"]}
     return metadata | {"network": kind, "attributes": attributes}
-
-
-def _read(file: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(file), framework="numpy") as model:
-            text = (model.metadata() or {}).get("ecgcvx")
-            tensors = {name: _double(model.get_tensor(name), name) for name in model.keys()}  # noqa: SIM118
-        if text is None:
-            raise ModelError(f"{file}: a safetensors file, but not one of ecgcvx; give the output folder of a fit")
-        metadata = json.loads(text, parse_constant=_refuse)
-    except FileNotFoundError:
-        raise ModelError(f"{file}: no such file; give the output folder of `ecgcvx fit`") from None
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError, AttributeError) as error:
-        raise ModelError(
-            f"{file}: not a readable model file ({_short(error)}); give the output folder of a fit"
-        ) from None
-    if not isinstance(metadata, dict):
-        raise ModelError(f"{file}: not a readable model file (no JSON object); give the output folder of a fit")
-    return tensors, metadata
-
-
-def _double(tensor: Any, name: str) -> Array:
-    if tensor.dtype != np.float64:
-        raise TypeError(f"{name} has type {tensor.dtype}, not float64")
-    return np.asarray(tensor)
-
-
-def _refuse(constant: str) -> Callable[[], None]:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-def _short(error: Exception) -> str:
-    """A message on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

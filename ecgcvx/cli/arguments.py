@@ -28,6 +28,11 @@ JSON_HELP = "print one JSON object and nothing else on standard output"
 def add_record(parser: argparse.ArgumentParser) -> None:
     """Add the record and what of it to read."""
     parser.add_argument("record", metavar="RECORD", help=RECORD_HELP)
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add what of a record to read, and how."""
     group = parser.add_argument_group("record")
     group.add_argument("--lead", help="name or number (from 0) of the lead (default: the first ECG lead)")
     group.add_argument("--start", type=float, metavar="S", help="seconds into the record to start at")
@@ -38,10 +43,13 @@ def add_record(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resample", type=float, metavar="HZ", help="resample to that frequency (polyphase)")
 
 
-def read_record(options: argparse.Namespace, model: "Forecaster | None" = None, lead: str | None = None) -> "Recording":
+def read_record(
+    options: argparse.Namespace, model: "Forecaster | None" = None, lead: str | None = None, source: str | None = None
+) -> "Recording":
     """Read the record of the options and say on standard error what is odd about it.
 
-    Lead, unit and resampling are those of the model unless they are given. lead : in place of that of the options.
+    Lead, unit and resampling are those of the model unless they are given. lead, source : in place of the lead and the
+    record of the options.
     """
     from ecgcvx.records import read_recording
 
@@ -50,11 +58,12 @@ def read_record(options: argparse.Namespace, model: "Forecaster | None" = None, 
         wanted = model.lead if wanted is None else wanted
         resample = model.resample if resample is None else resample
     number = int(wanted) if wanted is not None and wanted.isascii() and wanted.isdecimal() else wanted
+    source = options.record if source is None else source
     recording = read_recording(
-        options.record, number, options.start, options.end, options.sampling_frequency, unit=options.unit,
+        source, number, options.start, options.end, options.sampling_frequency, unit=options.unit,
         default_unit=None if model is None else model.unit, annotator=options.annotator, resample=resample,
     )  # fmt: skip
-    say_warnings(recording, options.record)
+    say_warnings(recording, source)
     return recording
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "apply a fitted model to a record",
     "certify": "prove how far a fitted model is from the global optimum",
     "interpret": "read the patterns of a fitted model",
+    "classify": "tell normal and ectopic beats apart, trained on some patients and used on others",
     "generate": "make synthetic beats like those of a record",
     "denoise": "take white noise off the beats of a record",
     "stream": "forecast a signal as it comes",

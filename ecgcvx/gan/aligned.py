@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter
 
 from ecgcvx.beats import find_beats
 from ecgcvx.errors import InputError
+from ecgcvx.filters import between_gaps
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
 
@@ -117,10 +118,4 @@ def _layout(recording: Recording) -> str:
 
 def _without_baseline(signal: Array, rate: float) -> Array:
     """The signal high-passed between its gaps; NaN where a stretch is too short for the filter."""
-    out = np.full(len(signal), np.nan)
-    high_pass = butter(2, BASELINE, "high", fs=rate, output="sos")
-    valid = np.concatenate([[False], np.isfinite(signal), [False]])
-    for a, b in np.flatnonzero(valid[1:] != valid[:-1]).reshape(-1, 2):
-        if b - a >= FILTERED * rate:
-            out[a:b] = sosfiltfilt(high_pass, signal[a:b])
-    return out
+    return between_gaps(signal, butter(2, BASELINE, "high", fs=rate, output="sos"), FILTERED * rate)

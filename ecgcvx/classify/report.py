@@ -1,0 +1,247 @@
+"""The page of a training: how good it is, every filter on ECG paper with where it fires, and the beats in doubt."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from ecgcvx import __version__
+from ecgcvx.classify.classes import NAMES
+from ecgcvx.classify.machine import STRIDE
+from ecgcvx.classify.measures import measures_of
+from ecgcvx.classify.reading import FilterReading, read_filters
+from ecgcvx.classify.training import Training
+from ecgcvx.classify.windows import AFTER, BEFORE, RATE, BeatWindows
+from ecgcvx.evidence import percent
+from ecgcvx.report.drawing import Panel, limits, picture
+from ecgcvx.report.markup import coordinate as at
+from ecgcvx.report.markup import shown, tag
+from ecgcvx.report.page import TEMPLATES
+from ecgcvx.report.paper import Paper, half_mv
+
+DOUBTS = 8
+ENLARGED, ENLARGED_TEMPLATE = 2.0, 8.0  # so many times the size of ECG paper
+TALLEST = 60.0  # mm, of a template
+
+
+def report_html(training: Training) -> str:
+    """Return the report on a training: an HTML page that needs no other file."""
+    classifier = training.classifier
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    decided = classifier.decide(training.held_out)
+    facts = classifier.training
+    first = classifier.classes[0]
+    return environment.get_template("beats.html").render(
+        version=__version__,
+        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        title=f"Telling {' and '.join(NAMES[name] for name in classifier.classes[1:])} beats from {NAMES[first]} ones",
+        summary=_summary(training),
+        held_out=facts["held_out"],
+        tiles=_tiles(training, decided),
+        trials=[
+            trial | {"chosen": (trial["taps"], trial["beta"], trial["balanced"]) == _setting(training)}
+            for trial in facts["trials"]
+        ],
+        measures=[_row(name, training.truth, decided, name) for name in classifier.classes],
+        records=[
+            _row(record, training.truth[here], decided[here], classifier.classes[1])
+            for number, record in enumerate(training.windows.records)
+            for here in [training.windows.record == number]
+        ],
+        first=classifier.classes[1],
+        machines=[_machine(training, decided, k) for k in range(len(classifier.machines))],
+        doubts=_doubts(training, decided),
+        parameters=classifier.parameters,
+    )  # fmt: skip
+
+
+def _setting(training: Training) -> tuple[int, float, bool]:
+    setting = training.classifier.setting
+    return setting.taps, setting.beta, setting.balanced
+
+
+def _summary(training: Training) -> str:
+    classifier, facts = training.classifier, training.classifier.training
+    counts = ", ".join(f"{count:,} {NAMES[name]}" for name, count in facts["beats"].items())
+    return (
+        f"A convolutional network of {classifier.filters} filters of {classifier.setting.taps} samples "
+        f"({1e3 * classifier.setting.taps / RATE:.0f} ms) learned from {counts} beats of {len(facts['records'])} "
+        f"recordings in lead {classifier.lead}. It is the solution of a convex program: another start of the training "
+        f"ends at the same network, up to the gap below. All figures of how good it is are of {facts['held_out']} that "
+        f"the networks behind them did not see."
+    )
+
+
+def _tiles(training: Training, decided: NDArray[np.str_]) -> list[dict[str, str]]:
+    classifier = training.classifier
+    tiles = []
+    for machine in classifier.machines:
+        found = measures_of(training.truth, decided, machine.name)
+        note = f"sensitivity {percent(found.sensitivity)}, precision {percent(found.precision)}"
+        tiles.append({"name": f"F1 of {NAMES[machine.name]} beats", "value": f"{found.f1:.3f}", "note": note})
+        note = f"{machine.gap.evidence}, {machine.gap.detail}"
+        name = "gap to the best network of any width"
+        tiles.append({"name": name, "value": percent(machine.gap.relative), "note": note})
+    note = f"{classifier.parameters:,} weights"
+    return [*tiles, {"name": "filters", "value": str(classifier.filters), "note": note}]
+
+
+def _row(label: str, truth: NDArray[np.str_], decided: NDArray[np.str_], name: str) -> dict[str, Any]:
+    found = measures_of(truth, decided, name)
+    called = int(np.sum(decided == name))
+    return {
+        "label": label, "beats": f"{found.beats:,}", "called": f"{called:,}",
+        "sensitivity": percent(found.sensitivity) if found.beats else "",
+        "precision": percent(found.precision) if called else "", "f1": f"{found.f1:.3f}" if found.beats else "",
+    }  # fmt: skip
+
+
+def _machine(training: Training, decided: NDArray[np.str_], k: int) -> dict[str, Any]:
+    machine = training.classifier.machines[k]
+    positive = training.truth == machine.name
+    filters = read_filters(machine, training.windows, positive, decided == training.truth)
+    return {
+        "name": machine.name,
+        "words": NAMES[machine.name],
+        "gap": machine.gap.words,
+        "proof": training.classifier.training["proofs"].get(machine.name, {}).get("words"),
+        "threshold": f"{1 / (1 + np.exp(-machine.threshold)):.3f}",
+        "filters": [_filter(training, machine.name, number, one) for number, one in enumerate(filters, 1)],
+    }
+
+
+def _filter(training: Training, name: str, number: int, one: FilterReading) -> dict[str, Any]:
+    windows, i = training.windows, one.example
+    truth = training.truth[i]
+    usual = training.classifier.classes[0]
+    return {
+        "number": number,
+        "speaks": f"speaks {'for' if one.sign > 0 else 'against'} {name}",
+        "adds": f"adds on average {one.adds[1]:+.2f} to the log-odds of {name} in {name} beats and {one.adds[0]:+.2f} "
+        "in the others",
+        "rr": _rr_words(one),
+        "template": _template_figure(one, windows),
+        "firing": _firing_figure(one, name),
+        "example": _beat_figure(
+            windows, i, one, f"A {NAMES.get(str(truth), str(truth))} beat that filter {number} reads."
+        ),
+        "example_words": f"{truth} beat of {windows.records[windows.record[i]]}, {_time(windows, i)}: the filter adds "
+        f"{one.example_adds:+.2f}; marked: where it fires most",
+        "usual": usual,
+    }
+
+
+def _rr_words(one: FilterReading) -> str:
+    before, after, constant = one.context
+    return (
+        f"RR before {before:+.2f}, RR after {after:+.2f}, constant {constant:+.2f} (its shape has length 1): "
+        + ("it fires more easily after a short interval" if before < -0.05 else "")
+        + ("it fires more easily after a long interval" if before > 0.05 else "")
+        + ("the interval before it counts for little" if abs(before) <= 0.05 else "")
+    )
+
+
+def _typical(one: FilterReading, windows: BeatWindows) -> float:
+    """mV that one unit of a template is drawn as: the norm of the patch of the example."""
+    first = one.peak * STRIDE
+    patch = windows.signal[one.example, first : first + len(one.template)]
+    return float(np.linalg.norm(patch) * windows.scale[one.example])
+
+
+def _template_figure(one: FilterReading, windows: BeatWindows) -> Markup:
+    """The shape that a filter looks for, on enlarged paper, as tall as the patch that it fires at in the example."""
+    values = one.template * _typical(one, windows)
+    seconds = np.arange(len(values)) / RATE
+    paper = Paper((0.0, float(seconds[-1])), half_mv(values), 9, 5)
+    paper = replace(paper, enlarged=float(np.clip(TALLEST / paper.height, ENLARGED, ENLARGED_TEMPLATE)))
+    span = f"from {values[0]:.2g} to {values[-1]:.2g} mV"
+    words = f"Template of {len(values)} samples, {1e3 * seconds[-1]:.0f} ms long, {span}."
+    return picture(
+        paper.left + paper.width + 3, paper.top + paper.height + 3, words, paper.grid(), paper.mv_axis(),
+        paper.panel.line(seconds, values, "first"), unit="mm", class_="sheet",
+    )  # fmt: skip
+
+
+def _firing_figure(one: FilterReading, name: str) -> Markup:
+    """What a filter adds to the log-odds along the beat: the class against the others."""
+    panel = Panel((float(1e3 * one.times[0]), float(1e3 * one.times[-1])), limits(one.fires), 42, 22, 270, 96)
+    zero = at(panel.across(0.0))
+    return picture(
+        330, 158, f"Where the filter fires in {name} beats and in the others, against the time from the R peak.",
+        panel.beside("adds to the log-odds"), panel.below("ms from the R peak"),
+        tag("path", d=f"M{zero} 22v96", class_="moment"),
+        panel.line(1e3 * one.times, one.fires[0], "behind"), panel.line(1e3 * one.times, one.fires[1], "second"),
+        tag("text", f"— {name}", x="250", y="14", class_="label second-text"), tag("text", "— others", x="280", y="14"),
+    )  # fmt: skip
+
+
+def _beat_figure(windows: BeatWindows, i: int, one: FilterReading | None, words: str) -> Markup:
+    """A beat on enlarged ECG paper; of a filter, what it sees of the patch where it fires most."""
+    mv = windows.signal[i] * windows.scale[i]
+    seconds = np.arange(-BEFORE, AFTER) / RATE
+    paper = Paper((float(seconds[0]), float(seconds[-1])), half_mv(mv), 9, 5, ENLARGED)
+    pieces = [paper.grid(), paper.mv_axis()]
+    if one is not None:
+        first = one.peak * STRIDE
+        there = slice(first, first + len(one.template))
+        left, right = paper.panel.across(seconds[there][[0, -1]])
+        pieces.append(
+            tag("rect", x=at(left), y=at(paper.top), width=at(right - left), height=at(paper.height), class_="hold")
+        )
+    pieces += [paper.panel.line(seconds, mv, "trace"), paper.time_axis(0.2, "ms")]
+    return picture(
+        paper.left + paper.width + 3, paper.top + paper.height + 6, words, *pieces, unit="mm", class_="sheet"
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    beat: int
+    why: str
+
+
+def _doubts(training: Training, decided: NDArray[np.str_]) -> list[dict[str, Any]]:
+    """The beats nearest to a threshold, and those that were called wrongly with most confidence."""
+    classifier = training.classifier
+    above = training.held_out - np.array([machine.threshold for machine in classifier.machines])
+    margin = np.abs(above.max(axis=1))
+    wrong = np.flatnonzero(decided != training.truth)
+    chosen = [_Doubt(int(i), "near the threshold") for i in _apart(np.argsort(margin, kind="stable"), training.windows)]
+    surest = _apart(wrong[np.argsort(-margin[wrong], kind="stable")], training.windows)
+    chosen += [_Doubt(int(i), "called otherwise than annotated, and surely") for i in surest]
+    p = classifier.probabilities(training.held_out)
+    out = []
+    for one in chosen:
+        i = one.beat
+        odds = ", ".join(f"{name} {value:.2f}" for name, value in zip(classifier.classes, p[i], strict=True))
+        out.append({
+            "why": one.why,
+            "words": f"annotated {training.truth[i]}, called {decided[i]} ({odds}); "
+            f"{training.windows.records[training.windows.record[i]]}, {_time(training.windows, i)}; RR before "
+            f"{training.windows.rr[i, 0]:+.0%}, after {training.windows.rr[i, 1]:+.0%} of the usual one",
+            "figure": _beat_figure(training.windows, i, None, f"A beat {one.why}."),
+        })  # fmt: skip
+    return out
+
+
+def _apart(order: NDArray[np.intp], windows: BeatWindows) -> list[int]:
+    """The first of an order, at most one of each recording where there are enough recordings."""
+    chosen: list[int] = []
+    seen: set[int] = set()
+    for i in order:
+        if int(windows.record[i]) not in seen:
+            chosen.append(int(i))
+            seen.add(int(windows.record[i]))
+        if len(chosen) == DOUBTS // 2:
+            break
+    return chosen
+
+
+def _time(windows: BeatWindows, i: int) -> str:
+    return f"sample {windows.samples[i]:,}"

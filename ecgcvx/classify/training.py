@@ -1,0 +1,304 @@
+"""Training a classifier of beats: choices by leaving patients out, calibration on them, then all of them.
+
+recordings -> beat windows -> for every fold of patients, setting and class: a convex program on the others
+           -> scores of beats of patients that were left out -> setting, calibration, threshold, limit of novelty
+           -> the convex programs on all patients -> classifier
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.classify.classes import PACED, check_classes, class_of
+from ecgcvx.classify.classifier import ConvexBeatClassifier
+from ecgcvx.classify.machine import (
+    Machine,
+    Setting,
+    beat_program,
+    best_threshold,
+    calibration,
+    prove_machine,
+    train_machine,
+)
+from ecgcvx.classify.measures import average_precision, roc_area
+from ecgcvx.classify.novelty import Novelty
+from ecgcvx.classify.windows import CONTEXT, BeatWindows, beat_windows, joined
+from ecgcvx.errors import InputError
+from ecgcvx.options import check_options, option
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.records import Recording
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.types import Array, Progress
+
+TAPS, BETAS = (9, 15), (1e-3, 3e-4)
+KNOWN = 0.995  # share of held-out beats that are like the training
+ROUGH_GAP, ROUGH_ROUNDS = 5e-2, 8  # of the networks that settings are chosen by
+BLOCKS = 20  # of a record, that the folds take in turn where patients cannot be left out
+MOST_PACED = 0.01  # share of the beats of a recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of a training.
+
+    classes : the usual one first. taps, betas, balanced : values to choose from by cross-validation.
+    """
+
+    classes: tuple[str, ...] = ("N", "V")
+    taps: tuple[int, ...] = TAPS
+    betas: tuple[float, ...] = BETAS
+    balanced: tuple[bool, ...] = (False,)
+    folds: int = option(4, "groups of patients that are left out in turn", least=2)
+    others: int = option(12_000, "beats of the other classes at most, spread evenly over the recordings", least=10)
+    rough: float = option(0.5, "share of the beats that the choice is made on", above=0.0)
+    gap: float = option(2e-2, "relative searched gap of the final networks", above=0.0)
+    rounds: int = option(40, "rounds of the final networks at most", least=1)
+    confirm_starts: int = option(300, "fresh starts that confirm the searched gap", least=1)
+    prove: float = option(0.0, "seconds to prove a gap in, for each network", least=0.0)
+    seed: int = option(0, "of the searches", least=0)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        object.__setattr__(self, "classes", check_classes(self.classes))
+        for name in ("taps", "betas", "balanced"):
+            values = tuple(dict.fromkeys(getattr(self, name)))
+            if not values:
+                raise InputError(f"{name}: there are none; give at least one")
+            object.__setattr__(self, name, values)
+        if self.rough > 1:
+            raise InputError(f"rough = {self.rough:g}: give a share of at most 1")
+        _ = self.settings
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """All that are tried, betas falling, so that each begins where the one before ended."""
+        betas = sorted(self.betas, reverse=True)
+        return tuple(Setting(h, beta, even) for even in self.balanced for h in self.taps for beta in betas)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A classifier with the beats that it was trained on, and their held-out log-odds (n, classes - 1), calibrated."""
+
+    classifier: ConvexBeatClassifier
+    windows: BeatWindows
+    truth: NDArray[np.str_]
+    held_out: Array
+
+
+def train(
+    recordings: Sequence[Recording], options: TrainOptions | None = None, progress: Progress | None = None
+) -> Training:
+    """Train a classifier on annotated recordings, each taken as one patient; see the module for the steps.
+
+    Raises InputError for recordings that cannot be used.
+    """
+    options = TrainOptions() if options is None else options
+    lead = _common_lead(recordings)
+    windows = joined([beat_windows(_checked(recording)) for recording in recordings])
+    truth = class_of(windows.symbols)
+    kept = np.isin(truth, options.classes)
+    left_out = {name or "?": int(np.sum(truth[~kept] == name)) for name in np.unique(truth[~kept])}
+    windows, truth = windows.subset(kept), truth[kept]
+    _check_counts(truth, options, ", ".join(windows.records))
+    folds, held = patient_folds(windows, truth, options)
+
+    def say(what: str, share: float | None) -> None:
+        if progress is not None:
+            progress(what, share)
+
+    trials = _trials(windows, truth, folds, options, say)
+    chosen = max(trials, key=lambda setting: trials[setting].f1)
+    odds, thresholds, calibrations = [], [], []
+    for k, name in enumerate(options.classes[1:]):
+        scores = trials[chosen].scores[:, k]
+        slope, shift = calibration(scores, truth == name)
+        odds.append(slope * scores + shift)
+        calibrations.append((slope, shift))
+        thresholds.append(best_threshold(odds[-1], truth == name)[0])
+    machines: list[Machine] = []
+    proofs: dict[str, Any] = {}
+    for k, name in enumerate(options.classes[1:]):
+        program = program_of(windows, truth, name, chosen, options)
+        solver = ActiveSetSolver(
+            gap=options.gap, rounds=options.rounds, confirm_starts=options.confirm_starts, seed=options.seed
+        )
+        machine = train_machine(name, program, solver, progress=progress)
+        if options.prove and machine.atoms is not None:
+            say(f"proving the gap of {name}", None)
+            proved, _ = prove_machine(program, machine.atoms, options.prove)
+            proofs[name] = {"gap": proved.relative, "words": proved.words}
+        machines.append(
+            replace(machine, slope=calibrations[k][0], shift=calibrations[k][1], threshold=thresholds[k], atoms=None)
+        )
+    facts = {
+        "records": list(windows.records),
+        "beats": {name: int(np.sum(truth == name)) for name in options.classes},
+        "left_out": left_out,
+        "held_out": held,
+        "options": asdict(options)
+        | {name: list(getattr(options, name)) for name in ("classes", "taps", "betas", "balanced")},
+        "trials": [trial.facts(setting) for setting, trial in trials.items()],
+        "proofs": proofs,
+    }
+    classifier = ConvexBeatClassifier(
+        options.classes, tuple(machines), _novelty(windows, folds), chosen, lead, facts
+    )  # fmt: skip
+    return Training(classifier, windows, truth, np.stack(odds, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Held-out scores (n, classes - 1) of a setting, and what they are worth: means over the classes but the first."""
+
+    scores: Array
+    filters: float
+    f1: float
+    roc_area: float
+    average_precision: float
+
+    def facts(self, setting: Setting) -> dict[str, Any]:
+        """One line of the table of choices, as JSON has it."""
+        return asdict(setting) | {
+            name: getattr(self, name) for name in ("filters", "f1", "roc_area", "average_precision")
+        }
+
+
+def patient_folds(windows: BeatWindows, truth: NDArray[np.str_], options: TrainOptions) -> tuple[NDArray[np.intp], str]:
+    """Return the fold (n,) of every beat, and what is left out: 'patients', or 'parts of recordings'.
+
+    Recordings go to folds such that the rarest class is spread evenly. Where a class is in a single recording, leaving
+    that out would leave nothing to learn it from: the folds are then stretches of every recording in turn.
+    """
+    numbers = range(len(windows.records))
+    counts = np.array([[np.sum((windows.record == r) & (truth == c)) for c in options.classes] for r in numbers])
+    if (np.sum(counts > 0, axis=0) < 2).any():
+        n = np.bincount(windows.record, minlength=len(windows.records))
+        place = np.arange(len(windows)) - np.concatenate([[0], np.cumsum(n)[:-1]])[windows.record]
+        return (place * BLOCKS // n[windows.record]) % options.folds, "parts of recordings"
+    shares = counts / counts.sum(axis=0)
+    sums = np.zeros((options.folds, len(options.classes)))
+    fold_of = np.zeros(len(counts), dtype=np.intp)
+    for r in np.argsort(-shares.max(axis=1), kind="stable"):
+        fold_of[r] = int(np.argmin(((sums + shares[r]) ** 2).sum(axis=1) - (sums**2).sum(axis=1)))
+        sums[fold_of[r]] += shares[r]
+    return fold_of[windows.record], "patients"
+
+
+def program_of(
+    windows: BeatWindows, truth: NDArray[np.str_], name: str, setting: Setting, options: TrainOptions,
+    allowed: NDArray[np.bool_] | None = None, share: float = 1.0,
+) -> AllPatterns:  # fmt: skip
+    """Return the program that a class is learned by.
+
+    All beats of the class, and `options.others` of the others at most, evenly through the recordings; of both only a
+    `share`. allowed : (n,) beats that may be used, None for all.
+    """
+    positive = np.flatnonzero(truth == name)
+    negative = _spread(np.flatnonzero(truth != name), options.others)
+    rows = np.sort(np.concatenate([_spread(part, int(np.ceil(share * len(part)))) for part in (positive, negative)]))
+    if allowed is not None:
+        rows = rows[allowed[rows]]
+    chosen = windows.subset(rows)
+    return beat_program(chosen.X, np.where(truth[rows] == name, 1.0, -1.0), setting)
+
+
+def _trials(
+    windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], options: TrainOptions,
+    say: Callable[[str, float | None], None],
+) -> dict[Setting, Trial]:  # fmt: skip
+    """Held-out scores of every setting."""
+    settings, names = options.settings, options.classes[1:]
+    scores = {setting: np.zeros((len(truth), len(names))) for setting in settings}
+    filters = dict.fromkeys(settings, 0)
+    solver = ActiveSetSolver(gap=ROUGH_GAP, rounds=ROUGH_ROUNDS, confirm_starts=0, seed=options.seed)
+    present = np.unique(folds)
+    total, done = len(present) * len(names) * len(settings), 0
+    for fold in present:
+        held = windows.subset(folds == fold).X
+        for k, name in enumerate(names):
+            warm: Atoms | None = None
+            before: Setting | None = None
+            for setting in settings:
+                say(f"choosing: {name}, {setting.words}, fold {fold + 1} of {len(present)}", done / total)
+                program = program_of(windows, truth, name, setting, options, folds != fold, options.rough)
+                if len(np.unique(program.y)) < 2:
+                    raise InputError(
+                        f"classes: too few beats of class {name} to leave patients out; give more recordings"
+                    )
+                same = before is not None and before.taps == setting.taps and before.balanced == setting.balanced
+                machine = train_machine(name, program, solver, warm=warm if same else None)
+                scores[setting][folds == fold, k] = machine.scores(held)
+                filters[setting] += machine.network.neurons
+                warm, before, done = machine.atoms, setting, done + 1
+    return {setting: _trial(scores[setting], truth, names, filters[setting] / len(present)) for setting in settings}
+
+
+def _trial(scores: Array, truth: NDArray[np.str_], names: tuple[str, ...], filters: float) -> Trial:
+    columns = [(scores[:, k], truth == name) for k, name in enumerate(names)]
+    return Trial(
+        scores, filters,
+        float(np.mean([best_threshold(*column)[1] for column in columns])),
+        float(np.mean([roc_area(*column) for column in columns])),
+        float(np.mean([average_precision(*column) for column in columns])),
+    )  # fmt: skip
+
+
+def _novelty(windows: BeatWindows, folds: NDArray[np.intp]) -> Novelty:
+    """The model of all windows, its limit from windows that models of the other folds did not see."""
+    distances = np.zeros(len(windows))
+    for fold in np.unique(folds):
+        distances[folds == fold] = Novelty.fit(windows.signal[folds != fold]).distances(windows.signal[folds == fold])
+    return replace(Novelty.fit(windows.signal), limit=float(np.quantile(distances, KNOWN)))
+
+
+def _spread(index: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many of an index, evenly."""
+    if len(index) <= most:
+        return index
+    return index[np.linspace(0, len(index) - 1, most).round().astype(np.intp)]
+
+
+def _common_lead(recordings: Sequence[Recording]) -> str:
+    leads = list(dict.fromkeys(recording.lead for recording in recordings))
+    if not leads:
+        raise InputError("recordings: there are none; give at least one")
+    if len(leads) > 1:
+        raise InputError(
+            f"recordings: they have the leads {', '.join(leads)}; beats look different in each, so name one with lead"
+        )
+    return leads[0]
+
+
+def _checked(recording: Recording) -> Recording:
+    """The recording, if it has annotated beats and is not paced."""
+    symbols = () if recording.annotation is None else recording.annotation.symbols
+    known = class_of(symbols)
+    if not (known != "").any():
+        raise InputError(f"{recording.name}: no annotated beats to learn from; give a record with an annotation file")
+    paced, beats = sum(symbol in PACED for symbol in symbols), int((known != "").sum())
+    if paced > MOST_PACED * beats:
+        raise InputError(
+            f"{recording.name}: {paced:,} of its {beats:,} beats are paced and say nothing of the heart's own; "
+            "leave the record out"
+        )
+    return recording
+
+
+def _check_counts(truth: NDArray[np.str_], options: TrainOptions, records: str) -> None:
+    weights = max(options.taps) + CONTEXT
+    for name in options.classes:
+        count = int(np.sum(truth == name))
+        there = ", ".join(f"{np.sum(truth == one):,} {one}" for one in np.unique(truth)) or "none"
+        if not count:
+            raise InputError(
+                f"classes: no beats of class {name} in {records} (of those asked for: {there}); add a record with them"
+            )
+        if count < weights:
+            raise InputError(
+                f"classes: {count} beats of class {name}, fewer than the {weights} weights of one filter; add records"
+            )

@@ -1,0 +1,220 @@
+"""Beats told apart end to end: windows, training, file, classification, refusals, command line."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import wfdb
+from beat_records import synthetic_recording
+
+from ecgcvx.classify import ConvexBeatClassifier, TrainOptions, beat_windows, train
+from ecgcvx.classify.output import training_json, write_annotations, write_training
+from ecgcvx.classify.windows import AFTER, BEFORE, rr_ratios
+from ecgcvx.cli import main
+from ecgcvx.errors import InputError, ModelError
+from ecgcvx.gan.records import write_record
+from ecgcvx.model_file import load
+from ecgcvx.records import Annotation
+
+QUICK = {"taps": (9,), "betas": (1e-2,), "folds": 2, "rough": 1.0, "confirm_starts": 20}
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    return [synthetic_recording(seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def training(recordings):
+    return train(recordings, TrainOptions(**QUICK))
+
+
+@pytest.fixture(scope="module")
+def folder(training, tmp_path_factory):
+    found = tmp_path_factory.mktemp("beats") / "made"
+    write_training(training, found)
+    return found
+
+
+def test_windows_are_the_beats_at_180_hz_whatever_the_rate(recordings):
+    recording = recordings[0]
+    windows = beat_windows(recording)
+    assert windows.X.shape == (60, BEFORE + AFTER + 3)
+    assert np.std(windows.signal) == pytest.approx(1.0, abs=0.4)
+    # The R peak of a normal beat is the largest sample of its window.
+    normal = np.array(windows.symbols) == "N"
+    assert (np.abs(np.argmax(windows.signal[normal], axis=1) - BEFORE) <= 1).all()
+    # At another rate noise differs, and R peaks are on other samples, by one at most; the beats are the same.
+    slower = beat_windows(synthetic_recording(0, rate=250.0)).signal
+    for ours, theirs in zip(windows.signal, slower, strict=True):
+        assert max(np.corrcoef(ours[1:-1], theirs[1 + lag : 124 + lag])[0, 1] for lag in (-1, 0, 1)) > 0.97
+
+
+def test_amplitude_does_not_matter_and_gaps_take_their_beats_with_them(recordings):
+    recording = recordings[0]
+    windows = beat_windows(recording)
+    louder = replace(recording, signal=1000 * recording.signal, unit="uV")
+    np.testing.assert_allclose(beat_windows(louder).signal, windows.signal, rtol=1e-9, atol=1e-9)
+    signal = recording.signal.copy()
+    at = int(windows.samples[20])
+    signal[at + 20 : at + 30] = np.nan
+    kept = beat_windows(replace(recording, signal=signal)).samples
+    assert at not in kept
+    assert windows.samples[17] in kept
+    assert windows.samples[23] in kept
+
+
+def test_rr_ratios_against_the_usual_interval():
+    times = np.cumsum(np.full(40, 0.8))
+    times[20] -= 0.4  # early, with a pause after it
+    ratios = rr_ratios(times)
+    np.testing.assert_allclose(ratios[20], [-0.5, 0.5], atol=1e-12)
+    np.testing.assert_allclose(ratios[19], [0.0, -0.5], atol=1e-12)
+    assert ratios[0, 0] == ratios[-1, 1] == 0.0
+    long = np.concatenate([times, times[-1] + 60 + np.cumsum(np.full(30, 0.8))])
+    np.testing.assert_array_equal(
+        rr_ratios(long)[39:41], [[rr_ratios(long)[39, 0], 0.0], [0.0, rr_ratios(long)[40, 1]]]
+    )
+
+
+def test_beats_of_a_patient_it_never_saw(training):
+    new = synthetic_recording(99)
+    found = training.classifier.classify(new)
+    np.testing.assert_array_equal(found.classes, new.annotation.symbols)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
+    assert not found.unknown.any()
+    assert found.left_out == 0
+    assert training.classifier.parameters == 16 * training.classifier.filters
+
+
+def test_the_gap_of_the_training_is_within_what_was_asked_for(training):
+    (machine,) = training.classifier.machines
+    assert machine.status == "optimal"
+    assert machine.gap.relative <= 2e-2
+    facts = training_json(training)
+    assert facts["held_out"] == "patients"
+    assert facts["beats"] == {"N": 192, "V": 48}
+    assert facts["held_out_measures"]["V"]["f1"] > 0.95
+
+
+def test_what_is_like_nothing_in_training_is_unknown(training):
+    new = synthetic_recording(99)
+    signal = new.signal.copy()
+    at = int(new.annotation.samples[30])
+    signal[at - 90 : at + 150] += 2 * np.sign(np.sin(2 * np.pi * 25 * np.arange(240) / 360))
+    found = training.classifier.classify(replace(new, signal=signal))
+    where = int(np.flatnonzero(found.samples == at)[0])
+    assert found.classes[where] == "Q"
+    assert found.distances[where] > 1
+    assert found.unknown.sum() <= 3
+
+
+def test_three_classes():
+    recordings = [synthetic_recording(seed, beats=60, share=0.5, others="SV") for seed in range(4)]
+    classifier = ConvexBeatClassifier.train(recordings, ("N", "S", "V"), **QUICK)
+    new = synthetic_recording(99, beats=60, share=0.4, others="SV")
+    found = classifier.classify(new)
+    assert found.probabilities.shape == (60, 3)
+    assert np.mean(found.classes == np.array(new.annotation.symbols)) > 0.95
+
+
+def test_the_file_gives_back_the_same_bits_and_notices_a_change(folder, training, tmp_path):
+    new = synthetic_recording(99)
+    classifier = ConvexBeatClassifier.load(folder)
+    ours, theirs = training.classifier.classify(new), classifier.classify(new)
+    np.testing.assert_array_equal(ours.probabilities, theirs.probabilities)
+    assert classifier.training == json.loads(json.dumps(training.classifier.training))
+    data = (folder / "model.safetensors").read_bytes()
+    changed = tmp_path / "changed.safetensors"
+    changed.write_bytes(data.replace(b"MLII", b"MLIV"))
+    with pytest.raises(ModelError, match="digest"):
+        ConvexBeatClassifier.load(changed)
+    changed.write_bytes(data[:-8] + bytes([data[-8] ^ 1]) + data[-7:])
+    with pytest.raises(ModelError, match="digest"):
+        ConvexBeatClassifier.load(changed)
+    with pytest.raises(ModelError, match="no such file"):
+        ConvexBeatClassifier.load(tmp_path / "missing")
+    with pytest.raises(ModelError, match="classifier of beats"):
+        load(folder)
+
+
+def test_refusals_name_what_is_wrong(recordings):
+    first = recordings[0]
+    with pytest.raises(InputError, match="no annotated beats"):
+        train([replace(first, annotation=None)])
+    only = replace(first, annotation=Annotation(first.annotation.samples, ("N",) * 60))
+    with pytest.raises(InputError, match="no beats of class V"):
+        train([only])
+    paced = replace(first, annotation=Annotation(first.annotation.samples, ("/",) * 30 + first.annotation.symbols[30:]))
+    with pytest.raises(InputError, match="30 of its 60 beats are paced"):
+        train([paced])
+    with pytest.raises(InputError, match="fewer than the 18 weights"):
+        train([first])
+    with pytest.raises(InputError, match="MLII, V1"):
+        train([first, replace(first, lead="V1")])
+    with pytest.raises(InputError, match="classes = N,X"):
+        TrainOptions(classes=("N", "X"))
+    with pytest.raises(InputError, match="taps = 0"):
+        TrainOptions(taps=(0,))
+    with pytest.raises(InputError, match="too slow"):
+        beat_windows(replace(first, sampling_frequency=60.0))
+
+
+def test_a_single_recording_is_divided_in_time():
+    found = train([synthetic_recording(5, beats=120, share=0.3)], TrainOptions(**QUICK))
+    assert found.classifier.training["held_out"] == "parts of recordings"
+
+
+def test_command_line(folder, tmp_path, capsys, monkeypatch):
+    new = synthetic_recording(99)
+    write_record(tmp_path, "new", new.signal[:, None], 360.0, ["MLII"], "mV", [], *_annotations(new))
+    table = tmp_path / "beats.csv"
+    assert main(["classify", str(folder), str(tmp_path / "new"), "--output", str(table)]) == 0
+    said = capsys.readouterr().out
+    assert "V against the annotation: sensitivity 100 %, precision 100 %, F1 1.000 of 12 beats" in said
+    assert "not a medical device" in said
+    rows = list(csv.DictReader(table.open()))
+    assert [row["class"] for row in rows] == list(new.annotation.symbols)
+    assert list(rows[0]) == ["sample", "time_s", "class", "p_N", "p_V", "distance"]
+    assert main(["classify", str(folder), str(tmp_path / "new"), "--output", str(tmp_path / "new.net")]) == 0
+    read = wfdb.rdann(str(tmp_path / "new"), "net")
+    np.testing.assert_array_equal(read.sample, new.annotation.samples)
+    assert tuple(read.symbol) == new.annotation.symbols
+    capsys.readouterr()
+    for arguments, words in (
+        (["--output", str(tmp_path / "new.atr")], "there already"),
+        (["--taps", "9"], "--taps belongs to `ecgcvx classify train`"),
+        (["--output", str(tmp_path / "n.net"), "--start", "5"], "whole record"),
+    ):
+        assert main(["classify", str(folder), str(tmp_path / "new"), *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_command_line_training(tmp_path, capsys):
+    names = []
+    for seed in range(3):
+        made = synthetic_recording(seed)
+        write_record(tmp_path, f"p{seed}", made.signal[:, None], 360.0, ["MLII"], "mV", [], *_annotations(made))
+        names.append(str(tmp_path / f"p{seed}"))
+    options = ["--taps", "9", "--beta", "1e-2", "--folds", "2", "--output", str(tmp_path / "out"), "--json"]
+    assert main(["classify", "train", *names, *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["chosen"] == {"taps": 9, "beta": 0.01, "balanced": False}
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "metrics.json", "model.safetensors", "report.html"
+    ]  # fmt: skip
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Not a medical device" in page
+    assert page.count('class="pattern"') == found["filters"]
+
+
+def test_annotations_keep_to_the_names_of_wfdb(training, tmp_path):
+    found = training.classifier.classify(synthetic_recording(99))
+    with pytest.raises(InputError, match=r"RECORD\.EXTENSION"):
+        write_annotations(found, tmp_path / "bad name.n7", 360.0)
+
+
+def _annotations(recording):
+    return recording.annotation.samples, recording.annotation.symbols
