@@ -53,7 +53,7 @@ def read_filters(machine: Machine, windows: BeatWindows, positive: NDArray[np.bo
     means = np.stack([part.mean(axis=0) for part in maps])  # (2, K, m)
     sums = [part.sum(axis=1) for part in maps]
     K = means.shape[1]
-    times = (np.arange(K) * STRIDE + (taps - 1) / 2 - BEFORE) / RATE
+    times: Array = (np.arange(K, dtype=np.float64) * STRIDE + (taps - 1) / 2 - BEFORE) / RATE
     out = []
     for j in range(network.neurons):
         weights = network.W1[:, j]
@@ -68,7 +68,7 @@ def read_filters(machine: Machine, windows: BeatWindows, positive: NDArray[np.bo
         out.append(
             FilterReading(
                 weights[:taps] / norm, weights[taps:] / norm, float(np.sign(network.W2[j])), times,
-                np.asarray(means[:, :, j], dtype=np.float64),
+                means[:, :, j],
                 means[:, :, j].sum(axis=1), int(groups[side][best]), int(np.argmax(np.abs(maps[side][best, :, j]))),
                 float(sums[side][best, j]),
             )
