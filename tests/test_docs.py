@@ -20,3 +20,16 @@ def test_files_that_are_named_exist(document):
             assert name in FILES, name
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (document.parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["tutorial", "polynomial", "certificates"])
+def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    names: dict[str, object] = {}
+    for code in blocks:
+        exec(code.replace("seconds=10", "seconds=1"), names)
