@@ -21,6 +21,7 @@ demo: $(VENV)/made ## fit the record that ships with the project; results in out
 	$(BIN)/ecgcvx fit $(RECORD)
 
 test: $(VENV)/made ## run the tests on all cores, but for the slow ones
+	@$(BIN)/ecgcvx warm # once, before every worker does it
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: $(VENV)/made ## run the slow tests

@@ -13,6 +13,7 @@ def prove(program: BoundProgram, seconds: float, progress: Progress) -> Certific
     def tell(best: Certificate, factor: float) -> None:
         progress(f"proof: gap {best.gap:.2%} proved so far; trying price <= {factor:.4f} beta", None)
 
+    progress("proof: reading compiled kernels (compiled once an installation, some 40 s)", None)
     return certify_bounded(program.network, program.X, program.y, program.beta, time_limit=seconds, callback=tell)
 
 

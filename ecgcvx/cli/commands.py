@@ -23,6 +23,7 @@ COMMANDS = {
     "stream": "forecast a signal as it comes",
     "monitor": "show a stream in the browser",
     "export": "write a fitted model for C, ONNX, PyTorch or NumPy",
+    "warm": "compile what is compiled once, before it is needed",
     "doctor": "print versions, threads and caches, for a report of a fault",
 }
 """Every command with its line of help; the module of the same name in this package has the rest."""
