@@ -1,9 +1,11 @@
 """What the doctor says is what is installed; `warm` compiles every part."""
 
 import json
+import sys
 from importlib.metadata import version
 
 import pytest
+from numba.core.dispatcher import Dispatcher
 
 from ecgcvx.cli import main
 from ecgcvx.compiled import PARTS, compile_part
