@@ -47,7 +47,7 @@ class FitOptions:
         for name, owned in (("beta", kind.takes_beta), ("time_limit", kind.takes_time_limit), ("prove", kind.bounded)):
             value = getattr(self, name)
             if value is not None and not owned:
-                raise InputError(f"{name} = {value:g}: not an option of network={kind.name!r}; leave it out")
+                raise InputError(f"{name} = {value:g}: not an option of {kind.described}; leave it out")
         if self.beta is None and kind.needs_beta is not None:
             raise InputError(f"beta: {kind.needs_beta}")
 

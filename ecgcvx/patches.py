@@ -1,7 +1,8 @@
 """The patches of windows that the filters of a convolutional network see, as a matrix of rows on demand."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -25,20 +26,23 @@ class Convolution:
     w = taps + context, and there are K = 1 + (d - context - taps) // s of them.
 
     taps : filter width h in samples. stride : samples from one patch to the next. pooling : 'average' or 'sum' over
-    the K patches.
+    the K patches. segments : G stretches of about K/G successive patches, pooled each for itself and weighted by an
+    output weight of its own; 1 pools over the whole window.
 
-    Raises InputError for fewer than 1 tap, a stride below 1, a context below 0 or another pooling.
+    Raises InputError for fewer than 1 tap, a stride or number of segments below 1, a context below 0 or another
+    pooling.
     """
 
     taps: int
     stride: int = 1
     pooling: Literal["average", "sum"] = "average"
     context: int = 1
+    segments: int = 1
 
     def __post_init__(self) -> None:
-        for name, value, least in (("taps", self.taps, 1), ("stride", self.stride, 1), ("context", self.context, 0)):
-            if value < least:
-                raise InputError(f"{name} = {value}: give at least {least}")
+        for name, least in (("taps", 1), ("stride", 1), ("context", 0), ("segments", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
         if self.pooling not in POOLING:
             raise InputError(f"pooling = {self.pooling!r}: choose one of {', '.join(POOLING)}")
 
@@ -52,10 +56,22 @@ class Convolution:
         length = columns - self.context
         if self.taps > length:
             raise InputError(f"taps = {self.taps}: longer than the window of {max(length, 0)} samples; give fewer taps")
-        return 1 + (length - self.taps) // self.stride
+        count = 1 + (length - self.taps) // self.stride
+        if self.segments > count:
+            raise InputError(f"segments = {self.segments}: the window has {count} patches; give at most as many")
+        return count
+
+    def parts(self, columns: int) -> "list[Part]":
+        """The segments of a row of d columns as convolutions of their own, first patches first."""
+        bounds = np.linspace(0, self.count(columns), self.segments + 1).round().astype(np.intp).tolist()
+        whole = replace(self, segments=1)
+        return [
+            Part(first, stop, first * self.stride, (stop - 1) * self.stride + self.taps, whole)
+            for first, stop in pairwise(bounds)
+        ]
 
     def scale(self, columns: int) -> float:
-        """Weight of a patch in the pooled output."""
+        """Weight of a patch in the output pooled over the whole window."""
         return 1.0 / self.count(columns) if self.pooling == "average" else 1.0
 
     def rows(self, X: Array) -> Array:
@@ -76,6 +92,27 @@ class Convolution:
     def spread(self, r: Array, columns: int) -> Array:
         """The transpose of `pool`: r (n,) of each row repeated for its patches and weighted, (n K,)."""
         return np.repeat(r * self.scale(columns), self.count(columns))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment: its patches first:stop of a row, its samples begin:end, and the convolution of these samples."""
+
+    first: int
+    stop: int
+    begin: int
+    end: int
+    convolution: Convolution
+
+    def of(self, X: Matrix) -> Matrix:
+        """The samples and the context of the rows X (n, d), (n, end - begin + context)."""
+        context = self.convolution.context
+        if isinstance(X, WindowMatrix) and context == 1:
+            runs = tuple((first + self.begin, stop + self.begin) for first, stop in X.runs)
+            return WindowMatrix(X.signal, runs, self.end - self.begin)
+        n, d = check_matrix(X)
+        rows = np.asarray(X[0:n], dtype=np.float64)
+        return np.concatenate([rows[:, self.begin : self.end], rows[:, d - context :]], axis=1)
 
 
 class PatchMatrix:
@@ -202,10 +239,12 @@ def strided_sums(values: Values, count: int, stride: int) -> Values:
 def patches_of(X: Matrix, convolution: Convolution) -> Patches:
     """The patches of X (n, d): shared ones where X are windows of a signal, the rows' own otherwise.
 
-    Raises InputError where the filter is longer than the window.
+    Raises InputError where the filter is longer than the window, and for more than one segment.
     """
     _, d = check_matrix(X)
     K = convolution.count(d)
+    if convolution.segments > 1:
+        raise InputError(f"segments = {convolution.segments}: take the patches of each of its parts")
     if not isinstance(X, WindowMatrix) or convolution.context != 1:
         return PatchesOfRows(PatchMatrix(X, convolution))
     reach = (K - 1) * convolution.stride

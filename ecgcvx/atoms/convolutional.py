@@ -14,6 +14,7 @@ from ecgcvx.atoms import kernels
 from ecgcvx.atoms.family import AtomFamily, Atoms, Passes
 from ecgcvx.atoms.relu import ReluFamily, ReluPasses
 from ecgcvx.atoms.workers import Workers
+from ecgcvx.errors import InputError
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.patches import Convolution, Patches, patches_of
 from ecgcvx.rows import Matrix, check_matrix, take_rows
@@ -32,6 +33,8 @@ class ConvolutionalFamily(AtomFamily):
 
     def __post_init__(self) -> None:
         self.convolution.count(self.columns)
+        if self.convolution.segments > 1:
+            raise InputError(f"segments = {self.convolution.segments}: filters in segments are a SegmentedFamily")
 
     def prepare(self, X: Matrix) -> "ConvolutionalPasses":
         n, _ = check_matrix(X)
@@ -115,12 +118,16 @@ class ConvolutionalPasses(Passes):
         return gram_of_outputs(Phi, atoms.tags[:, 0], weights)
 
     def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
+        J = self.slopes(atoms.points)
+        weighted = J if weights is None else J * weights[self.sampled, None]
+        return np.asarray(np.matmul(weighted.transpose(0, 2, 1), J) / len(self.sampled))[:, None]
+
+    def slopes(self, points: Array) -> Array:
+        """Gradients (m, r, w) in the filters (m, w) of their pooled outputs on the sampled rows."""
         rows, K, w = self.sample.shape
         scale = self.family.convolution.scale(self.family.columns)
-        active = (self.sample.reshape(-1, w) @ atoms.points.T > 0).reshape(rows, K, len(atoms)).transpose(2, 0, 1)
-        J = scale * np.matmul(active[:, :, None, :].astype(np.float64), self.sample)[:, :, 0]
-        weighted = J if weights is None else J * weights[self.sampled, None]
-        return np.asarray(np.matmul(weighted.transpose(0, 2, 1), J) / rows)[:, None]
+        active = (self.sample.reshape(-1, w) @ points.T > 0).reshape(rows, K, len(points)).transpose(2, 0, 1)
+        return np.asarray(scale * np.matmul(active[:, :, None, :].astype(np.float64), self.sample)[:, :, 0])
 
 
 def activations(chunks: kernels.Chunks, points: Array) -> kernels.Single:

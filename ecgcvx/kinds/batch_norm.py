@@ -27,6 +27,14 @@ class BatchNormKind(FamilyKind):
         None, "normalise the neurons' outputs (after, default) or their inputs (before)", choices=("after", "before")
     )
 
+    @property
+    def bounded(self) -> bool:
+        return self.order == "before"
+
+    @property
+    def described(self) -> str:
+        return f"{super().described} with order={self.order or 'after'!r}"
+
     def program(self, windows: "Windows") -> "AllPatterns":
         return _before(windows.X, windows.y, 1.0) if self.order == "before" else _after(windows.X, windows.y, 1.0)
 

@@ -113,7 +113,7 @@ class NetworkKind:
 
     name : in the registry. title : in sentences. summary : in the help. takes_beta, takes_time_limit : whether these
     options of every fit are its own too. recurrence : whether an interpretation may train it again as a ReLU network to
-    see which patterns recur. bounded : whether `programs` returns programs whose gap can be proved by a bound.
+    see which patterns recur.
     """
 
     name: ClassVar[str]
@@ -122,7 +122,6 @@ class NetworkKind:
     takes_beta: ClassVar[bool] = True
     takes_time_limit: ClassVar[bool] = True
     recurrence: ClassVar[bool] = False
-    bounded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -135,6 +134,11 @@ class NetworkKind:
     def method(self) -> str:
         """The algorithm that trains with these options."""
         raise NotImplementedError
+
+    @property
+    def bounded(self) -> bool:
+        """Whether `programs` returns programs whose gap can be proved by a bound."""
+        return False
 
     @property
     def described(self) -> str:

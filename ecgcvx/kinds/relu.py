@@ -35,7 +35,6 @@ class Relu(NetworkKind):
     title: ClassVar[str] = "ReLU"
     summary: ClassVar[str] = "the two-layer ReLU network"
     recurrence: ClassVar[bool] = True
-    bounded: ClassVar[bool] = True
 
     patterns: int | None = option(
         None, "sample that many activation patterns (default: relu all patterns, gated 100)", metavar="P", least=3
@@ -98,6 +97,10 @@ class Relu(NetworkKind):
         if self.patterns is not None:
             return self.solver or "fista"
         return ACTIVE_SET if self.solver in (None, ACTIVE_SET) else COLUMNS
+
+    @property
+    def bounded(self) -> bool:
+        return True
 
     @property
     def described(self) -> str:

@@ -1,4 +1,7 @@
-"""The convolutional network f(x) = c sum_k sum_j W2_j (x_k'W1_j)_+ of shared filters over patches x_k of a window."""
+"""The convolutional network f(x) = c sum_k sum_j W2_j (x_k'W1_j)_+ of shared filters over patches x_k of a window.
+
+With segments g, f(x) = sum_g c_g sum_{k in g} sum_j W2_gj (x_k'W1_j)_+: a filter has an output weight for each of them.
+"""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 from ecgcvx.errors import InputError
 from ecgcvx.models.relu import ReluNetwork
 from ecgcvx.models.units import Units
-from ecgcvx.patches import Convolution, patches_of
+from ecgcvx.patches import Convolution, Part, patches_of
 from ecgcvx.programs.convolutional import ConvolutionalFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.rows import Matrix, row_chunks
@@ -22,9 +25,10 @@ CHUNK_ELEMENTS = 1 << 18  # of the outputs of all patches of a chunk of rows: 2 
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionalNetwork:
-    """m filters W1 (w, m) of `convolution` on windows of `columns` columns, output weights W2 (m,).
+    """m filters W1 (w, m) of `convolution` on windows of `columns` columns.
 
-    gates : (w, m) of the gated form, f(x) = c sum_k sum_j W2_j 1[x_k'g_j >= 0] x_k'W1_j.
+    W2 : output weights (m,), or (G, m) of a convolution of G segments. gates : (w, m) of the gated form,
+    f(x) = c sum_k sum_j W2_j 1[x_k'g_j >= 0] x_k'W1_j.
 
     Raises InputError when the shapes do not fit together or a weight is not finite.
 
@@ -43,9 +47,11 @@ class ConvolutionalNetwork:
 
     def __post_init__(self) -> None:
         self.convolution.count(self.columns)
-        if self.W1.shape != (self.convolution.width, len(self.W2)):
+        G = self.convolution.segments
+        if self.W2.shape[:-1] != (() if G == 1 else (G,)) or self.W1.shape != (self.convolution.width, self.neurons):
             raise InputError(
-                f"W1 {self.W1.shape} and W2 {self.W2.shape} do not fit; give ({self.convolution.width}, m) and (m,)"
+                f"W1 {self.W1.shape} and W2 {self.W2.shape} do not fit; give ({self.convolution.width}, m) and "
+                + ("(m,)" if G == 1 else f"({G}, m)")
             )
         if self.gates is not None and self.gates.shape != self.W1.shape:
             raise InputError(f"gates {self.gates.shape} do not fit W1 {self.W1.shape}; give one gate a filter")
@@ -55,7 +61,10 @@ class ConvolutionalNetwork:
 
     @classmethod
     def of_filters(cls, convolution: Convolution, columns: int, u: Array, signs: Array) -> Self:
-        """The balanced network of filters u (m, w), none zero, and signs: W1 = u/sqrt||u||, W2 = s sqrt||u||."""
+        """The balanced network of filters u (m, w), none zero, and signs: W1 = u/sqrt||u||, W2 = s sqrt||u||.
+
+        Its convolution has one segment.
+        """
         roots = np.sqrt(np.linalg.norm(u, axis=1))
         return cls(np.ascontiguousarray((u / roots[:, None]).T), signs * roots, convolution, columns)
 
@@ -74,7 +83,7 @@ class ConvolutionalNetwork:
     @property
     def neurons(self) -> int:
         """Number of filters m."""
-        return len(self.W2)
+        return self.W2.shape[-1]
 
     @property
     def inputs(self) -> int:
@@ -98,8 +107,21 @@ class ConvolutionalNetwork:
         return Z.reshape(n, K, self.neurons)
 
     def activations(self, rows: Array) -> Array:
-        """Return the pooled output of every filter (n, m) for rows (n, d)."""
-        return self.maps(rows).sum(axis=1) * self.convolution.scale(self.columns)
+        """Return the pooled output of every filter in every segment (n, G m) for rows (n, d), segment by segment."""
+        maps = self.maps(rows)
+        scales = self._patch_weights
+        pooled = [maps[:, part.first : part.stop].sum(axis=1) * scales[part.first] for part in self._parts]
+        return np.concatenate(pooled, axis=1)
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        return self.convolution.parts(self.columns)
+
+    @cached_property
+    def _patch_weights(self) -> Array:
+        """Weight (K,) of each patch in the pooled output of its segment."""
+        own = [part.convolution.scale(part.end - part.begin + self.convolution.context) for part in self._parts]
+        return np.repeat(own, [part.stop - part.first for part in self._parts])
 
     def active(self, rows: Array) -> NDArray[np.bool_]:
         """Return which filters are on in any patch (n, m) for rows (n, d)."""
@@ -115,11 +137,14 @@ class ConvolutionalNetwork:
         out = np.empty(X.shape[0])
         size = CHUNK_ELEMENTS // (self.convolution.count(self.columns) * max(self.neurons, 1))
         for start, rows in row_chunks(X, size):
-            out[start : start + len(rows)] = product(self.activations(rows), self.W2[:, None])[:, 0]
+            out[start : start + len(rows)] = product(self.activations(rows), self.W2.reshape(-1, 1))[:, 0]
         return out
 
     def price_rows(self, X: Matrix, v: Array) -> tuple[Matrix, Array]:
-        """Return patches and weights (N,) whose two-layer price max |v'(Xw)_+|/N is that of the filters on X (n, d)."""
+        """Return patches and weights (N,) whose two-layer price max |v'(Xw)_+|/N is that of the filters on X (n, d).
+
+        Raises InputError for more than one segment, whose price is another.
+        """
         patches = patches_of(X, self.convolution)
         N = int(patches.matrix.shape[0])
         return patches.matrix, patches.spread(v) * (N / X.shape[0])
@@ -145,7 +170,9 @@ class ConvolutionalNetwork:
         for k in range(K):
             W1[k * c.stride : k * c.stride + c.taps, k] = self.W1[: c.taps]
             W1[self.columns - c.context :, k] = self.W1[c.taps :]
-        return ReluNetwork(W1.reshape(self.columns, K * self.neurons), np.tile(self.W2 * c.scale(self.columns), K))
+        segments = np.repeat(np.arange(c.segments), [part.stop - part.first for part in self._parts])
+        W2 = self._patch_weights[:, None] * self.W2.reshape(c.segments, self.neurons)[segments]
+        return ReluNetwork(W1.reshape(self.columns, K * self.neurons), W2.ravel())
 
     def units(self) -> Units:
         """One unit a neuron of `on_window`."""
@@ -165,6 +192,6 @@ class ConvolutionalNetwork:
 
         Raises KeyError, TypeError, ValueError or InputError when something is missing or does not fit.
         """
-        names = ("taps", "stride", "pooling", "context")
+        names = ("taps", "stride", "pooling", "context", "segments")
         convolution = Convolution(**{name: attributes[name] for name in names})
         return cls(tensors["W1"], tensors["W2"], convolution, attributes["columns"], tensors.get("gates"))

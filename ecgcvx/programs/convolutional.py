@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.arrangements.patterns import Patterns
+from ecgcvx.errors import InputError
 from ecgcvx.patches import Convolution, PatchMatrix
 from ecgcvx.programs.features import CHUNK_ELEMENTS, Gram, Index, PatternFeatures, gram_of_rows, products_of_rows
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
@@ -30,7 +31,8 @@ class ConvolutionalFeatures:
 
     X : (n, d) matrix or lazy matrix. patterns : of the rows of `PatchMatrix(X, convolution)`.
 
-    Raises InputError where the filter is longer than the window, or the patterns are those of other rows.
+    Raises InputError where the filter is longer than the window, the patterns are those of other rows, or there is more
+    than one segment.
     """
 
     X: Matrix
@@ -38,6 +40,11 @@ class ConvolutionalFeatures:
     patterns: Patterns
 
     def __post_init__(self) -> None:
+        if self.convolution.segments > 1:
+            raise InputError(
+                f"segments = {self.convolution.segments}: the filters of a pattern share their direction over the "
+                "segments, which is no group lasso; train over all patterns, or give segments=1"
+            )
         _ = self.patches
 
     @cached_property

@@ -7,6 +7,7 @@ from family_oracles import patches_of as explicit_patches
 from ecgcvx.atoms.batch_norm import BatchNormFamily
 from ecgcvx.atoms.convolutional import ConvolutionalFamily
 from ecgcvx.atoms.family import Atoms, Passes
+from ecgcvx.atoms.segmented import SegmentedFamily
 from ecgcvx.atoms.three_layer import ThreeLayerFamily
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
@@ -17,6 +18,7 @@ ROWS, COLUMNS = 700, 7
 FAMILIES = {
     "conv": ConvolutionalFamily(Convolution(3, 2), COLUMNS),
     "conv sum": ConvolutionalFamily(Convolution(4, 1, "sum", 2), COLUMNS),
+    "segments": SegmentedFamily(Convolution(3, 1, segments=2), COLUMNS),
     "batch norm": BatchNormFamily(),
     "three": ThreeLayerFamily(3, linear=False),
     "linear": ThreeLayerFamily(2, linear=True),
@@ -30,6 +32,10 @@ def formula(name, X, p, tags):
         c = FAMILIES[name].convolution
         values = np.maximum(explicit_patches(X, c.taps, c.stride, c.context) @ p, 0)
         return tags[0] * (values.mean(axis=1) if c.pooling == "average" else values.sum(axis=1))
+    if name == "segments":
+        values = np.maximum(explicit_patches(X, 3, 1, 1) @ p[:4], 0)
+        pooled = np.stack([values[:, :2].mean(axis=1), values[:, 2:].mean(axis=1)], axis=1)
+        return 2 * pooled @ p[4:] / np.linalg.norm(p)
     if name == "batch norm":
         h = np.maximum(X @ p, 0)
         return tags[0] * np.linalg.norm(p) * (h - h.mean()) / h.std()
@@ -122,7 +128,8 @@ def test_curvature_is_the_gauss_newton_matrix_of_an_atom(problem):
     if k == 1:
         along = np.einsum("ja,jab,jb->j", atoms.points, blocks[:, 0], atoms.points)
         expected = np.sum(columns(name, X, atoms) ** 2, axis=0) / ROWS
-        np.testing.assert_allclose(along, expected, rtol=0.25 if name.startswith("conv") else 1e-3)  # 512 rows of 700
+        sampled = name in ("conv", "conv sum", "segments")  # 512 of 700 rows
+        np.testing.assert_allclose(along, expected, rtol=0.25 if sampled else 1e-3)
     assert k * b == passes.p
     np.testing.assert_allclose(passes.curvature(atoms, np.full(ROWS, 4.0)), 4 * blocks, rtol=1e-4, atol=1e-6)
 
@@ -169,7 +176,8 @@ def test_starts_are_unit_atoms_with_signs(name):
     for atoms in (first, second):
         assert atoms.points.shape == (30, passes.p)
         np.testing.assert_allclose(family.norms(atoms), 1)
-        assert set(np.unique(atoms.tags)) == {-1.0, 1.0}
+        signs = atoms.tags if atoms.tags.size else np.sign(atoms.points[:, -1])
+        assert set(np.unique(signs)) == {-1.0, 1.0}
 
 
 @pytest.mark.parametrize(
@@ -211,6 +219,9 @@ def test_normalised_outputs_do_not_feel_units():
     ("make", "message"),
     [
         (lambda X: ConvolutionalFamily(Convolution(9), 5), "taps = 9: longer than the window of 4 samples"),
+        (lambda X: SegmentedFamily(Convolution(3, segments=3), 5), "segments = 3: the window has 2 patches"),
+        (lambda X: ConvolutionalFamily(Convolution(2, segments=2), 5), "segments = 2: filters in segments are a Segm"),
+        (lambda X: patches_of(X, Convolution(2, segments=2)), "segments = 2: take the patches of each of its parts"),
         (lambda X: ThreeLayerFamily(0), "inner neurons = 0"),
         (lambda X: ThreeLayerFamily(11).prepare(X), "inner neurons = 11: give from 1 to 10"),
         (lambda X: BatchNormFamily().prepare(np.c_[np.full(10, 2.0), X]), "column 0 is constant"),

@@ -377,6 +377,8 @@ def test_whitened_rows_have_unit_covariance_and_weights_go_back():
         (lambda X: Convolution(3, 0), "stride = 0"),
         (lambda X: Convolution(3, 1, "max"), "pooling = 'max'"),
         (lambda X: Convolution(3, 1, context=-1), "context = -1"),
+        (lambda X: Convolution(3, segments=0), "segments = 0"),
+        (lambda X: ConvolutionalFeatures(X, Convolution(2, segments=2), sample_patterns(X, 2, 0)), "no group lasso"),
         (lambda X: PatchMatrix(X, Convolution(5)), "taps = 5: longer than the window of 3 samples"),
         (lambda X: sample_tuples(X, 9, 4, 0), "inner neurons = 9: give from 1 to 8"),
         (lambda X: enumerate_tuples(X, 0), "inner neurons = 0"),
