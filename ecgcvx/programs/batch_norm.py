@@ -200,11 +200,13 @@ class BatchNormFeatures:
     def cone_rows(self, block: int, indices: NDArray[np.intp]) -> Array:
         """Return the given rows of C_block, (k, d); zeros for rows that it does not have."""
         cone = self.bases[block].cone
+        there = indices < (self.n if cone is None else len(cone))
+        out, known = np.zeros((len(indices), self.width)), indices[there]
         if cone is None:
-            rows = self.plain.cone_rows(block, indices) * self.plain.row_norms[indices, None]
-            return rows @ self._M[block] / self._row_norms[block, indices, None]
-        out = np.zeros((len(indices), self.width))
-        out[indices < len(cone)] = cone[indices[indices < len(cone)]]
+            rows = self.plain.cone_rows(block, known) * self.plain.row_norms[known, None]
+            out[there] = rows @ self._M[block] / self._row_norms[block, known, None]
+        else:
+            out[there] = cone[known]
         return out
 
     def interior(self, blocks: NDArray[np.intp]) -> Array:

@@ -394,6 +394,21 @@ def test_bad_input_is_refused_before_any_training(make, message):
         make(np.random.default_rng(0).standard_normal((8, 4)))
 
 
+def test_rows_that_a_cone_does_not_have_bind_nothing():
+    """Of batch norm, a cone of few active rows is written out and has other rows than the samples, perhaps more."""
+    X, y, beta = oracle.random_problem(1, 7, 3, bias=True)
+    features = BatchNormFeatures(X, enumerate_patterns(X))
+    rows = features.cone_values(np.arange(features.count), np.zeros((features.count, 3))).shape[1]
+    assert rows > 7
+    for block, basis in enumerate(features.bases):
+        own = 7 if basis.cone is None else len(basis.cone)
+        found = features.cone_rows(block, np.arange(rows))
+        np.testing.assert_array_equal(found[own:], 0)
+        assert (np.linalg.norm(found[:own], axis=1) > 0).all()
+    found = CvxpySolver(gap=1e-9).solve(batch_norm_program(features, y, beta)).primal
+    assert found == pytest.approx(oracle.batch_norm_optimum(X, y, beta), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_products_of_some_blocks_are_those_of_the_gram_matrix(name):
     features = small(name).features
