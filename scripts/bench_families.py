@@ -163,10 +163,9 @@ def train(row: Row, recording: Recording, split: Split, horizon: int) -> Trained
 def measure(row: Row, recording: Recording, horizon: int) -> Result:
     """Train a row and score it."""
     short = replace(recording, signal=recording.signal[:WARM_UP])
-    warm = replace(
-        row, options={**row.options, **_small(row)}, beta=row.beta or (1e-2 if row.network != "stack" else None)
-    )
-    train(warm, short, split_windows(short.signal, row.window, horizon), horizon)
+    betas = {horizon: row.betas[horizon] or (None if row.network == "stack" else 1e-2)}
+    small = replace(row, options={**row.options, **_small(row)}, betas=betas)
+    train(small, short, split_windows(short.signal, row.window, horizon), horizon)
     split = split_windows(recording.signal, row.window, horizon)
     trained, seconds = timed(lambda: train(row, recording, split, horizon))
     return _result(row, recording, split, horizon, trained, seconds)
