@@ -14,6 +14,7 @@ from ecgcvx.model_file import load
 from ecgcvx.path import RegularisationPath
 from ecgcvx.path import regularisation_path as path_with
 from ecgcvx.records import Recording
+from ecgcvx.training_range import Outside
 from ecgcvx.types import Array, Progress
 
 if TYPE_CHECKING:
@@ -101,13 +102,22 @@ def regularisation_path(
     return path_with(recording, fit_options(network, **options), betas, ratio, progress)[0]
 
 
-def predict(model: Forecaster | str | Path, signal: Signal, *, sampling_frequency: float | None = None) -> Array:
+def predict(
+    model: Forecaster | str | Path,
+    signal: Signal,
+    *,
+    sampling_frequency: float | None = None,
+    outside: Outside = "flag",
+) -> Array:
     """Return the forecast of every sample (samples,) in mV of a model or its file; NaN where none is.
+
+    outside : what becomes of forecasts from windows outside the training range: 'flag' (nothing), 'linear' or 'nan';
+    see `Forecaster.predict`, and `Forecaster.predict_and_flag` for which they are.
 
     Raises ModelError for another sampling frequency than the model's.
     """
     forecaster = model if isinstance(model, Forecaster) else load(model)
-    return forecaster.predict(recording_of(signal, sampling_frequency))
+    return forecaster.predict(recording_of(signal, sampling_frequency), outside)
 
 
 def certify(

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,15 +21,19 @@ SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # ECG paper: 25 mm/s and 10 mm/mV
 MM = 1 / 25.4  # inches
 SIGNAL, FORECAST, GRID = "#1a1a1a", "#4a8df0", "#e8a0a0"
 STRIP_SECONDS = 8.0
+NARROWEST, TALLEST = 150.0, 150.0  # mm, of a figure, and of a strip that is enlarged
+MOST_ENLARGED = 4.0
+TITLE_MM, NOTE_MM = 2.5, 1.6  # of a character, on average
 LARGEST_SPAN = 15.0  # mV on ECG paper; more is drawn to a smaller scale
 
 
 def forecast_figure(
     signal: Array, forecast: Array, sampling_frequency: float, first: int, title: str, note: str
 ) -> "Figure":
-    """Return a strip of signal and forecast (samples,) in mV from sample `first` on, true to ECG paper's scale.
+    """Return a strip of signal and forecast (samples,) in mV from sample `first` on, on ECG paper, and its scale.
 
-    The residual below has the same time axis and an amplitude scale of its own. note: one line under the title.
+    A strip that is short is enlarged. The residual below has the same time axis and an amplitude scale of its own.
+    note: under the title; the scale is added to it.
     """
     from matplotlib.figure import Figure
 
@@ -37,9 +42,16 @@ def forecast_figure(
     shown, predicted = signal[first:stop], forecast[first:stop]
     residual = shown - predicted
     low, high, square = _limits(shown, predicted)
-    width, height = (time[-1] - time[0]) / SECONDS_PER_MM, (high - low) / square
-    below, left, right, top, between, bottom = 28.0, 18.0, 6.0, 16.0, 4.0, 13.0  # mm
-    total = np.array([left + width + right, bottom + below + between + height + top])
+    width, height = max((time[-1] - time[0]) / SECONDS_PER_MM, 1.0), (high - low) / square
+    times = max(1.0, float(np.floor(min(STRIP_SECONDS / SECONDS_PER_MM / width, TALLEST / height, MOST_ENLARGED))))
+    width, height = times * width, times * height
+    below, left, right, between, bottom = 28.0, 18.0, 6.0, 4.0, 13.0  # mm
+    across = max(left + width + right, NARROWEST)
+    scale = f"{times / SECONDS_PER_MM:g} mm/s, {times / square:g} mm/mV"
+    titles = wrap(title, int((across - left - right) / TITLE_MM)) or [""]
+    notes = wrap(f"{note}; {scale}", int((across - left - right) / NOTE_MM))
+    top = 9.0 + 5.5 * len(titles) + 4.0 * len(notes)
+    total = np.array([across, bottom + below + between + height + top])
     figure = Figure(figsize=tuple(total * MM), dpi=150)
 
     def axes(up: float, tall: float) -> "Axes":
@@ -54,13 +66,17 @@ def forecast_figure(
             upper.plot(time[beyond], np.full(beyond.sum(), edge), color=SIGNAL, marker=mark, linestyle="none")
     upper.set_ylabel("mV" if square == MV_PER_MM else f"mV, {square:g} a small square")
     upper.tick_params(labelbottom=False)
-    upper.legend(loc="upper right", ncols=2, frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
+    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, borderpad=0.0, ncols=2, frameon=False,
+                 fontsize=8)  # fmt: skip
     lower.plot(time, residual, color=FORECAST, linewidth=0.7)
     lower.axhline(0, color=SIGNAL, linewidth=0.5)
     lower.set(xlim=(time[0], time[-1]), xlabel="time (s)", ylabel="residual (mV)")
     lower.grid(color=GRID, linewidth=0.4)
-    figure.text(left / total[0], 1 - 6 / total[1], title, fontsize=11, fontweight="bold", va="center")
-    figure.text(left / total[0], 1 - 11.5 / total[1], note, fontsize=8, va="center", color="#444444")
+    for text, size, weight, colour, above in (
+        (titles, 11, "bold", "black", 0.0), (notes, 8, "normal", "#444444", 5.5 * len(titles)),
+    ):  # fmt: skip
+        figure.text(left / total[0], 1 - (3.0 + above) / total[1], "\n".join(text), fontsize=size, fontweight=weight,
+                    va="top", color=colour, linespacing=1.15)  # fmt: skip
     return figure
 
 

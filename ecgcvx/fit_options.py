@@ -17,7 +17,8 @@ class FitOptions:
 
     network : the kind of network, with its own options. beta : weight of the penalty, None to choose it on a validation
     part. train_fraction : share of the samples that trains. time_limit : of all training: the path that chooses beta,
-    pruning and checks included. prove : how long to prove a bound on the gap, None for not at all.
+    confirmation, pruning, checks and baselines included; a single step of a solver is not cut short. baselines : what
+    the network is compared with. prove : how long to prove a bound on the gap, None for not at all.
 
     Raises InputError for a value out of range, and for an option that the network does not own.
     """
@@ -33,8 +34,17 @@ class FitOptions:
     )
     seed: int = option(0, "seed of patterns, searches and baseline (default 0)", least=0)
     time_limit: float | None = option(
-        None, "seconds of training at most, the choice of beta, pruning and checks included", metavar="S", above=0.0
+        None,
+        "seconds at most of all training: the choice of beta, confirmation, pruning, checks and baselines included",
+        metavar="S",
+        above=0.0,
     )
+    baselines: str = option(
+        "all",
+        "what to compare with: none, linear (last value, linear predictor), or all: also backprop, in the time that is "
+        "left (default all)",
+        choices=("none", "linear", "all"),
+    )  # fmt: skip
     prove: float | None = option(
         None,
         "then prove a bound on the gap, over all networks of any width (default 60 seconds; see `certify`)",

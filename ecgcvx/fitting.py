@@ -1,7 +1,7 @@
 """From a recording to a certified forecaster and what it is compared with: the work behind `ecgcvx fit`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -9,53 +9,34 @@ from typing import Any
 
 import numpy as np
 
-from ecgcvx.baselines.backprop import Layers
-from ecgcvx.baselines.linear import least_squares, persistence_weights
-from ecgcvx.baselines.minibatch import train_minibatch
-from ecgcvx.baselines.problem import Problem as BackpropProblem
+from ecgcvx.cautions import fit_cautions
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
+<<<<<<< HEAD
 from ecgcvx.evidence import Gap, percent
+=======
+>>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
 from ecgcvx.kinds.registry import kind_class
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.models import ReluNetwork
+from ecgcvx.outside import OutsideScore, outside_score
 from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
-from ecgcvx.rows import row_chunks
+from ecgcvx.scores import Score, Scorer, baselines
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check
-from ecgcvx.types import Array, Progress
+from ecgcvx.training_range import training_range
+from ecgcvx.types import Progress
 from ecgcvx.windows import Split, split_windows
 
-BACKPROP_NEURONS = 64
-BACKPROP_EPOCHS = 60
-BACKPROP_BETA = 1e-6  # beside a network whose betas are those of other programs
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
 MANY_ROUNDS = 1000  # where time is the limit
 READABLE_ROUNDS = 8  # where few neurons are chosen: their gap is at least that of the training
 READABLE_RATIO = 5e-6  # its end where few neurons are chosen: smaller beta takes long to certify, and the descent at
 # a tenth of beta has most of what it would gain
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """One line of the comparison: root-mean-square errors in mV, objective P where the model has one.
-
-    gap : of the convex network, None for others. proved_gap : the one that was proved over all w, relative to P.
-    """
-
-    name: str
-    neurons: int | None
-    train_rmse_mv: float
-    test_rmse_mv: float
-    seconds: float
-    objective: float | None = None
-    gap: Gap | None = None
-    proved_gap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +75,8 @@ class Fit:
     path : what chose beta, None where it was given. sparse : the curve of a sparsified network. checks : of the final
     network by other solvers. proof : the proved bound, None where none was asked for. choice :
     what chose the number of neurons, best : the network of all of them; None where all are kept. overrun : seconds of
-    training beyond the time limit.
+    training beyond the time limit. outside : how it does on test windows outside the training range.
+    cautions : what its numbers should be read with, a sentence each.
     """
 
     forecaster: Forecaster
@@ -108,6 +90,8 @@ class Fit:
     overrun: float = 0.0
     best: Trained | None = None
     choice: SizeChoice | None = None
+    outside: OutsideScore | None = None
+    cautions: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import grid, number
@@ -147,23 +131,26 @@ def fit(
     sparse = () if sparsified is None else _sparse_lines(sparsified, problem, split)
     seconds = time.perf_counter() - started
     checks = kind.checks(problem, trained, limits, progress)
-    overrun = max(time.perf_counter() - limits.end, 0.0)
-    network = trained.network
     forecaster = Forecaster(
-        network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
+        trained.network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
         trained.beta, options.network.name, recording.given_unit,
         None if recording.original_frequency is None else recording.sampling_frequency,
+        training_range(split.train.X, split.train.y),
     )  # fmt: skip
+    scorer = Scorer(split, forecaster.beyond(split.test))
+    others = baselines(options.baselines, scorer, trained, options.seed, limits, progress)
+    overrun = max(time.perf_counter() - limits.end, 0.0)
     proof = None if options.prove is None else _proof(forecaster, split, options.prove, progress)
-    convex = replace(_convex("convex", trained, split, seconds), proved_gap=None if proof is None else proof.gap)
-    every = () if best is None else (_convex("convex_best", best, split, seconds),)
-    scores = (
-        _linear(split, "persistence", progress), _linear(split, "linear_ar", progress),
-        _backprop(split, trained, options.seed, progress), *every, convex,
-    )  # fmt: skip
+    convex = replace(scorer.convex("convex", trained, seconds), proved_gap=None if proof is None else proof.gap)
+    every = () if best is None else (scorer.convex("convex_best", best, seconds),)
+    scores = (*others, *every, convex)
+    outside = outside_score(forecaster, split.test)
+    left_out = ("backprop_adam",) if options.baselines == "all" and len(others) < 3 else ()
+    cautions = fit_cautions(trained, path, options, outside, overrun, left_out)
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
-        proof=proof, overrun=overrun, best=best, choice=choice,
+        proof=proof, overrun=overrun, best=best, choice=choice, outside=outside,
+        cautions=cautions,
     )  # fmt: skip
 
 
@@ -218,44 +205,3 @@ def _sparse_lines(found: Sparsified, problem: Any, split: Split) -> tuple[Sparse
         increase = point.primal / found.reference - 1 if found.reference > 0 else 0.0
         lines.append(SparseLine(point.neurons, point.primal, increase, split.scaler.scale * point.rmse, test))
     return tuple(lines)
-
-
-def _linear(split: Split, name: str, progress: Progress) -> Score:
-    progress(name.replace("_", " "), None)
-    started = time.perf_counter()
-    X = split.train.X
-    w = persistence_weights(X.shape[1]) if name == "persistence" else least_squares(X, split.train.y)
-    seconds = time.perf_counter() - started
-    return _score(
-        name, None, lambda Z: np.concatenate([rows @ w for _, rows in row_chunks(Z, 1 << 16)]), split, seconds
-    )
-
-
-def _backprop(split: Split, trained: Trained, seed: int, progress: Progress) -> Score:
-    """The same network by Adam; beside a network that is not one program, at a beta of its own and without P."""
-    started = time.perf_counter()
-    X, y = split.train.X, split.train.y
-    same = trained.objective is not None
-    problem = BackpropProblem(Layers((X.shape[1], BACKPROP_NEURONS, 1)), X, y, trained.beta if same else BACKPROP_BETA)
-    random = np.random.default_rng(seed)
-    found = train_minibatch(
-        problem.single(), problem.layers.initial(random), random, epochs=BACKPROP_EPOCHS,
-        callback=lambda epoch, loss: progress(f"backprop (Adam): P = {loss:.6e}", epoch / BACKPROP_EPOCHS),
-    )  # fmt: skip
-    W1, W2 = problem.layers.split(found.parameters)
-    network = ReluNetwork(W1, W2)
-    seconds = time.perf_counter() - started
-    objective = problem.objective(found.parameters) if same else None
-    return replace(_score("backprop_adam", network.neurons, network.predict, split, seconds), objective=objective)
-
-
-def _convex(name: str, trained: Trained, split: Split, seconds: float) -> Score:
-    line = _score(name, trained.network.neurons, trained.network.predict, split, seconds)
-    return replace(line, objective=trained.objective, gap=trained.gap)
-
-
-def _score(name: str, neurons: int | None, predict: Callable[..., Array], split: Split, seconds: float) -> Score:
-    train, test = (
-        split.scaler.scale * root_mean_square(part.y - predict(part.X)) for part in (split.train, split.test)
-    )
-    return Score(name=name, neurons=neurons, train_rmse_mv=train, test_rmse_mv=test, seconds=seconds)

@@ -8,19 +8,35 @@ from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.kinds.registry import model_class
+<<<<<<< HEAD
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
+=======
+from ecgcvx.training_range import TrainingRange
+>>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
 from ecgcvx.types import Array
 from ecgcvx.windows import Scaler
 
-FORMAT = 4
+FORMAT = 5
+WITHOUT_RANGE = 4  # the same without a training range
 LEGACY = (1, 2, 3)  # before the digest: ReLU and gated, with a polynomial activation, stacks
+RANGE = ("whitening", "linear")  # arrays of a training range, kept as `training_range.NAME`
 LONGEST_SPAN = 1 << 24  # samples of a window, and of a horizon
 LONGEST_TEXT = 1000  # characters
 
 
 def save(forecaster: Forecaster, path: Path) -> None:
     """Write a model file; a file that is there already is replaced whole or not at all."""
+<<<<<<< HEAD
     write_tensors(path, forecaster.network.tensors(), _settings(forecaster))
+=======
+    from safetensors.numpy import save as to_bytes
+
+    # safetensors writes the memory of an array as it lies, whatever its strides say.
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in _tensors(forecaster).items()}
+    metadata = {"version": __version__, **_settings(forecaster), "digest": digest(forecaster)}
+    data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata, allow_nan=False)})
+    atomic_write(path, lambda file: file.write(data))
+>>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
 
 
 def load(path: str | Path) -> Forecaster:
@@ -30,29 +46,56 @@ def load(path: str | Path) -> Forecaster:
     """
     file, tensors, metadata = read_tensors(path, "ecgcvx fit")
     number = metadata.get("format")
+<<<<<<< HEAD
     if "classes" in metadata:
         raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
     if number != FORMAT and number not in LEGACY:
+=======
+    if number not in (FORMAT, WITHOUT_RANGE, *LEGACY):
+>>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
         raise ModelError(f"{file}: model format {number!r}, this version reads 1 to {FORMAT}; update ecgcvx")
     try:
-        if number != FORMAT:
+        if number in LEGACY:
             metadata = _modern(metadata, tensors)
         forecaster = _forecaster(metadata, tensors)
     except (KeyError, TypeError, ValueError, InputError) as error:
+<<<<<<< HEAD
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
     if number == FORMAT and metadata.get("digest") != digest(forecaster):
+=======
+        raise ModelError(f"{file}: damaged model ({_short(error)}); fit again") from None
+    if number not in LEGACY and metadata.get("digest") != digest(forecaster):
+>>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
     return forecaster
 
 
 def digest(forecaster: Forecaster) -> str:
     """Return the SHA-256 of all weights and settings of a forecaster."""
+<<<<<<< HEAD
     return digest_of(forecaster.network.tensors(), _settings(forecaster))
+=======
+    found = hashlib.sha256(json.dumps(_settings(forecaster), sort_keys=True, allow_nan=False).encode())
+    for name, tensor in sorted(_tensors(forecaster).items()):
+        found.update(f"\n{name} {tensor.shape}\n".encode())
+        found.update(np.ascontiguousarray(tensor, dtype="<f8").tobytes())
+    return found.hexdigest()
+>>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
+
+
+def _tensors(forecaster: Forecaster) -> dict[str, Array]:
+    """All arrays of a forecaster: those of its network and of its training range."""
+    known = forecaster.training_range
+    more = {} if known is None else {f"training_range.{name}": getattr(known, name) for name in RANGE}
+    return forecaster.network.tensors() | more
 
 
 def _settings(forecaster: Forecaster) -> dict[str, Any]:
+    known = forecaster.training_range
+    limits = {} if known is None else {"low": known.low, "high": known.high, "limit": known.limit}
     return {
-        "format": FORMAT,
+        "format": WITHOUT_RANGE if known is None else FORMAT,
+        **({"training_range": limits} if limits else {}),
         "network": forecaster.kind,
         "attributes": forecaster.network.attributes(),
         "scaler": {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale},
@@ -70,6 +113,9 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
     if not isinstance(lead, str) or not isinstance(kind, str) or len(lead) > LONGEST_TEXT:
         raise TypeError("lead or network is no short text")
     window, horizon = (_whole(metadata[name], name) for name in ("window", "horizon"))
+    known = _training_range(metadata["training_range"], tensors, window + 1) if "training_range" in metadata else None
+    if known is not None:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("training_range.")}
     network = model_class(kind).from_tensors(tensors, attributes)
     if set(network.tensors()) != set(tensors):
         raise ValueError(f"tensors {', '.join(sorted(tensors))}")
@@ -86,7 +132,21 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         kind=kind,
         unit=_unit(metadata.get("unit")),
         resample=_number(metadata["resample"], "resample", positive=True) if "resample" in metadata else None,
+        training_range=known,
     )
+
+
+def _training_range(limits: object, tensors: dict[str, Array], inputs: int) -> TrainingRange:
+    """A training range of checked limits and arrays."""
+    if not isinstance(limits, dict):
+        raise TypeError("training_range is no JSON object")
+    whitening, linear = (tensors[f"training_range.{name}"] for name in RANGE)
+    if linear.shape != (inputs,) or whitening.ndim != 2 or len(whitening) != inputs or not whitening.shape[1]:
+        raise ValueError(f"training range of shapes {whitening.shape}, {linear.shape}")
+    if not (np.isfinite(whitening).all() and np.isfinite(linear).all()):
+        raise ValueError("training range holds a number that is not finite")
+    low, high = _number(limits["low"], "low"), _number(limits["high"], "high")
+    return TrainingRange(low, high, whitening, _number(limits["limit"], "limit", positive=True), linear)
 
 
 def _unit(value: object) -> str | None:

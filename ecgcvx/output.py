@@ -18,18 +18,22 @@ from ecgcvx.evidence import percent
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
-from ecgcvx.fitting import Fit, Score, SizeChoice, SparseLine
+from ecgcvx.fitting import Fit, SizeChoice, SparseLine
 from ecgcvx.interpretation import interpret
 from ecgcvx.model_file import digest
+from ecgcvx.outside import outside_json
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
 from ecgcvx.report import training_of, write_report
+from ecgcvx.scores import Score
 from ecgcvx.solvers.check import Check
+from ecgcvx.training_range import Bools
 from ecgcvx.types import Array
 
 MODEL = "model.safetensors"
 OPTIONAL = ("sparsity.csv", "sparsity.png")
+SCORED = ("name", "neurons", "train_rmse_mv", "test_rmse_mv", "test_inside_rmse_mv", "objective")
 
 
 def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
@@ -46,6 +50,8 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
             "excluded_because": {"missing": counts.missing, "split": counts.split},
         },
         "models": [_score_json(score) for score in result.scores],
+        "outside": outside_json(result.outside),
+        "cautions": list(result.cautions),
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
         **({} if result.choice is None else {"choice": _choice_json(result.choice)}),
@@ -125,7 +131,7 @@ def _write_files(
         strip_start(forecast, rate, result.split.boundary),
         f"{recording.name}, {recording.lead}: forecast {ahead} ({1e3 * options.horizon / rate:.3g} ms) ahead",
         f"test part; convex {options.network.title} network, {convex.neurons} neurons, "
-        f"test RMSE {convex.test_rmse_mv:.4f} mV; 25 mm/s, 10 mm/mV",
+        f"test RMSE {convex.test_rmse_mv:.4f} mV",
     )
     save_figure(figure, scratch / "predictions.png")
     if result.sparse:
@@ -167,13 +173,14 @@ def _score_json(score: Score) -> dict[str, Any]:
     """A line of the comparison; the gap as its relative size, what it rests on, and what it is of."""
     gap = score.gap
     return {
-        **{name: getattr(score, name) for name in ("name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective")},
+        **{name: getattr(score, name) for name in SCORED},
         "gap": None if gap is None else gap.relative,
         "gap_kind": None if gap is None else str(gap.evidence),
         "gap_detail": None if gap is None else gap.detail,
         "gap_of": "" if gap is None else gap.whose,
         "proved_gap": score.proved_gap,
         "seconds": score.seconds,
+        "status": score.status,
     }
 
 
@@ -197,17 +204,23 @@ def check_note(check: Check) -> str:
 
 
 def score_table(scores: tuple[Score, ...]) -> Table:
-    """The comparison as a table, root-mean-square errors in mV; the best on the test part stands out."""
+    """The comparison as a table, root-mean-square errors in mV; the best on the test part stands out.
+
+    inside : of the test windows inside the training range, where there are others.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("model", "neurons", "train mV", "test mV", "objective P", "gap", "seconds"):
+    parted = any(score.test_inside_rmse_mv != score.test_rmse_mv for score in scores)
+    inside = ("inside mV",) if parted else ()
+    for title in ("model", "neurons", "train mV", "test mV", *inside, "objective P", "gap", "seconds"):
         table.add_column(title, justify="left" if title == "model" else "right", no_wrap=True)
     best = min(score.test_rmse_mv for score in scores)
     for score in scores:
         table.add_row(
-            score.name,
+            score.name + (f" ({score.status})" if score.status else ""),
             "" if score.neurons is None else str(score.neurons),
             f"{score.train_rmse_mv:.5f}",
             f"{score.test_rmse_mv:.5f}",
+            *(["" if score.test_inside_rmse_mv is None else f"{score.test_inside_rmse_mv:.5f}"] if parted else []),
             "" if score.objective is None else f"{score.objective:.5e}",
             "" if score.gap is None else percent(score.gap.relative),
             f"{score.seconds:.2f}",
@@ -244,6 +257,8 @@ def path_json(path: RegularisationPath, recording: Recording, options: FitOption
         "network": options.network.name,
         "patterns": options.network.settings["patterns"],
         "windows": {"train": train, "validation": validation, "test": test},
+        "status": path.status,
+        "floor_reached": path.floor_reached,
         "largest_beta": path.largest_beta,
         "chosen_beta": path.chosen.beta,
         "points": [asdict(point) for point in path.points],
@@ -267,13 +282,20 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
 
 
-def forecast_csv(recording: Recording, forecast: Array) -> str:
-    """Every sample with its forecast (mV) and residual (signal - forecast) as CSV text; empty where there is none."""
+def forecast_csv(recording: Recording, forecast: Array, outside: Bools | None = None) -> str:
+    """Every sample with its forecast (mV) and residual (signal - forecast) as CSV text; empty where there is none.
+
+    outside : (samples,) which forecasts are from windows outside the training range, a column of its own; None for a
+    model that keeps no range.
+    """
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("sample", "time_s", "signal_mv", "forecast_mv", "residual_mv"))
+    flagged = outside is not None
+    writer.writerow(("sample", "time_s", "signal_mv", "forecast_mv", "residual_mv", *(("outside",) if flagged else ())))
     time = np.arange(len(forecast)) / recording.sampling_frequency
     residual = recording.signal - forecast
-    for sample, numbers in enumerate(zip(time, recording.signal, forecast, residual, strict=True)):
-        writer.writerow((sample, *("" if np.isnan(value) else f"{value:.6f}" for value in numbers)))
+    marks = np.zeros(len(forecast), dtype=bool) if outside is None else outside
+    for sample, (mark, *numbers) in enumerate(zip(marks, time, recording.signal, forecast, residual, strict=True)):
+        told = ["" if np.isnan(value) else f"{value:.6f}" for value in numbers]
+        writer.writerow((sample, *told, *((int(mark),) if flagged else ())))
     return buffer.getvalue()

@@ -38,7 +38,9 @@ class PathPoint:
 class RegularisationPath:
     """Points from the largest beta down, the smallest beta whose solution is zero, and the chosen point.
 
-    windows: training, validation and test windows, how many of each. inner : the split of the training part.
+    windows: training, validation and test windows, how many of each. inner : the split of the training part. status :
+    'complete', or 'time limit' or 'interrupted' where smaller betas might have been tried. floor_reached : whether the
+    chosen beta is the smallest that the path would try.
     """
 
     points: tuple[PathPoint, ...]
@@ -46,6 +48,8 @@ class RegularisationPath:
     chosen: PathPoint
     windows: tuple[int, int, int]
     inner: Split
+    status: str = "complete"
+    floor_reached: bool = False
 
 
 def path_betas(largest: float, count: int, ratio: float) -> Array:
@@ -100,12 +104,13 @@ def regularisation_path(
     betas = path_betas(first * largest, count, ratio / first)
     points: list[PathPoint] = []
     trained: list[Trained] = []
-    started = time.perf_counter()
+    started, status = time.perf_counter(), "complete"
     for beta in betas:
         found = problem.train(
             float(beta), warm=trained[-1] if trained else None, limits=limits, progress=progress, rough=True
         )
         cut = found.status in ("interrupted", "time limit")
+        status = found.status if cut else "complete"
         if cut and points:
             break
         train, validation, held_out = (
@@ -122,7 +127,8 @@ def regularisation_path(
         if cut or (patience and len(points) - 1 - best >= patience):
             break
     sizes = (len(inner.train), len(inner.test), len(test))
-    return RegularisationPath(tuple(points), largest, points[best], sizes, inner), trained[best]
+    floor = points[best].beta == float(betas[-1])
+    return RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor), trained[best]
 
 
 def path_csv(path: RegularisationPath) -> str:

@@ -10,9 +10,9 @@ neither reorder nor fuse them (no fastmath), so that the bits depend on no width
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ecgcvx.compilation import cached_njit
 from ecgcvx.types import Array
 
 Bools = NDArray[np.bool_]
@@ -20,7 +20,7 @@ TILE = 8  # columns that a product takes at a time
 ROWS = 128  # of a tile: with 16 columns 16 kB, in the first cache
 SUMS = 8
 RELU, GATED, POLYNOMIAL = 0, 1, 2
-compiled: Any = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+compiled: Any = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
 NONE: Bools = np.empty((0, 0), dtype=np.bool_)
 
 

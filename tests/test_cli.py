@@ -37,7 +37,7 @@ def test_json_holds_what_the_documentation_says(fitted):
     for model in found["models"]:
         assert set(model) == {
             "name", "neurons", "train_rmse_mv", "test_rmse_mv", "objective", "gap", "gap_kind", "gap_detail",
-            "gap_of", "proved_gap", "seconds",
+            "gap_of", "proved_gap", "seconds", "status", "test_inside_rmse_mv",
         }  # fmt: skip
     persistence, linear, _, convex = found["models"]
     assert persistence["objective"] is None
@@ -77,7 +77,7 @@ def test_predict_repeats_the_test_error(fitted, record_208, tmp_path, capsys):
 def test_predict_writes_to_standard_output(fitted, record_208, capsys):
     assert main(["predict", str(fitted[0]), str(record_208), "--end", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "sample,time_s,signal_mv,forecast_mv,residual_mv"
+    assert lines[0] == "sample,time_s,signal_mv,forecast_mv,residual_mv,outside"
     assert len(lines) == 361
 
 
@@ -112,7 +112,7 @@ def test_refusals_are_one_line_and_exit_code_2(arguments, named, record_208, cap
 
 
 def test_a_reader_that_leaves_is_no_error(fitted, record_208):
-    command = f"{sys.executable} -m ecgcvx predict {fitted[0]} {record_208} | head -n 1"
+    command = f"{sys.executable} -m ecgcvx predict {fitted[0]} {record_208} --end 30 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.startswith("sample,")
     assert done.stderr == ""

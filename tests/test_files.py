@@ -1,5 +1,9 @@
 """A write happens as a whole or not at all."""
 
+import os
+import threading
+from pathlib import Path
+
 import pytest
 
 from ecgcvx.errors import InputError
@@ -75,3 +79,28 @@ def test_folder_of_a_faster_process_stays(tmp_path):
 
     atomic_folder(target, fill)
     assert [path.name for path in target.iterdir()] == ["theirs"]
+
+
+def test_a_device_or_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    atomic_write(pipe, lambda stream: stream.write(b"new"))
+    reader.join(20)
+    assert found == [b"new"]
+    assert pipe.is_fifo()
+    atomic_write(os.devnull, lambda stream: stream.write(b"new"))
+    assert not Path(os.devnull).is_file()
+    if Path("/dev/full").exists():
+        with pytest.raises(InputError, match=r"/dev/full: cannot be written \(No space left"):
+            atomic_write("/dev/full", lambda stream: stream.write(b"new"))
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    atomic_write(tmp_path / "link", lambda stream: stream.write(b"new"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"new"

@@ -140,7 +140,7 @@ def test_another_sampling_frequency_is_refused():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"format": 5}, "model format 5"),
+        ({"format": 6}, "model format 6"),
         ({"format": None}, "model format None"),
         ({"network": "deep"}, "choose one of"),
         ({"network": "gated"}, "'gates'"),

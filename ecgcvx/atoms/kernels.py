@@ -13,15 +13,16 @@ result.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ecgcvx.compilation import cached_njit
 
 Single = NDArray[np.float32]
 CHUNK = 512  # rows
 TILE = 8  # columns that a product takes at a time
 BLOCK = 32  # neurons that share a tile
 LINE = 64  # bytes of a cache line: registers that straddle two of them load at half the speed
-compiled: Any = njit(cache=True, nogil=True, fastmath=True, boundscheck=False)
+compiled: Any = cached_njit(nogil=True, fastmath=True, boundscheck=False)
 
 
 class Chunks(NamedTuple):

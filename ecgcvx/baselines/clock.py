@@ -16,7 +16,8 @@ class TimeUp(Exception):
 class Clock:
     """A stopwatch of `seconds` of its thread's processor time, which stands while it evaluates what it is shown.
 
-    Processor time, because other work on the machine would take its share from some runs and not from others.
+    Processor time, because other work on the machine would take its share from some runs and not from others. timer :
+    another clock in seconds, e.g. `time.perf_counter` where someone waits.
 
     evaluate : parameters (k,) -> objective, called once for each of `marks`, ascending seconds, at the first parameters
     seen from then on. trace : the (seconds, objective) so found.
@@ -27,17 +28,19 @@ class Clock:
         seconds: float = inf,
         evaluate: Callable[[NDArray[Any]], float] | None = None,
         marks: NDArray[np.float64] | None = None,
+        timer: Callable[[], float] = time.thread_time,
     ) -> None:
         self.seconds = seconds
         self.trace: list[tuple[float, float]] = []
         self._evaluate = evaluate
         self._marks = [] if marks is None or evaluate is None else marks.tolist()[::-1]
-        self._started = time.thread_time()
+        self._timer = timer
+        self._started = timer()
 
     @property
     def elapsed(self) -> float:
         """Seconds so far, without those of evaluations."""
-        return time.thread_time() - self._started
+        return self._timer() - self._started
 
     @property
     def share(self) -> float:

@@ -78,6 +78,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
 
 
+def add_outside(parser: argparse.ArgumentParser) -> None:
+    """Add what to do about forecasts outside of what was trained on."""
+    parser.add_argument(
+        "--outside", choices=("flag", "linear", "nan"), default="flag",
+        help="what becomes of forecasts from windows outside the range of the training windows: flag (as they are, "
+        "marked), linear (the linear forecast), nan (none) (default flag)",
+    )  # fmt: skip
+
+
 def add_output(parser: argparse.ArgumentParser, default: str) -> None:
     """Add the output folder and --json."""
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for the results (default {default})")

@@ -1,13 +1,13 @@
 """The parser of all commands, and how a command ends."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol
 
 from ecgcvx import __version__
+from ecgcvx.cli.standard import guarded
 from ecgcvx.errors import EcgcvxError
 
 COMMANDS = {
@@ -46,23 +46,21 @@ class Command(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
+    return guarded(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     from ecgcvx.cli.terminal import one_line
 
     options = build_parser().parse_args(arguments)
     try:
-        code = command(options.command).run(options)
-        sys.stdout.flush()
+        return command(options.command).run(options)
     except EcgcvxError as error:
         print(f"ecgcvx: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ecgcvx: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
 
 
 def command(name: str) -> Command:

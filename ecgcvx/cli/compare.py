@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; 130 when it was interrupted, with what was done until then."""
     from ecgcvx.comparison.report import compare_table, fairness, linear_table, write_comparison
     from ecgcvx.comparison.study import CompareOptions, compare
+    from ecgcvx.files import check_folder
 
     shared = ("window", "horizon", "train_fraction", "beta", "neurons", "runs", "seconds", "gap", "jobs", "seed")
     chosen = CompareOptions(**{name: getattr(options, name) for name in shared})
@@ -64,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         chosen = replace(chosen, contenders=tuple(dict.fromkeys(options.optimisers)))
     recording = read_record(options)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
+    check_folder(folder)
     with progress_bar() as progress:
         found = compare(recording, chosen, progress)
         progress("writing the results", None)

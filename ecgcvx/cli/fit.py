@@ -57,20 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_record(parser)
     add_windows(parser)
-    add_network(parser, "beta", "seed", "time_limit", "prove")
+    add_network(parser, "beta", "seed", "time_limit", "baselines", "prove")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     add_output(parser, "out/NAME")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    from ecgcvx.files import check_folder
     from ecgcvx.fitting import fit
-    from ecgcvx.output import make_folder, write_output
+    from ecgcvx.output import write_output
 
     chosen = fit_options_of(options)
     recording = read_record(options)
     folder = options.output or Path("out") / Path(recording.name).name
-    make_folder(folder)
+    check_folder(folder)
     with progress_bar() as progress:
         result = fit(recording, chosen, progress, checkpoint=folder / "checkpoint.safetensors", resume=options.resume)
         progress("writing the results", None)
@@ -101,7 +102,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         *([sparsity_note(result.sparse)] if result.sparse else []),
         *map(check_note, result.checks),
         *([] if result.proof is None else [proof_words(result.proof)]),
-        *([f"training took {result.overrun:.1f} s more than its time limit"] if result.overrun > 0.05 else []),
+        *(f"note: {caution}" for caution in result.cautions),
         f"train, test: root-mean-square error; gap: relative to P\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")

@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from ecgcvx.errors import InputError
+    from ecgcvx.files import check_folder
     from ecgcvx.gan.aligned import aligned_beats
     from ecgcvx.gan.generate import generate, metrics, write_generated
     from ecgcvx.output import make_folder
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     recordings = [read_record(options, lead=lead) for lead in options.leads or [None]]
     beats = aligned_beats(recordings, options.before, options.after)
     folder = options.output or Path("out") / f"{Path(beats.name).name}-generated"
+    check_folder(folder)
     with progress_bar() as progress:
         found = generate(
             beats, options.classes, options.count, kind=options.kind, seed=options.seed, mixed=options.mixed,

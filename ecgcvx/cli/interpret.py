@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from ecgcvx.files import atomic_write
+    from ecgcvx.files import atomic_write, check_file
     from ecgcvx.interpretation import Refitting, interpret
     from ecgcvx.interpretation.output import heading, interpretation_json, notes, pattern_table, table_csv
     from ecgcvx.model_file import digest, load
@@ -68,6 +68,12 @@ def run(options: argparse.Namespace) -> int:
     if training is None and (folder / METRICS).exists():
         print(f"ecgcvx: {METRICS} belongs to another model and is left out; fit again", file=sys.stderr)
     recording = read_record(options, forecaster)
+    report = options.output
+    if report is None and not options.json:
+        report = report_path(options.model, recording, training)
+    for file in (report, options.csv):
+        if file is not None:
+            check_file(file)
     refitting = None if options.no_stability else Refitting(rows=options.refit_windows)
     with progress_bar() as progress:
         found = interpret(
@@ -76,9 +82,6 @@ def run(options: argparse.Namespace) -> int:
         )  # fmt: skip
     if options.csv is not None:
         atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
-    report = options.output
-    if report is None and not options.json:
-        report = report_path(options.model, recording, training)
     if report is not None:
         write_report(report, found, training, str(options.model))
     if options.json:

@@ -39,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    from ecgcvx.files import check_folder
     from ecgcvx.output import path_json, path_table, write_path
     from ecgcvx.path import regularisation_path
 
     chosen = fit_options_of(options)
     recording = read_record(options)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
+    check_folder(folder)
     with progress_bar() as progress:
         path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, progress)
         progress("writing the results", None)
@@ -53,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(path_json(path, recording, chosen, folder), allow_nan=False))
         return 0
     train, validation, test = path.windows
-    smallest = "\nthe smallest beta was chosen; a lower --ratio may do better" if path.chosen == path.points[-1] else ""
+    smallest = "\nthe smallest beta was chosen; a lower --ratio may do better" if path.floor_reached else ""
+    if path.status != "complete":
+        smallest = f"\nthe path ended by {path.status} after {len(path.points)} of {options.betas} betas"
     show(
         f"{recording.name}, lead {recording.lead}: {train:,} training, {validation:,} validation, {test:,} test "
         f"windows\nthe solution is zero from beta = {path.largest_beta:.4e} up\n",

@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from ecgcvx.cli.arguments import add_model, add_record, read_record
+from ecgcvx.cli.arguments import add_model, add_outside, add_record, read_record
 from ecgcvx.cli.terminal import show
 
 DESCRIPTION = """\
 Apply a fitted model to a record: every sample with the forecast that was made for it, as CSV with the columns
-sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none)."""
+sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none) and outside (1 where the forecast is
+from a window outside the range of the training windows)."""
 EXAMPLES = """\
 examples:
   ecgcvx predict out/208 data/mitdb208/208 --output forecast.csv
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_model(parser)
     add_record(parser)
+    add_outside(parser)
     parser.add_argument("--output", type=Path, metavar="CSV", help="file to write (default: standard output)")
 
 
@@ -27,19 +29,36 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     import numpy as np
 
-    from ecgcvx.files import atomic_write
+    from ecgcvx.cautions import forecast_caution
+    from ecgcvx.files import atomic_write, check_file
     from ecgcvx.model_file import load
     from ecgcvx.output import forecast_csv
+    from ecgcvx.outside import outside_score
+    from ecgcvx.windows import all_windows
 
+    if options.output is not None:
+        check_file(options.output)
     forecaster = load(options.model)
     recording = read_record(options, forecaster)
-    forecast = forecaster.predict(recording)
-    text = forecast_csv(recording, forecast)
+    forecast, outside = forecaster.predict_and_flag(recording, options.outside)
+    text = forecast_csv(recording, forecast, None if forecaster.training_range is None else outside)
+    score = None
+    if outside.any():
+        windows = all_windows(recording.signal, forecaster.scaler, forecaster.window, forecaster.horizon)
+        score = outside_score(forecaster, windows)
+    far = forecast_caution(recording.signal, forecast, recording.sampling_frequency)
+    said = [words for words in ("" if score is None else score.words, far) if words]
     if options.output is None:
         sys.stdout.write(text)
+        for words in said:
+            print(f"ecgcvx: {words}", file=sys.stderr)
         return 0
     atomic_write(options.output, lambda file: file.write(text.encode()))
-    rmse = float(np.sqrt(np.nanmean((recording.signal - forecast) ** 2)))
-    made = int(np.isfinite(forecast).sum())
-    show(f"{recording.name}, lead {recording.lead}: {made:,} forecasts, RMSE {rmse:.5f} mV; wrote {options.output}")
+    residual = recording.signal - forecast
+    made = np.isfinite(residual)
+    error = f", RMSE {np.sqrt(np.mean(residual[made] ** 2)):.5f} mV" if made.any() else ""
+    show(
+        f"{recording.name}, lead {recording.lead}: {made.sum():,} forecasts{error}; wrote {options.output}",
+        *said,
+    )
     return 0

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgcvx.cli.arguments import add_model, say_warnings
+from ecgcvx.cli.arguments import add_model, add_outside, say_warnings
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ A line of input is a number, `time,sample` (seconds, mV) or an object with `samp
 these are reported on standard error with their number, counted, and are no samples.
 
 A line of output is an object with time (s), sample, prediction (of the sample `horizon` later), residual (of the
-forecast that was due), score, alarm, patterns (numbers of the active neurons) and emptied ('missing' or 'jump', where
-the window was emptied). null: there is none.
+forecast that was due), score, alarm, patterns (numbers of the active neurons), emptied ('missing' or 'jump', where
+the window was emptied) and outside (true, where the window lies outside the range of the training windows). null: there
+is none.
 
 SIGTERM and Ctrl-C end the run after the samples read, SIGUSR1 writes the checkpoint, which the end does as well. The
-last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, and microseconds a sample."""
+last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, windows outside, and microseconds
+a sample."""
 EXAMPLES = """\
 examples:
   some-device | ecgcvx stream out/208
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=float, default=1.0, help="times its own (default 1), 0: as fast as it goes")
     parser.add_argument("--channel", type=int, default=0, help="of the Lab Streaming Layer, from 0 (default 0)")
     parser.add_argument("--rate", type=float, default=1e-4, help="share of the scores that are alarms (default 1e-4)")
+    add_outside(parser)
     parser.add_argument("--checkpoint", type=Path, help="file for the state of the stream")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--adapt", type=float, metavar="SECONDS", help="size the neurons anew every so often")
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Stream until the end."""
+    from ecgcvx.files import check_file
     from ecgcvx.model_file import load
     from ecgcvx.records import read_recording
     from ecgcvx.streaming import StreamPredictor
@@ -68,12 +72,14 @@ def run(options: argparse.Namespace) -> int:
 
     if options.resume and options.checkpoint is None:
         raise InputError("resume: there is no checkpoint to go on from; give --checkpoint")
+    if options.checkpoint is not None:
+        check_file(options.checkpoint)
     model = load(options.model)
     signals = Signals()
     if options.resume:
-        stream = StreamPredictor.resume(model, options.checkpoint)
+        stream = StreamPredictor.resume(model, options.checkpoint, options.outside)
     else:
-        stream = StreamPredictor(model, rate=options.rate)
+        stream = StreamPredictor(model, rate=options.rate, outside=options.outside)
     adaptive = AdaptiveStream(stream, options.memory, options.adapt, drift) if options.adapt is not None else None
     push = stream.push if adaptive is None else adaptive.push
     lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
@@ -90,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
         batches = lines.batches()
     clock = ClockCheck(model.sampling_frequency)
     output, latencies, counts = Output(sys.stdout.fileno(), signals), Latencies(), Counter[str]()
+    failed: OSError | None = None
     try:
         for batch in batches:
             written = []
@@ -99,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
                 begun = time.perf_counter_ns()
                 step = push(sample.value, sample.position)
                 latencies.add(time.perf_counter_ns() - begun)
-                counts.update(samples=1, alarms=int(step.alarm))
+                counts.update(samples=1, alarms=int(step.alarm), outside=int(step.outside))
                 if step.emptied:
                     counts["jumps" if step.emptied == "jump" else step.emptied] += 1
                 written.append(line(step, sample, model.sampling_frequency))
@@ -110,14 +117,20 @@ def run(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         # The reader has gone: an end like another. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.descriptor)
+    except OSError as error:  # a full disk: the checkpoint is written all the same
+        failed = error
     if adaptive is not None:
         adaptive.close()
     if options.checkpoint is not None:
         stream.save(options.checkpoint)
-    told = {name: counts[name] for name in ("samples", "missing", "jumps", "alarms")} | {"malformed": lines.malformed}
+    told = {name: counts[name] for name in ("samples", "missing", "jumps", "alarms", "outside")} | {
+        "malformed": lines.malformed
+    }
     if adaptive is not None:
         told["intervals left out"] = adaptive.skipped
     print(json.dumps(told | {"microseconds": latencies.told()}), file=sys.stderr)
+    if failed is not None:
+        raise failed
     return 0
 
 
@@ -154,6 +167,8 @@ def line(step: "Step", sample: "Sample", frequency: float) -> str:
     }  # fmt: skip
     if step.emptied:
         told["emptied"] = step.emptied
+    if step.outside:
+        told["outside"] = True
     return json.dumps(told, allow_nan=False, separators=(",", ":")) + "\n"
 
 

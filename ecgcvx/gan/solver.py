@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.optimize import minimize
 
+from ecgcvx.compilation import cached_njit
 from ecgcvx.errors import InputError
 from ecgcvx.gan.pricing import ascend, distinct, starts
 from ecgcvx.gan.program import GeneratorProgram, Neurons
@@ -166,7 +166,7 @@ def resized(program: GeneratorProgram, neurons: Neurons) -> Neurons:
     return Neurons(neurons.W[kept], A[kept])
 
 
-@njit(cache=True, fastmath=True)
+@cached_njit(fastmath=True)
 def _group_lasso(Q: Array, C: Array, beta: float, A: Array, sweeps: int, tolerance: float) -> None:
     """Minimise <A, QA>/2 - <C, A> + beta sum_j ||a_j|| in place, by block coordinate descent."""
     m, r = A.shape

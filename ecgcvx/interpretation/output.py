@@ -69,6 +69,8 @@ def notes(found: Interpretation) -> str:
             f"\nstage {stage.number}: {stage.neurons} neurons, adds {stage.sd_mv:.4f} mV (SD); after it RMSE "
             f"{stage.rmse_mv:.5f} mV"
         )
+    if found.outside is not None and found.outside.words:
+        text += f"\nnote: {found.outside.words}"
     if found.stability is None:
         return text
     refits, verdicts = found.stability.refits, [one.stability.verdict for one in found.patterns if one.stability]
@@ -105,6 +107,8 @@ def interpretation_json(found: Interpretation) -> dict[str, Any]:
         "windows": found.windows,
         "explained_variance": found.explained_variance,
         "rmse_mv": found.rmse_mv,
+        "outside": None if found.outside is None else vars(found.outside),
+        "warnings": found.recording.warnings,
         "importance": found.importance,
         "columns": COLUMNS,
         "table": found.table.reset_index().astype(object).to_dict("records"),

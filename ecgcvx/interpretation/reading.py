@@ -23,6 +23,7 @@ from ecgcvx.interpretation.summaries import Shown, mean_maps, mean_tangent, summ
 from ecgcvx.interpretation.table import numbers, table_of
 from ecgcvx.interpretation.units import group, on_window, quadratic_form
 from ecgcvx.models import PolynomialNetwork
+from ecgcvx.outside import outside_score
 from ecgcvx.records import Recording
 from ecgcvx.types import Progress
 from ecgcvx.windows import Split, Windows, all_windows, split_windows
@@ -114,6 +115,7 @@ def interpret(
         stability=stability,
         quadratic=form,
         stages=stages,
+        outside=outside_score(whole, windows, f),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ecgcvx.beats import Beats
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
+from ecgcvx.outside import OutsideScore
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows
@@ -169,7 +170,8 @@ class Interpretation:
     beats : None when no beat was found, and then beat_averages is empty; else the first one is of all beats.
     stability : None when not tried. quadratic : of a polynomial network, which has no patterns: its table and summaries
     have a row a neuron, on everywhere. stages : of a stack, whose patterns are those of its lowest stage: only there do
-    neurons act on the window. Its network filters are those of that stage; all else is of the whole forecast.
+    neurons act on the window. Its network filters are those of that stage; all else is of the whole forecast. outside :
+    how it does on windows outside the training range; None for a model that keeps none.
     """
 
     forecaster: Forecaster
@@ -192,6 +194,7 @@ class Interpretation:
     stability: Stability | None
     quadratic: QuadraticForm | None
     stages: tuple[StageShare, ...] = ()
+    outside: OutsideScore | None = None
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import facts

@@ -15,9 +15,9 @@ Source: the idea is the method of the four Russians (Arlazarov et al. 1970), whi
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ecgcvx.compilation import cached_njit
 from ecgcvx.types import Array
 
 Codes = NDArray[np.uint8]
@@ -28,7 +28,7 @@ ROWS = 128  # of a tile: with 16 columns 16 kB, in the first cache
 BLOCK = 256  # rows whose products with vectors are formed together
 BUCKET_ELEMENTS = 1 << 20  # of the sums S_ab held at once: 8 MB
 # Sums of products may be fused and regrouped: the order is the compiler's, but the same in every run and thread.
-compiled: Any = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy",
+compiled: Any = cached_njit(nogil=True, boundscheck=False, error_model="numpy",
                      fastmath={"contract", "reassoc", "nsz"})  # fmt: skip
 
 

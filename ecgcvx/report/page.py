@@ -110,6 +110,7 @@ def _first_screen(
         "title": f"Record {reading.recording.name}, lead {reading.recording.lead}: what the network learned",
         "unit": unit,
         "summary": _summary(reading, training, windows, own),
+        "cautions": _cautions(reading, training),
         "tiles": _tiles(reading, training, windows),
         "what_is": what,
         "cards": [_card(reading, place) for place in range(min(CARDS, len(reading.patterns)))],
@@ -117,6 +118,17 @@ def _first_screen(
         "untested": None if reading.stability is not None or unit == "neuron" or reading.stages else command(model),
         "contents": [entry for entry in contents if entry[0] not in absent],
     }
+
+
+def _cautions(reading: Interpretation, training: Training | None) -> list[str]:
+    """What the numbers should be read with: of the record, of the windows outside, and of the training."""
+    found = [f"{warning[:1].upper()}{warning[1:]}." for warning in reading.recording.warnings]
+    if reading.outside is not None and reading.outside.words:
+        found.append(f"{reading.outside.words}.")
+    if training is not None:
+        of_training = [caution for caution in training.cautions if not caution.startswith("test part: ")]
+        found += [f"Training: {caution}." for caution in of_training]
+    return found
 
 
 def _recurring(reading: Interpretation) -> str | None:

@@ -42,7 +42,8 @@ class Training:
     """How a network was trained: the task, the windows, the solver's own words, and the models it was compared with.
 
     output : the folder of the fit. model_digest : of its model, '' in files before there was one.
-    beta_chosen_by : 'user' or 'validation'. patterns : sampled ones, None for all.
+    cautions : what its numbers should be read with. beta_chosen_by : 'user' or 'validation'. patterns : sampled ones,
+    None for all.
     """
 
     record: str
@@ -63,6 +64,7 @@ class Training:
     contenders: tuple[Contender, ...]
     proof: Proof | None
     model_digest: str = ""
+    cautions: tuple[str, ...] = ()
 
     @property
     def convex(self) -> Contender:
@@ -95,6 +97,7 @@ def training_of(metrics: dict[str, Any], source: str) -> Training:
             if proof is None
             else Proof(float(proof["primal"]), float(proof["dual_proved"]), float(proof["proved_gap"])),
             model_digest=str(metrics.get("model_digest", "")),
+            cautions=tuple(str(caution) for caution in metrics.get("cautions", ())),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{source}: damaged ({type(error).__name__}: {error}); fit again") from None

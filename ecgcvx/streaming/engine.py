@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from ecgcvx.models import Model
 from ecgcvx.rowwise import Layers
 from ecgcvx.streaming.kernels import Rules, State, forecast_chunk, push_sample, settle_chunk, slide_chunk
+from ecgcvx.training_range import Border, Outside, TrainingRange, border
 from ecgcvx.types import Array
 
 Bools = NDArray[np.bool_]
-Outcome = tuple[float, float, float, bool]  # prediction and residual in mV, score, alarm
+Outcome = tuple[float, float, float, bool, bool]  # prediction and residual in mV, score, alarm, outside
 
 
 class Engine(Protocol):
@@ -21,50 +22,60 @@ class Engine(Protocol):
         """Take one sample of one channel; on (m,) is where the active neurons are written."""
         ...
 
-    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools) -> None:
-        """Write the forecasts of a chunk (c, T) into out[0] (c, T), active neurons into on (c T, m) unless empty."""
+    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
+        """Write the forecasts of a chunk (c, T) into out[0] (c, T), active neurons into on (c T, m) unless empty.
+
+        outside : (c T,) becomes which windows lie outside the training range.
+        """
         ...
 
 
 class CompiledEngine:
     """The compiled passes of a two-layer network."""
 
-    def __init__(self, layers: Layers) -> None:
-        self._layers, self._columns = layers, layers.columns()
+    def __init__(self, layers: Layers, border: Border) -> None:
+        self._layers, self._columns, self._border = layers, layers.columns(), border
         self._work = np.empty((2, len(layers.W2)))
 
     def push(self, sample: float, state: State, rules: Rules, on: Bools) -> Outcome:
-        outcome: Outcome = push_sample(sample, state, rules, self._columns, self._work, on)
+        outcome: Outcome = push_sample(sample, state, rules, self._columns, self._border, self._work, on)
         return outcome
 
-    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools) -> None:
-        forecast_chunk(chunk, state, rules, self._layers, out, on)
+    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
+        forecast_chunk(chunk, state, rules, self._layers, self._border, out, on, outside)
 
 
 class BatchEngine:
     """Any network, on the windows of a chunk at once: the same bits, some ten times slower for single samples."""
 
-    def __init__(self, network: Model) -> None:
-        self._network = network
+    def __init__(self, network: Model, known: TrainingRange | None, policy: Outside) -> None:
+        self._network, self._range, self._policy = network, known, policy
 
     def push(self, sample: float, state: State, rules: Rules, on: Bools) -> Outcome:
         chunk, out, alarms = np.array([[sample]]), np.empty((3, 1, 1)), np.zeros((1, 1), dtype=np.bool_)
-        self.forecast(chunk, state, rules, out, on[None])
-        settle_chunk(chunk, state, rules, out, alarms, on[None])
-        return float(out[0, 0, 0]), float(out[1, 0, 0]), float(out[2, 0, 0]), bool(alarms[0, 0])
+        outside = np.zeros(1, dtype=np.bool_)
+        self.forecast(chunk, state, rules, out, on[None], outside)
+        settle_chunk(chunk, state, rules, out, alarms, on[None], outside)
+        return float(out[0, 0, 0]), float(out[1, 0, 0]), float(out[2, 0, 0]), bool(alarms[0, 0]), bool(outside[0])
 
-    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools) -> None:
+    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
         rows = np.empty((chunk.size, rules.window + 1))
         slide_chunk(chunk, state, rules, rows)
         known = np.isfinite(rows).all(axis=1)
+        f = self._network.predict(rows[known])
+        if self._range is not None:
+            outside[known] = self._range.outside(rows[known])
+            f = self._range.replaced(f, rows[known], outside[known], self._policy)
         # Scaled as the compiled passes do.
-        out[0].reshape(-1)[known] = self._network.predict(rows[known]) * rules.scale + rules.mean
+        out[0].reshape(-1)[known] = f * rules.scale + rules.mean
         if len(on):
             on[known] = self._network.active(rows[known])
             on[~known] = False
 
 
-def engine_of(network: Model) -> Engine:
-    """Return the engine that evaluates a network."""
+def engine_of(network: Model, known: TrainingRange | None, policy: Outside) -> Engine:
+    """Return the engine that evaluates a network. known : its training range. policy : for what lies outside."""
     compiled = network.compiled
-    return BatchEngine(network) if compiled is None else CompiledEngine(compiled)
+    if compiled is None:
+        return BatchEngine(network, known, policy)
+    return CompiledEngine(compiled, border(known, network.inputs, policy))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.rowwise import ROWS, SUMS, compiled, row_output, tile_output
+from ecgcvx.rowwise import ROWS, SUMS, compiled, row_heights, row_output, tile_heights, tile_output
 from ecgcvx.types import Array
 
 Counts = NDArray[np.int64]
@@ -72,14 +72,18 @@ def score_residual(residual: float, levels: Array, seen: int, rules: Any) -> tup
 
 @compiled
 def settle_step(sample: float, forecast: float, c: int, state: Any, rules: Any) -> tuple[float, float, float, bool]:
-    """Forecast (NaN without a whole window), residual, score and alarm of one sample of channel c."""
+    """Forecast (NaN without a whole window), residual, score and alarm of one sample of channel c.
+
+    A forecast that was withheld, NaN, has no residual and leaves the levels alone.
+    """
     horizon = state.pending.shape[1]
     residual, score, alarm = np.nan, np.nan, False
     head, run = state.heads[c], state.runs[c]
     if run >= rules.window + horizon:
         residual = sample - state.pending[c, head]
-        score, alarm = score_residual(residual, state.levels[c], state.seen[c], rules)
-        state.seen[c] += 1
+        if not np.isnan(residual):
+            score, alarm = score_residual(residual, state.levels[c], state.seen[c], rules)
+            state.seen[c] += 1
     if run < rules.window:
         forecast = np.nan
     state.pending[c, head] = forecast
@@ -98,30 +102,87 @@ def count_run(sample: float, c: int, state: Any, rules: Any) -> int:
 
 
 @compiled
+def beyond(x: Array, rules: Any, border: Any) -> bool:
+    """Whether a whole window x (padded d,) lies outside the training range."""
+    if border.columns.shape[1] == 0:
+        return False
+    for k in range(rules.window):
+        if x[k] < border.low or x[k] > border.high:
+            return True
+    k = border.columns.shape[1]
+    work, on = np.empty((2, k)), np.empty(k, dtype=np.bool_)
+    return not (row_output(x, border.columns, border.gates, border.W2, border.polynomial, 2, work, on) <= border.limit)
+
+
+@compiled
+def replaced_row(x: Array, border: Any) -> float:
+    """What stands for the forecast of a window x (padded d,) outside, standardised: the linear one, or NaN."""
+    z = np.full(1, np.nan)
+    if border.policy == 1:
+        row_heights(x, border.linear_columns, z)
+    return z[0]
+
+
+@compiled
 def push_sample(
-    sample: float, state: Any, rules: Any, network: Any, work: Array, on: NDArray[np.bool_]
-) -> tuple[float, float, float, bool]:
-    """Forecast, residual, score and alarm of one sample of one channel; its active patterns in on (m,)."""
+    sample: float, state: Any, rules: Any, network: Any, border: Any, work: Array, on: NDArray[np.bool_]
+) -> tuple[float, float, float, bool, bool]:
+    """Forecast, residual, score, alarm and whether it is outside, of one sample of one channel; patterns in on (m,)."""
     x = state.windows[0]
     for k in range(rules.window - 1):
         x[k] = x[k + 1]
     x[rules.window - 1] = (sample - rules.mean) / rules.scale
-    forecast = np.nan
+    forecast, outside = np.nan, False
     if count_run(sample, 0, state, rules) >= rules.window:
         forecast = row_output(x, network.W1, network.gates, network.W2, network.polynomial, network.kind, work, on)
+        outside = beyond(x, rules, border)
+        if outside and border.policy > 0:
+            forecast = replaced_row(x, border)
         forecast = forecast * rules.scale + rules.mean
     else:
         on[:] = False
-    return settle_step(sample, forecast, 0, state, rules)
+    forecast, residual, score, alarm = settle_step(sample, forecast, 0, state, rules)
+    return forecast, residual, score, alarm, outside
+
+
+@compiled
+def beyond_tile(
+    tile: Array,
+    rules: Any,
+    border: Any,
+    work: Array,
+    none: NDArray[np.bool_],
+    f: Array,
+    away: NDArray[np.bool_],
+) -> None:
+    """Which windows (ROWS,) of a tile are outside, and in f (ROWS,) what stands for their forecast, standardised."""
+    tile_output(tile, border.W1, border.gates, border.W2, border.polynomial, 2, work, none, f)
+    for i in range(ROWS):
+        away[i] = not (f[i] <= border.limit)
+    for k in range(rules.window):
+        row = tile[k]
+        for i in range(ROWS):
+            away[i] |= (row[i] < border.low) | (row[i] > border.high)
+    if border.policy == 1:
+        tile_heights(tile, border.linear[0], f)
+    else:
+        f[:] = np.nan
 
 
 @compiled
 def forecast_chunk(
-    samples: Array, state: Any, rules: Any, network: Any, out: Array, patterns: NDArray[np.bool_]
-) -> None:  # fmt: skip
+    samples: Array,
+    state: Any,
+    rules: Any,
+    network: Any,
+    border: Any,
+    out: Array,
+    patterns: NDArray[np.bool_],
+    outside: NDArray[np.bool_],
+) -> None:
     """Forecasts in out[0] (c, T) of a two-layer network, as if all windows were whole, for samples (c, T).
 
-    patterns : (c T, m) the active ones, or empty.
+    patterns : (c T, m) the active ones, or empty. outside : (c T,) which windows are outside the training range.
     """
     channels, T = samples.shape
     window = rules.window
@@ -130,6 +191,7 @@ def forecast_chunk(
     tile[window] = 1.0
     on = np.empty((patterns.shape[1] if patterns.shape[0] else 0, ROWS), dtype=np.bool_)
     forecasts = out[0].reshape(-1)
+    away, none = np.zeros(ROWS, dtype=np.bool_), np.empty((0, 0), dtype=np.bool_)
     filled, first = 0, 0
     for c in range(channels):
         x = state.windows[c]
@@ -150,6 +212,12 @@ def forecast_chunk(
                 tile_output(tile, network.W1, network.gates, network.W2, network.polynomial, network.kind, work, on, f)
                 for i in range(filled):
                     forecasts[first + i] = f[i] * rules.scale + rules.mean
+                if border.W1.shape[0]:
+                    beyond_tile(tile, rules, border, work, none, f, away)
+                    for i in range(filled):
+                        outside[first + i] = away[i]
+                        if away[i] and border.policy > 0:
+                            forecasts[first + i] = f[i] * rules.scale + rules.mean
                 for i in range(filled if patterns.shape[0] else 0):
                     for j in range(patterns.shape[1]):
                         patterns[first + i, j] = on[j, i]
@@ -172,18 +240,26 @@ def slide_chunk(samples: Array, state: Any, rules: Any, rows: Array) -> None:
 
 @compiled
 def settle_chunk(
-    samples: Array, state: Any, rules: Any, out: Array, alarms: NDArray[np.bool_], patterns: NDArray[np.bool_]
+    samples: Array,
+    state: Any,
+    rules: Any,
+    out: Array,
+    alarms: NDArray[np.bool_],
+    patterns: NDArray[np.bool_],
+    outside: NDArray[np.bool_],
 ) -> None:
     """Residuals and scores in out[1:] (2, c, T) and alarms (c, T), of samples (c, T) and the forecasts in out[0].
 
-    Forecasts without a whole window become NaN, and patterns (c T, m) False there.
+    Forecasts without a whole window become NaN, and patterns (c T, m) and outside (c T,) False there.
     """
     channels, T = samples.shape
     for c in range(channels):
         for t in range(T):
             sample = samples[c, t]
-            if count_run(sample, c, state, rules) < rules.window and patterns.shape[0]:
-                patterns[c * T + t] = False
+            if count_run(sample, c, state, rules) < rules.window:
+                outside[c * T + t] = False
+                if patterns.shape[0]:
+                    patterns[c * T + t] = False
             forecast, residual, score, alarm = settle_step(sample, out[0, c, t], c, state, rules)
             out[0, c, t], out[1, c, t], out[2, c, t] = forecast, residual, score
             alarms[c, t] = alarm

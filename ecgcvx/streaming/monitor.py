@@ -14,10 +14,9 @@ import secrets
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 PAGE = Path(__file__).resolve().parent / "monitor_page"
 FILES = {
@@ -36,6 +35,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 KEPT = 8192  # samples for a page that opens or comes back: 22 s at 360 Hz
+LONGEST = 1 << 20  # bytes of a line
 BEAT = 0.05  # s between events at least
 SILENCE = 5.0  # s after which an event without samples shows that the line is up
 STUCK = 10.0  # s that a page may take to read
@@ -51,6 +51,7 @@ class Entry(NamedTuple):
     alarm: bool
     patterns: tuple[int, ...]
     emptied: str
+    outside: bool
 
 
 class Feed:
@@ -64,14 +65,20 @@ class Feed:
         self._count = 0
         self._news = threading.Condition()
 
-    def read(self, lines: Iterable[bytes]) -> None:
-        """Take all lines, then note the end."""
-        for line in lines:
-            if line.strip():
-                self._take(line)
-        with self._news:
-            self.ended = True
-            self._news.notify_all()
+    def read(self, source: BinaryIO) -> None:
+        """Take all lines of a source, then note the end; one that is longer than `LONGEST` bytes is malformed."""
+        try:
+            while line := source.readline(LONGEST):
+                if len(line) == LONGEST and not line.endswith(b"\n"):
+                    while (rest := source.readline(LONGEST)) and not rest.endswith(b"\n"):
+                        pass
+                    self.malformed += 1
+                elif line.strip():
+                    self._take(line)
+        finally:
+            with self._news:
+                self.ended = True
+                self._news.notify_all()
 
     def after(self, number: int, wait: float) -> list[Entry]:
         """The samples kept with a larger number, as soon as there are any, the stream ends or the time is over."""
@@ -85,8 +92,14 @@ class Feed:
             found = json.loads(line)
             values = tuple(_number(found.get(name)) for name in NUMBERS)
             patterns = tuple(int(neuron) for neuron in found.get("patterns", ()))
-            kept = (values, bool(found.get("alarm", False)), patterns, str(found.get("emptied", ""))[:8])
-        except (ValueError, TypeError, AttributeError):
+            kept = (
+                values,
+                bool(found.get("alarm", False)),
+                patterns,
+                str(found.get("emptied", ""))[:8],
+                bool(found.get("outside", False)),
+            )
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             self.malformed += 1
             return
         with self._news:
@@ -108,10 +121,10 @@ class Monitor(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, host: str, port: int, feed: Feed) -> None:
-        super().__init__((host, port), Handler)
         self.feed = feed
         self.places = threading.BoundedSemaphore(PAGES)
-        self.closing = threading.Event()
+        self.closing = threading.Event()  # before the port is bound: where that fails, the server is closed
+        super().__init__((host, port), Handler)
         names = {host, "127.0.0.1", "localhost"} if host in ("127.0.0.1", "localhost") else {host}
         self.hosts = {f"{name}:{self.server_port}" for name in names}
 
@@ -202,7 +215,8 @@ class Handler(BaseHTTPRequestHandler):
                 "run": feed.run, "numbers": [entry.number for entry in entries],
                 **{name: [entry.values[i] for entry in entries] for i, name in enumerate(NUMBERS)},
                 "alarm": [int(entry.alarm) for entry in entries], "patterns": [entry.patterns for entry in entries],
-                "emptied": [entry.emptied for entry in entries], "malformed": feed.malformed,
+                "emptied": [entry.emptied for entry in entries], "outside": [int(entry.outside) for entry in entries],
+                "malformed": feed.malformed,
                 "ended": feed.ended and not entries,
             }  # fmt: skip
             number = entries[-1].number if entries else number

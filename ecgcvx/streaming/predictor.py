@@ -24,6 +24,7 @@ from ecgcvx.models import Model, TwoLayerNetwork
 from ecgcvx.rowwise import padded
 from ecgcvx.streaming.engine import engine_of
 from ecgcvx.streaming.kernels import Rules, State, settle_chunk
+from ecgcvx.training_range import Outside
 from ecgcvx.types import Array
 
 Bools = NDArray[np.bool_]
@@ -41,7 +42,8 @@ class Step(NamedTuple):
     number : of the sample in the stream, from 0. prediction : in mV, of sample number + horizon, NaN without a whole
     window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module.
     alarm : whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was
-    emptied, 'missing' or 'jump', else ''.
+    emptied, 'missing' or 'jump', else ''. outside : whether the window of the prediction lies outside the training
+    range, see `ecgcvx.training_range`.
     """
 
     number: int
@@ -51,13 +53,14 @@ class Step(NamedTuple):
     alarm: bool
     patterns: Bools
     emptied: str
+    outside: bool
 
 
 class Steps(NamedTuple):
     """What a chunk of T samples brought, by channel: arrays (c, T), or (T,) for a chunk of one dimension; see `Step`.
 
     first : number of the first sample. patterns : (.., T, m) if they were asked for. missing : where a sample was.
-    jump : whether the chunk did not follow the one before it.
+    jump : whether the chunk did not follow the one before it. outside : which predictions are from windows outside.
     """
 
     first: int
@@ -68,28 +71,31 @@ class Steps(NamedTuple):
     patterns: Bools | None
     missing: Bools
     jump: bool
+    outside: Bools
 
 
 class StreamPredictor:
     """A forecaster of one signal or of many channels at once, all in mV at its sampling frequency.
 
-    channels : how many; each has its own window, scale and threshold. rate : of alarms, the share of scores.
+    channels : how many; each has its own window, scale and threshold. rate : of alarms, the share of scores. outside :
+    what becomes of a prediction from a window outside the training range, 'flag', 'linear' or 'nan', as in
+    `Forecaster.predict`.
 
     Making one compiles its passes, or reads them from the cache, so that the first sample is as fast as the last.
 
     A network without compiled passes, e.g. a stack, is evaluated in batches: to the same bits, some ten times slower
     for single samples. The patterns of a stack are those of its lowest stages.
 
-    Raises InputError for channels below 1 or a rate outside (0, 1).
+    Raises InputError for channels below 1, a rate outside (0, 1), or another word for `outside`.
     """
 
-    def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-4) -> None:
+    def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-4, outside: Outside = "flag") -> None:
         if channels < 1:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
             raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, e.g. 1e-4")
         frequency = model.sampling_frequency
-        self.model, self.channels, self.rate = model, channels, rate
+        self.model, self.channels, self.rate, self.outside = model, channels, rate, model.policy(outside)
         self.samples = 0
         self._next: float | None = None
         self._rules = Rules(
@@ -117,7 +123,7 @@ class StreamPredictor:
         """
         if network.inputs != self.model.window + 1:
             raise InputError(f"network: it takes {network.inputs} inputs, the stream has {self.model.window + 1}")
-        self._network, self._engine = network, engine_of(network)
+        self._network, self._engine = network, engine_of(network, self.model.training_range, self.outside)
         self._on = np.empty(network.switches, dtype=np.bool_)
 
     def push(self, sample: float, position: float | None = None) -> Step:
@@ -132,10 +138,10 @@ class StreamPredictor:
         if self.channels != 1:
             raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
         jump = self._jump(position, 1)
-        prediction, residual, score, alarm = self._engine.push(sample, self._state, self._rules, self._on)
+        prediction, residual, score, alarm, outside = self._engine.push(sample, self._state, self._rules, self._on)
         self.samples += 1
         emptied = "missing" if self._state.runs[0] == 0 else "jump" if jump else ""
-        return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied)
+        return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied, outside)
 
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
         """Take T consecutive samples of every channel, (c, T), or (T,) for one; as pushing them one by one.
@@ -153,10 +159,10 @@ class StreamPredictor:
         c, T = chunk.shape
         jump = self._jump(position, T) if T else False
         out, alarms = np.empty((3, c, T)), np.zeros((c, T), dtype=np.bool_)
-        on = np.empty((c * T if patterns else 0, len(self._on)), dtype=np.bool_)
+        on, outside = np.empty((c * T if patterns else 0, len(self._on)), dtype=np.bool_), np.zeros(c * T, np.bool_)
         if T:
-            self._engine.forecast(chunk, self._state, self._rules, out, on)
-            settle_chunk(chunk, self._state, self._rules, out, alarms, on)
+            self._engine.forecast(chunk, self._state, self._rules, out, on, outside)
+            settle_chunk(chunk, self._state, self._rules, out, alarms, on, outside)
         self.samples += T
         return Steps(
             first=self.samples - T,
@@ -167,6 +173,7 @@ class StreamPredictor:
             patterns=on.reshape(*shape, len(self._on)) if patterns else None,
             missing=~np.isfinite(chunk).reshape(shape),
             jump=jump,
+            outside=outside.reshape(shape),
         )
 
     def empty(self) -> None:
@@ -188,7 +195,7 @@ class StreamPredictor:
         atomic_write(path, lambda file: file.write(data))
 
     @classmethod
-    def resume(cls, model: Forecaster, path: Path) -> "StreamPredictor":
+    def resume(cls, model: Forecaster, path: Path, outside: Outside = "flag") -> "StreamPredictor":
         """Return the stream that a checkpoint of this model holds, with the output weights that it had adapted to.
 
         Raises ModelError when the file is missing, damaged, of another model or of another version.
@@ -203,7 +210,7 @@ class StreamPredictor:
                 raise ModelError(f"{path}: checkpoint format {metadata['format']}, this version reads {STATE_FORMAT}")
             if metadata["model"] != digest(model):
                 raise ModelError(f"{path}: a checkpoint of another model; give the one it was made with")
-            stream = cls(model, int(metadata["channels"]), float(metadata["rate"]))
+            stream = cls(model, int(metadata["channels"]), float(metadata["rate"]), outside)
             for name, array in stream._state._asdict().items():
                 if tensors[name].shape != array.shape or tensors[name].dtype != array.dtype:
                     raise ValueError(f"{name} has shape {tensors[name].shape}")
@@ -251,10 +258,10 @@ class StreamPredictor:
     def _warm_up(self) -> None:
         """Run both passes once on a state that is thrown away."""
         out, alarms = np.empty((3, self.channels, 1)), np.empty((self.channels, 1), dtype=np.bool_)
-        on = np.empty((0, len(self._on)), dtype=np.bool_)
+        on, outside = np.empty((0, len(self._on)), dtype=np.bool_), np.zeros(self.channels, np.bool_)
         self._state = self._new_state()
         zeros = np.zeros((self.channels, 1))
-        self._engine.forecast(zeros, self._state, self._rules, out, on)
-        settle_chunk(zeros, self._state, self._rules, out, alarms, on)
+        self._engine.forecast(zeros, self._state, self._rules, out, on, outside)
+        settle_chunk(zeros, self._state, self._rules, out, alarms, on, outside)
         if self.channels == 1:
             self._engine.push(0.0, self._state, self._rules, self._on)

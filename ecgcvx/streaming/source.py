@@ -124,6 +124,9 @@ class Lines:
 
     def _sample(self, line: bytes) -> Sample | None:
         self.number += 1
+        if len(line) > LONGEST:
+            self._report(f"is longer than {LONGEST:,} bytes and is not used", line)
+            return None
         text = line.strip()
         if not text:
             return None

@@ -35,3 +35,26 @@ def test_ordinary_signals_are_on_ecg_paper_and_pops_are_marked():
     assert forecast_figure(signal, wild, 360.0, 0, "title", "note").axes[0].get_ylim()[0] > -8
     [carets] = [line for line in axes.lines if line.get_linestyle() == "None"]
     assert carets.get_xdata().tolist() == [1000 / 360]
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.5, 1.2, 2.0, 5.0, 9.0])
+def test_a_short_strip_is_enlarged_and_its_words_lie_clear_of_it(seconds):
+    signal = 0.4 * np.sin(np.arange(round(360 * seconds)) / 9)
+    long = "a record with a name of some length, MLII: forecast 1 sample (2.78 ms) ahead" * 2
+    figure = forecast_figure(signal, signal, 360.0, 0, long, "test part; a network, 34 neurons, test RMSE .0160 mV")
+    figure.canvas.draw()
+    upper = figure.axes[0].get_window_extent()
+    assert figure.get_size_inches()[0] * 25.4 >= 150
+    if seconds >= 1:
+        assert upper.width / figure.dpi * 25.4 >= 99
+    boxes = [text.get_window_extent() for text in figure.texts] + [figure.axes[0].get_legend().get_window_extent()]
+    for k, box in enumerate(boxes):
+        assert box.y0 >= upper.y1 - 1  # clear of the signal
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert box.y1 <= figure.bbox.height
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+    shown = (min(len(signal), 8 * 360) - 1) / 360
+    time_mm = upper.width / figure.dpi * 25.4 / shown if seconds >= 0.1 else None
+    stated = figure.texts[1].get_text().replace("\n", " ")
+    assert time_mm is None or f"; {time_mm:.4g} mm/s" in stated

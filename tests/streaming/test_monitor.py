@@ -1,6 +1,7 @@
 """The monitor shows what the stream tells, in a real browser; nobody else gets a byte of it."""
 
 import http.client
+import io
 import json
 import threading
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from browser import PHONE
 
+from ecgcvx.cli import main
 from ecgcvx.streaming import monitor
 
 
@@ -19,6 +21,10 @@ def lines(first, count, neurons=12):
             "score": 2.0, "alarm": i % 50 == 0, "patterns": [j for j in range(neurons) if (i // 30 + j) % 3],
         }  # fmt: skip
         yield json.dumps(told).encode() + b"\n"
+
+
+def source(lines):
+    return io.BytesIO(b"".join(lines))
 
 
 @pytest.fixture
@@ -90,7 +96,7 @@ def test_the_page_may_ask_nobody_else(served):
 def test_a_foreign_origin_or_host_gets_nothing(served, headers):
     """Another host's name that resolves to this address is how a page gets past the same-origin rule."""
     feed = monitor.Feed()
-    feed.read(lines(0, 10))
+    feed.read(source(lines(0, 10)))
     answer, body = ask(served(feed), "/events", **headers)
     assert (answer.status, body) == (403, b"")
     assert answer.getheader("Access-Control-Allow-Origin") is None
@@ -98,7 +104,7 @@ def test_a_foreign_origin_or_host_gets_nothing(served, headers):
 
 def test_our_own_names_are_welcome(served):
     feed = monitor.Feed()
-    feed.read(lines(0, 10))
+    feed.read(source(lines(0, 10)))
     server = served(feed)
     for name in ("127.0.0.1", "localhost"):
         host = f"{name}:{server.server_port}"
@@ -110,12 +116,12 @@ def test_our_own_names_are_welcome(served):
 
 def test_a_page_that_comes_back_goes_on_where_it_was(served):
     feed = monitor.Feed()
-    feed.read(lines(0, 100))
+    feed.read(source(lines(0, 100)))
     server = served(feed)
     answer, _ = ask(server, "/events")
     assert events(answer, 1)[0]["numbers"] == list(range(1, 101))
     answer.close()
-    feed.read(lines(100, 20))
+    feed.read(source(lines(100, 20)))
     answer, _ = ask(server, "/events", Last_Event_ID=f"{feed.run}-100")
     assert events(answer, 1)[0]["numbers"] == list(range(101, 121))
     answer.close()
@@ -126,7 +132,7 @@ def test_a_page_that_comes_back_goes_on_where_it_was(served):
 
 def test_memory_is_bounded_and_a_slow_page_misses_the_oldest():
     feed = monitor.Feed()
-    feed.read(lines(0, monitor.KEPT + 100, neurons=1))
+    feed.read(source(lines(0, monitor.KEPT + 100, neurons=1)))
     entries = feed.after(0, 0.0)
     assert (len(entries), entries[0].number) == (monitor.KEPT, 101)
     assert [entry.number for entry in feed.after(monitor.KEPT + 98, 0.0)] == [monitor.KEPT + 99, monitor.KEPT + 100]
@@ -134,8 +140,25 @@ def test_memory_is_bounded_and_a_slow_page_misses_the_oldest():
 
 def test_malformed_lines_are_counted():
     feed = monitor.Feed()
-    feed.read([b"what\n", b"\n", b"[1]\n", b'{"sample": "x"}\n', b'{"sample": NaN}\n', b'{"patterns": 3}\n'])
-    assert feed.malformed == 4
+    feed.read(
+        source(
+            [
+                b"what\n",
+                b"\n",
+                b"[1]\n",
+                b'{"sample": "x"}\n',
+                b'{"sample": NaN}\n',
+                b'{"patterns": 3}\n',
+                b"[" * 100_000 + b"\n",
+                b'{"sample": ' + b"9" * 400 + b"}\n",
+                b'{"patterns": [1e999]}\n',
+                b'{"sample": ' + b"9" * (1 << 21) + b"}\n",
+                b"9" * 10_000 + b"\n",
+                b"\xff\xfe\n",
+            ]
+        )
+    )
+    assert feed.malformed == 10
     assert [entry.values[1] for entry in feed.after(0, 0.0)] == [None]
 
 
@@ -150,7 +173,7 @@ STATE = "state => document.getElementById('state').dataset.state === state"
 @pytest.mark.parametrize(("size", "scheme"), [((1280, 900), "light"), (PHONE, "dark")])
 def test_the_page_draws_the_stream(browser, served, size, scheme):
     feed = monitor.Feed()
-    threading.Thread(target=feed.read, args=(lines(0, 2000),), daemon=True).start()
+    threading.Thread(target=feed.read, args=(source(lines(0, 2000)),), daemon=True).start()
     with browser.visit(served(feed).address, size, scheme) as visit:
         visit.page.wait_for_function(STATE, arg="ended")
         visit.page.wait_for_function("document.getElementById('active').textContent === '8 of 12'")
@@ -180,10 +203,20 @@ def test_the_page_reconnects(browser, served, monkeypatch):
 
 def test_another_page_gets_nothing(browser, served, tmp_path):
     feed = monitor.Feed()
-    feed.read(lines(0, 10))
+    feed.read(source(lines(0, 10)))
     address = served(feed).address
     (tmp_path / "other.html").write_text('<!doctype html><title>other</title><link rel="icon" href="data:,">')
     with browser.visit(tmp_path / "other.html") as visit:
         for path in ("", "events", "monitor.js"):
             found = visit.page.evaluate("url => fetch(url).then(a => a.text(), () => 'refused')", address + path)
             assert found == "refused"
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", None), ("127.0.0.1", 99_999), ("no.such.host.invalid", 0)])
+def test_a_port_that_is_taken_says_so_in_a_line(served, capsys, host, port):
+    port = served(monitor.Feed()).server_port if port is None else port
+    assert main(["monitor", "--host", host, "--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"ecgcvx: port = {host}:{port}: ")
+    assert said.endswith("; choose another --port\n")
+    assert len(said.splitlines()) == 1

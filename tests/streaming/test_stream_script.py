@@ -42,6 +42,10 @@ what
 
 \xff\xfe
 """
+HOSTILE = b"".join(
+    line + b"\n"
+    for line in (b"9" * 400, b"1e400", b"[" * 100_000, b"0." + b"1" * 70_000, b'{"sample": ' + b"9" * 400 + b"}")
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def told(out):
 
 def test_lines_of_every_kind(model):
     process = start(model)
-    out, err = process.communicate(LINES + b"0.6\n0.7", timeout=60)
+    out, err = process.communicate(LINES + HOSTILE + b"0.6\n0.7", timeout=60)
     found, errors = told(out), err.decode().splitlines()
     assert process.returncode == 0
     assert [line["sample"] for line in found] == [0.1, 0.2, 0.3, 0.4, 0.5, None, 0.6]
@@ -72,10 +76,10 @@ def test_lines_of_every_kind(model):
     assert found[3]["prediction"] is not None
     assert found[3]["patterns"]
     numbers = [int(line.split(":")[0].split()[1]) for line in errors[:-1]]
-    assert numbers == [4, 5, 10, 11, 12, 13, 15, 17]
+    assert numbers == [4, 5, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 22]
     assert "'what'" in errors[0]
     summary = json.loads(errors[-1])
-    assert [summary[name] for name in ("samples", "missing", "jumps", "malformed")] == [7, 1, 1, 8]
+    assert [summary[name] for name in ("samples", "missing", "jumps", "malformed")] == [7, 1, 1, 13]
 
 
 @given(st.binary(max_size=60))

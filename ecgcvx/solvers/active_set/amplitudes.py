@@ -7,11 +7,11 @@ with the samples weighted by the loss's second derivative. Free weights are elim
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from ecgcvx.atoms.family import Atoms
+from ecgcvx.compilation import cached_njit
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.free import Fitted
 from ecgcvx.types import Array
@@ -127,7 +127,7 @@ def nonnegative_quadratic(system: AmplitudeSystem, beta: float, start: Array) ->
     return _pivot(Q, b, c, tolerance) * d
 
 
-@njit(cache=True, nogil=True, fastmath=True, boundscheck=False)
+@cached_njit(nogil=True, fastmath=True, boundscheck=False)
 def _coordinate_descent(Q: Array, c: Array, gradient: Array, tolerance: Array) -> None:
     """Sweeps over the free variables, sometimes over all; c and gradient = b - Qc are changed in place."""
     m = len(c)

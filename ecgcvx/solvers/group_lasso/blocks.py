@@ -10,12 +10,12 @@ Source: Qin, Scheinberg & Goldfarb 2013.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from ecgcvx.compilation import cached_njit
 from ecgcvx.types import Array
 
 SECULAR_ITERATIONS = 50
-compiled: Any = njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", fastmath={"contract"})
+compiled: Any = cached_njit(nogil=True, boundscheck=False, error_model="numpy", fastmath={"contract"})
 
 
 @compiled

@@ -5,7 +5,7 @@ const SPEED = 25 * MM; // px a second
 const HEIGHT = 10 * MM; // px a mV
 const MOST = 16384; // samples kept: what the widest screen shows at 500 Hz and more
 const byId = (id) => document.getElementById(id);
-const entries = []; // {time, sample, due, residual, score, alarm, patterns, emptied}
+const entries = []; // {time, sample, due, residual, score, alarm, patterns, broken, outside}
 let run = null, lastNumber = 0, neurons = 0, dirty = true, centre = null, colours = {};
 
 function take(event) {
@@ -24,7 +24,7 @@ function take(event) {
     const [sample, residual] = [event.sample[i], event.residual[i]];
     entries.push({
       time, sample, residual, due: sample === null || residual === null ? null : sample - residual,
-      score: event.score[i], alarm: event.alarm[i], patterns: event.patterns[i],
+      score: event.score[i], alarm: event.alarm[i], patterns: event.patterns[i], outside: event.outside[i],
       broken: missed || event.emptied[i] !== "",
     });
     for (const neuron of event.patterns[i]) neurons = Math.max(neurons, neuron + 1);
@@ -135,6 +135,8 @@ function draw() {
     context.lineTo(x(entry), 11);
     context.fill();
   }
+  context.fillStyle = colours.outside;
+  for (const entry of shown) if (entry.outside) context.fillRect(x(entry) - 1, height - 5, 2, 5);
   const sizes = shown.map((entry) => Math.abs(entry.residual ?? 0));
   const most = [0.05, 0.1, 0.2, 0.5, 1, 2, 5].find((limit) => sizes.every((size) => size <= limit)) ?? 10;
   byId("residual-scale").textContent = `full height ±${most} mV`;
@@ -166,11 +168,12 @@ function tell(last, shown) {
   byId("score").textContent = number(last.score, "", 1);
   byId("active").textContent = neurons ? `${last.patterns.length} of ${neurons}` : "–";
   byId("alarms").textContent = String(shown.filter((entry) => entry.alarm).length);
+  byId("outside").textContent = String(shown.filter((entry) => entry.outside).length);
 }
 
 function recolour() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["fine", "coarse", "signal", "forecast", "alarm", "on", "quiet", "line"]) {
+  for (const name of ["fine", "coarse", "signal", "forecast", "alarm", "outside", "on", "quiet", "line"]) {
     colours[name] = style.getPropertyValue(`--${name}`).trim();
   }
   dirty = true;
