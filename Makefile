@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 RECORD ?= data/mitdb208/208
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow reproduce lint format docs clean
+.PHONY: help demo test test-slow test-lowest lock reproduce lint format docs clean
+# The versions that CI runs, with their hashes: make LOCKED=1 ...
+LOCKED ?=
+LOCK := requirements/ci.txt
+LOWEST := .venv-lowest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +18,12 @@ $(VENV)/made: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: $(PYTHON) is older than Python 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+ifeq ($(LOCKED),)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+endif
 	@touch $@
 
 demo: $(VENV)/made ## fit the record that ships with the project; results in out/208
@@ -26,6 +35,15 @@ test: $(VENV)/made ## run the tests on all cores, but for the slow ones
 
 test-slow: $(VENV)/made ## run the slow tests
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
+
+test-lowest: ## run the fast tests with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto -m "not slow"
+
+lock: ## resolve requirements/ci.txt (newest versions, hashes) and requirements/lowest.txt anew
+	$(PYTHON) scripts/lock.py
 
 reproduce: $(VENV)/made ## every slide of the lecture as figure and checked claim; page in out/lecture
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/reproduce/all.py $(if $(MITDB),--mitdb $(MITDB)) \
@@ -45,4 +63,4 @@ docs: $(VENV)/made ## the documentation as a site in out/docs, warnings as error
 	$(BIN)/python -m sphinx -W --keep-going -b html -d out/doctrees docs out/docs
 
 clean: ## remove the environment and everything made
-	rm -rf $(VENV) out build docs/gallery *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) out build docs/gallery *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -27,8 +27,11 @@ def fit_cautions(
     outside: OutsideScore | None,
     overrun: float,
     left_out: tuple[str, ...] = (),
+    cut_short: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """Return what a fit should be read with. left_out : baselines that the time limit left no time for."""
+    """Return what a fit should be read with. left_out, cut_short : baselines that the time limit left
+    no time for, or too little.
+    """
     found = []
     if path is not None and path.status != "complete":
         found.append(f"the path that chooses beta ended by {path.status} after {len(path.points)} betas")
@@ -44,6 +47,8 @@ def fit_cautions(
         found.append(f"training took {overrun:.1f} s more than its time limit of {options.time_limit:g} s")
     if left_out:
         found.append(f"left out, as the time limit left no time for it: {', '.join(left_out)}")
+    if cut_short:
+        found.append(f"ended by the time limit: {', '.join(cut_short)}")
     return tuple(found)
 
 

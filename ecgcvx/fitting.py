@@ -12,10 +12,7 @@ import numpy as np
 from ecgcvx.cautions import fit_cautions
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
-<<<<<<< HEAD
-from ecgcvx.evidence import Gap, percent
-=======
->>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
+from ecgcvx.evidence import percent
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
@@ -146,7 +143,8 @@ def fit(
     scores = (*others, *every, convex)
     outside = outside_score(forecaster, split.test)
     left_out = ("backprop_adam",) if options.baselines == "all" and len(others) < 3 else ()
-    cautions = fit_cautions(trained, path, options, outside, overrun, left_out)
+    cut_short = tuple(score.name for score in others if score.status)
+    cautions = fit_cautions(trained, path, options, outside, overrun, left_out, cut_short)
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
         proof=proof, overrun=overrun, best=best, choice=choice, outside=outside,

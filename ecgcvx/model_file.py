@@ -4,15 +4,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.kinds.registry import model_class
-<<<<<<< HEAD
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
-=======
 from ecgcvx.training_range import TrainingRange
->>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
 from ecgcvx.types import Array
 from ecgcvx.windows import Scaler
 
@@ -26,17 +25,7 @@ LONGEST_TEXT = 1000  # characters
 
 def save(forecaster: Forecaster, path: Path) -> None:
     """Write a model file; a file that is there already is replaced whole or not at all."""
-<<<<<<< HEAD
-    write_tensors(path, forecaster.network.tensors(), _settings(forecaster))
-=======
-    from safetensors.numpy import save as to_bytes
-
-    # safetensors writes the memory of an array as it lies, whatever its strides say.
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in _tensors(forecaster).items()}
-    metadata = {"version": __version__, **_settings(forecaster), "digest": digest(forecaster)}
-    data = to_bytes(tensors, metadata={"ecgcvx": json.dumps(metadata, allow_nan=False)})
-    atomic_write(path, lambda file: file.write(data))
->>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
+    write_tensors(path, _tensors(forecaster), _settings(forecaster))
 
 
 def load(path: str | Path) -> Forecaster:
@@ -46,41 +35,24 @@ def load(path: str | Path) -> Forecaster:
     """
     file, tensors, metadata = read_tensors(path, "ecgcvx fit")
     number = metadata.get("format")
-<<<<<<< HEAD
     if "classes" in metadata:
         raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
-    if number != FORMAT and number not in LEGACY:
-=======
     if number not in (FORMAT, WITHOUT_RANGE, *LEGACY):
->>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
         raise ModelError(f"{file}: model format {number!r}, this version reads 1 to {FORMAT}; update ecgcvx")
     try:
         if number in LEGACY:
             metadata = _modern(metadata, tensors)
         forecaster = _forecaster(metadata, tensors)
     except (KeyError, TypeError, ValueError, InputError) as error:
-<<<<<<< HEAD
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
-    if number == FORMAT and metadata.get("digest") != digest(forecaster):
-=======
-        raise ModelError(f"{file}: damaged model ({_short(error)}); fit again") from None
     if number not in LEGACY and metadata.get("digest") != digest(forecaster):
->>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
     return forecaster
 
 
 def digest(forecaster: Forecaster) -> str:
     """Return the SHA-256 of all weights and settings of a forecaster."""
-<<<<<<< HEAD
-    return digest_of(forecaster.network.tensors(), _settings(forecaster))
-=======
-    found = hashlib.sha256(json.dumps(_settings(forecaster), sort_keys=True, allow_nan=False).encode())
-    for name, tensor in sorted(_tensors(forecaster).items()):
-        found.update(f"\n{name} {tensor.shape}\n".encode())
-        found.update(np.ascontiguousarray(tensor, dtype="<f8").tobytes())
-    return found.hexdigest()
->>>>>>> e19511c (Forecasts outside of what was trained on are counted, marked and scored apart; cautions; baselines; standard streams; caches)
+    return digest_of(_tensors(forecaster), _settings(forecaster))
 
 
 def _tensors(forecaster: Forecaster) -> dict[str, Array]:

@@ -216,7 +216,7 @@ def score_table(scores: tuple[Score, ...]) -> Table:
     best = min(score.test_rmse_mv for score in scores)
     for score in scores:
         table.add_row(
-            score.name + (f" ({score.status})" if score.status else ""),
+            score.name,
             "" if score.neurons is None else str(score.neurons),
             f"{score.train_rmse_mv:.5f}",
             f"{score.test_rmse_mv:.5f}",

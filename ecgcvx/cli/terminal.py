@@ -9,6 +9,7 @@ from ecgcvx.text import clean
 if TYPE_CHECKING:
     from ecgcvx.types import Progress
 
+WIDEST = 400  # columns of a table at most
 WIDE = 122  # columns of the widest tables
 
 
@@ -18,10 +19,17 @@ def one_line(text: str) -> str:
 
 
 def show(*parts: Any, width: int | None = None) -> None:
-    """Print lines of text and tables on standard output; lines are cleaned, and none of it is markup."""
+    """Print lines of text and tables on standard output; lines are cleaned, and none of it is markup.
+
+    A table that is wider than the terminal is wrapped by it, and never cut.
+    """
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=width)
+    room = console.options.update(width=WIDEST)
+    needed = [Measurement.get(console, room, part).maximum for part in parts if not isinstance(part, str)]
+    console.width = max([console.width, *needed])
     for part in parts:
         if isinstance(part, str):
             console.print("\n".join(clean(line, longest=4000) for line in part.split("\n")))
