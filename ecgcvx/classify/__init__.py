@@ -8,7 +8,8 @@ training    choices by leaving patients out, then all of them
 classifier  the trained classifier and its file
 measures    sensitivity, precision, areas, jk index, intervals over patients
 output      CSV, WFDB annotations, metrics
-report      the page of a training
+reading     where filters fire and what they add; report: the page of a training
+stream      beats classified as they come
 """
 
 from typing import TYPE_CHECKING
@@ -17,18 +18,21 @@ from ecgcvx._lazy import lazy
 
 if TYPE_CHECKING:
     from ecgcvx.classify.classifier import ClassifiedBeats, ConvexBeatClassifier
+    from ecgcvx.classify.stream import BeatStream, StreamedBeat
     from ecgcvx.classify.training import Training, TrainOptions, train
     from ecgcvx.classify.windows import BeatWindows, beat_windows
 
 __all__ = [
-    "BeatWindows", "ClassifiedBeats", "ConvexBeatClassifier", "TrainOptions", "Training", "beat_windows", "train",
+    "BeatStream", "BeatWindows", "ClassifiedBeats", "ConvexBeatClassifier", "StreamedBeat", "TrainOptions", "Training",
+    "beat_windows", "train",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "BeatWindows": "windows", "ClassifiedBeats": "classifier", "ConvexBeatClassifier": "classifier",
-        "TrainOptions": "training", "Training": "training", "beat_windows": "windows", "train": "training",
+        "BeatStream": "stream", "BeatWindows": "windows", "ClassifiedBeats": "classifier",
+        "ConvexBeatClassifier": "classifier", "StreamedBeat": "stream", "TrainOptions": "training",
+        "Training": "training", "beat_windows": "windows", "train": "training",
     },
     globals(),
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The page of a training: how good it is, every filter on ECG paper with where it fires, and the beats in doubt."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from ecgcvx.report.page import TEMPLATES
 from ecgcvx.report.paper import Paper, half_mv
 
 DOUBTS = 8
-ENLARGED, ENLARGED_TEMPLATE = 2.0, 8.0  # so many times the size of ECG paper
-TALLEST = 60.0  # mm, of a template
+ENLARGED, ENLARGED_TEMPLATE = 2.0, 16.0  # so many times the size of ECG paper
+HALF_TEMPLATE = 0.1  # mV that the largest value of a template is drawn as
+RHYTHM, FAINT = 3.0, 0.05  # of the weights of RR ratios beside a shape of length 1
 
 
 def report_html(training: Training) -> str:
@@ -126,44 +127,39 @@ def _filter(training: Training, name: str, number: int, one: FilterReading) -> d
         "adds": f"adds on average {one.adds[1]:+.2f} to the log-odds of {name} in {name} beats and {one.adds[0]:+.2f} "
         "in the others",
         "rr": _rr_words(one),
-        "template": _template_figure(one, windows),
+        "template": _template_figure(one),
         "firing": _firing_figure(one, name),
         "example": _beat_figure(
             windows, i, one, f"A {NAMES.get(str(truth), str(truth))} beat that filter {number} reads."
         ),
         "example_words": f"{truth} beat of {windows.records[windows.record[i]]}, {_time(windows, i)}: the filter adds "
-        f"{one.example_adds:+.2f}; marked: where it fires most",
+        f"{one.example_adds:+.2f}; marked: where it fires most, and what it sees of the stretch",
         "usual": usual,
     }
 
 
 def _rr_words(one: FilterReading) -> str:
+    """The weights of the context in words."""
     before, after, constant = one.context
-    return (
-        f"RR before {before:+.2f}, RR after {after:+.2f}, constant {constant:+.2f} (its shape has length 1): "
-        + ("it fires more easily after a short interval" if before < -0.05 else "")
-        + ("it fires more easily after a long interval" if before > 0.05 else "")
-        + ("the interval before it counts for little" if abs(before) <= 0.05 else "")
-    )
+    weights = f"RR before {before:+.2f}, RR after {after:+.2f}, constant {constant:+.2f}"
+    words = f"Beside a shape of length 1 it weighs {weights}: "
+    if abs(before) + abs(after) > RHYTHM:
+        words += "it reads the rhythm more than the shape, and "
+    if abs(before) <= FAINT:
+        return words + "the interval before the beat counts for little."
+    return words + f"it fires more easily after a {'short' if before < 0 else 'long'} interval."
 
 
-def _typical(one: FilterReading, windows: BeatWindows) -> float:
-    """mV that one unit of a template is drawn as: the norm of the patch of the example."""
-    first = one.peak * STRIDE
-    patch = windows.signal[one.example, first : first + len(one.template)]
-    return float(np.linalg.norm(patch) * windows.scale[one.example])
-
-
-def _template_figure(one: FilterReading, windows: BeatWindows) -> Markup:
-    """The shape that a filter looks for, on enlarged paper, as tall as the patch that it fires at in the example."""
-    values = one.template * _typical(one, windows)
+def _template_figure(one: FilterReading) -> Markup:
+    """The shape that a filter looks for, on enlarged paper; its height means nothing."""
+    values = one.template * (HALF_TEMPLATE / np.abs(one.template).max())
     seconds = np.arange(len(values)) / RATE
-    paper = Paper((0.0, float(seconds[-1])), half_mv(values), 9, 5)
-    paper = replace(paper, enlarged=float(np.clip(TALLEST / paper.height, ENLARGED, ENLARGED_TEMPLATE)))
-    span = f"from {values[0]:.2g} to {values[-1]:.2g} mV"
-    words = f"Template of {len(values)} samples, {1e3 * seconds[-1]:.0f} ms long, {span}."
+    paper = Paper((0.0, float(seconds[-1])), (-1.2 * HALF_TEMPLATE, 1.2 * HALF_TEMPLATE), 2, 2, ENLARGED_TEMPLATE)
+    words = f"Template of {len(values)} samples, {1e3 * seconds[-1]:.0f} ms long."
+    zero = at(paper.panel.down(0.0))
     return picture(
-        paper.left + paper.width + 3, paper.top + paper.height + 3, words, paper.grid(), paper.mv_axis(),
+        paper.left + paper.width + 2, paper.top + paper.height + 2, words, paper.grid(),
+        tag("path", d=f"M{at(paper.left)} {zero}h{at(paper.width)}", class_="moment"),
         paper.panel.line(seconds, values, "first"), unit="mm", class_="sheet",
     )  # fmt: skip
 
@@ -177,7 +173,8 @@ def _firing_figure(one: FilterReading, name: str) -> Markup:
         panel.beside("adds to the log-odds"), panel.below("ms from the R peak"),
         tag("path", d=f"M{zero} 22v96", class_="moment"),
         panel.line(1e3 * one.times, one.fires[0], "behind"), panel.line(1e3 * one.times, one.fires[1], "second"),
-        tag("text", f"— {name}", x="250", y="14", class_="label second-text"), tag("text", "— others", x="280", y="14"),
+        tag("path", d="M214 10h18", class_="line second"), tag("text", name, x="236", y="14", class_="label"),
+        tag("path", d="M254 10h18", class_="line behind"), tag("text", "others", x="276", y="14", class_="label"),
     )  # fmt: skip
 
 
@@ -194,6 +191,8 @@ def _beat_figure(windows: BeatWindows, i: int, one: FilterReading | None, words:
         pieces.append(
             tag("rect", x=at(left), y=at(paper.top), width=at(right - left), height=at(paper.height), class_="hold")
         )
+        seen = one.template * float(one.template @ mv[there])
+        pieces.append(paper.panel.line(seconds[there], seen, "second"))
     pieces += [paper.panel.line(seconds, mv, "trace"), paper.time_axis(0.2, "ms")]
     return picture(
         paper.left + paper.width + 3, paper.top + paper.height + 6, words, *pieces, unit="mm", class_="sheet"

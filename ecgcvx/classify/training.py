@@ -36,6 +36,7 @@ from ecgcvx.types import Array, Progress
 
 TAPS, BETAS = (9, 15), (1e-3, 3e-4)
 KNOWN = 0.995  # share of held-out beats that are like the training
+STARTS = 60  # fresh ones of a round
 ROUGH_GAP, ROUGH_ROUNDS = 5e-2, 8  # of the networks that settings are chosen by
 BLOCKS = 20  # of a record, that the folds take in turn where patients cannot be left out
 MOST_PACED = 0.01  # share of the beats of a recording
@@ -72,6 +73,13 @@ class TrainOptions:
         if self.rough > 1:
             raise InputError(f"rough = {self.rough:g}: give a share of at most 1")
         _ = self.settings
+
+    @property
+    def solver(self) -> ActiveSetSolver:
+        """The solver of the final networks."""
+        return ActiveSetSolver(
+            gap=self.gap, rounds=self.rounds, starts=STARTS, confirm_starts=self.confirm_starts, seed=self.seed
+        )
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -124,9 +132,7 @@ def train(
     proofs: dict[str, Any] = {}
     for k, name in enumerate(options.classes[1:]):
         program = program_of(windows, truth, name, chosen, options)
-        solver = ActiveSetSolver(
-            gap=options.gap, rounds=options.rounds, confirm_starts=options.confirm_starts, seed=options.seed
-        )
+        solver = options.solver
         machine = train_machine(name, program, solver, progress=progress)
         if options.prove and machine.atoms is not None:
             say(f"proving the gap of {name}", None)
@@ -215,7 +221,7 @@ def _trials(
     settings, names = options.settings, options.classes[1:]
     scores = {setting: np.zeros((len(truth), len(names))) for setting in settings}
     filters = dict.fromkeys(settings, 0)
-    solver = ActiveSetSolver(gap=ROUGH_GAP, rounds=ROUGH_ROUNDS, confirm_starts=0, seed=options.seed)
+    solver = ActiveSetSolver(gap=ROUGH_GAP, rounds=ROUGH_ROUNDS, starts=STARTS, confirm_starts=0, seed=options.seed)
     present = np.unique(folds)
     total, done = len(present) * len(names) * len(settings), 0
     for fold in present:

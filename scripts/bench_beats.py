@@ -1,0 +1,388 @@
+"""Beats told apart between patients on the MIT-BIH Arrhythmia Database: choices on DS1, one evaluation on DS2.
+
+    train    the classifier on DS1, choices by leaving its patients out; FOLDER/model: model, metrics, report
+    test     DS2 once: tables per class and record, confusion, jk index, intervals over patients; FOLDER/test.json
+    peers    logistic regression, gradient boosting, MLPs, an SVM and the two-layer convex network on the same rows,
+             thresholds by the same folds; FOLDER/peers.json
+    noise    F1 of V against the signal-to-noise ratio, another lead, another rate, beside boosting; FOLDER/noise.json
+    proof    the gap proved at large beta, on 4,000 beats
+    seeds    the final network at another seed
+
+Usage: python scripts/bench_beats.py SECTION [...] --database MITDB --folder FOLDER      docs/beats.md has the results
+
+DS1 and DS2 are those of de Chazal, O'Dwyer & Reilly 2004: 22 patients each, paced records left out. Lead MLII, the
+beats of N and V (--classes N,S,V: and S) at the annotated R peaks. One thread (set OMP_NUM_THREADS=1 and
+OPENBLAS_NUM_THREADS=1); seconds are of the process. Peers need scikit-learn.
+"""
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import harness
+from ecgcvx.atoms.relu import ReluFamily
+from ecgcvx.classify.classes import class_of
+from ecgcvx.classify.classifier import ConvexBeatClassifier
+from ecgcvx.classify.machine import Setting, best_threshold, prove_machine, train_machine
+from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
+from ecgcvx.classify.output import training_words, write_training
+from ecgcvx.classify.training import TrainOptions, patient_folds, program_of, train
+from ecgcvx.classify.windows import BeatWindows, beat_windows, joined
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.programs.losses import LogisticLoss
+from ecgcvx.records import Recording, read_recording
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.types import Array
+
+DS1 = [
+    "101", "106", "108", "109", "112", "114", "115", "116", "118", "119", "122",
+    "124", "201", "203", "205", "207", "208", "209", "215", "220", "223", "230",
+]  # fmt: skip
+DS2 = [
+    "100", "103", "105", "111", "113", "117", "121", "123", "200", "202", "210",
+    "212", "213", "214", "219", "221", "222", "228", "231", "232", "233", "234",
+]  # fmt: skip
+RATIOS = (24, 18, 12, 6, 0, -6)  # dB
+TWO_LAYER_BETA = 5e-3
+PROOF = ((3e-2, 9), (1e-2, 9), (3e-3, 9))
+
+
+def main() -> None:
+    """Run the sections asked for."""
+    sections: dict[str, Callable[[Namespace], None]] = {
+        "train": run_train, "test": run_test, "peers": run_peers, "noise": run_noise, "proof": run_proof,
+        "seeds": run_seeds,
+    }  # fmt: skip
+    options = harness.parser(__doc__)
+    options.add_argument("sections", nargs="+", choices=tuple(sections))
+    options.add_argument("--database", type=Path, required=True, help="folder of the records")
+    options.add_argument("--folder", type=Path, required=True, help="for the results")
+    options.add_argument("--classes", default="N,V")
+    arguments = options.parse_args()
+    arguments.classes = tuple(arguments.classes.split(","))
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for name in arguments.sections:
+        print(f"## {name}", flush=True)
+        sections[name](arguments)
+
+
+def recordings(database: Path, names: list[str], lead: str = "MLII") -> list[Recording]:
+    """The records of a part of the database."""
+    return [read_recording(database / name, lead) for name in names]
+
+
+def beats_of(arguments: Namespace, names: list[str]) -> tuple[BeatWindows, NDArray[np.str_]]:
+    """The beats of the classes in a part of the database, and their classes."""
+    windows = joined([beat_windows(recording) for recording in recordings(arguments.database, names)])
+    truth = class_of(windows.symbols)
+    kept = np.isin(truth, arguments.classes)
+    return windows.subset(kept), truth[kept]
+
+
+def write(path: Path, found: Any) -> None:
+    """Write a result as JSON."""
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def run_train(arguments: Namespace) -> None:
+    """Train on DS1."""
+    started = time.process_time()
+    options = TrainOptions(classes=arguments.classes)
+
+    def say(what: str, share: float | None) -> None:
+        print(f"{time.process_time() - started:7.1f} s  {what}", flush=True)
+
+    training = train(recordings(arguments.database, DS1), options, say)
+    write_training(training, arguments.folder / "model")
+    print("\n".join(training_words(training)))
+    print(f"{time.process_time() - started:.1f} s in all")
+
+
+def measures(
+    truth: NDArray[np.str_], decided: NDArray[np.str_], scores: Array, record: NDArray[np.intp], name: str
+) -> dict[str, Any]:
+    """Measures of one class with intervals over patients."""
+    positive = truth == name
+    found = measures_of(truth, decided, name)
+    f1 = bootstrap(record, lambda i: measures_of(truth[i], decided[i], name).f1)
+    auc = bootstrap(record, lambda i: roc_area(scores[i], positive[i]), draws=200)
+    ap = bootstrap(record, lambda i: average_precision(scores[i], positive[i]), draws=200)
+    return {
+        "sensitivity": found.sensitivity, "precision": found.precision, "f1": found.f1, "f1_interval": f1,
+        "roc_area": roc_area(scores, positive), "roc_interval": auc,
+        "average_precision": average_precision(scores, positive), "ap_interval": ap, "beats": found.beats,
+        "best_f1": best_threshold(scores, positive)[1],
+    }  # fmt: skip
+
+
+def line(name: str, found: dict[str, Any], words: str = "") -> str:
+    """One line of a table."""
+    low, high = found["f1_interval"]
+    return (
+        f"{name:34s} AUC {found['roc_area']:.4f} AP {found['average_precision']:.3f} Se {found['sensitivity']:.3f} "
+        f"P+ {found['precision']:.3f} F1 {found['f1']:.3f} [{low:.3f}, {high:.3f}] {words}"
+    )
+
+
+def run_test(arguments: Namespace) -> None:
+    """Evaluate on DS2."""
+    classifier = ConvexBeatClassifier.load(arguments.folder / "model")
+    windows = joined([beat_windows(recording) for recording in recordings(arguments.database, DS2)])
+    every = class_of(windows.symbols)
+    log_odds = classifier.log_odds(windows)
+    decided = classifier.decide(log_odds)
+    unknown = classifier.novelty.unlike(windows.signal)
+    kept = np.isin(every, classifier.classes)
+    truth, called, record = every[kept], decided[kept], windows.record[kept]
+    probabilities = classifier.probabilities(log_odds)
+    out: dict[str, Any] = {"setting": classifier.setting.words, "filters": classifier.filters, "classes": {}}
+    out["parameters"] = classifier.parameters
+    for k, name in enumerate(classifier.classes):
+        scores = log_odds[kept, k - 1] if k else probabilities[kept, 0]
+        out["classes"][name] = measures(truth, called, scores, record, name)
+        print(line(f"{name}, chosen threshold", out["classes"][name]))
+        half = measures_of(truth, np.where(scores > (0.0 if k else 0.5), name, ""), name)
+        print(f"{'':34s} at p = .5: Se {half.sensitivity:.3f} P+ {half.precision:.3f} F1 {half.f1:.3f}")
+        out["classes"][name]["f1_at_half"] = half.f1
+    rows = ["N", "S", "V", "F", "Q"]
+    matrix = confusion(every, np.where(unknown, "Q", decided), rows, [*classifier.classes, "Q"])
+    out["confusion"] = {"rows": rows, "columns": [*classifier.classes, "Q"], "beats": matrix.tolist()}
+    print("AAMI class against called (Q: unknown)", *classifier.classes, "Q")
+    for name, counts in zip(rows, matrix, strict=True):
+        print(f"  {name} ", *(f"{count:7d}" for count in counts))
+    if len(classifier.classes) == 3:
+        out["jk"] = jk_index(confusion(truth, called, ["N", "S", "V"], ["N", "S", "V"]))
+        out["accuracy"] = float(np.mean(truth == called))
+        print(f"jk index {out['jk']:.3f}, accuracy {out['accuracy']:.3f}")
+    out["records"] = {}
+    for number, name in enumerate(windows.records):
+        here = record == number
+        one = measures_of(truth[here], called[here], "V")
+        out["records"][name] = {
+            "V": one.beats, "sensitivity": one.sensitivity, "precision": one.precision, "f1": one.f1,
+            "unknown": float(unknown[windows.record == number].mean()),
+        }  # fmt: skip
+        print(f"  {name}: V {one.beats:5d} Se {one.sensitivity:.3f} P+ {one.precision:.3f} F1 {one.f1:.3f}")
+    bins = np.linspace(0, 1, 11)
+    p, positive = probabilities[kept, list(classifier.classes).index("V")], truth == "V"
+    place = np.clip(np.digitize(p, bins) - 1, 0, 9)
+    out["calibration"] = [
+        (float(p[place == b].mean()), float(positive[place == b].mean()), int((place == b).sum()))
+        for b in range(10) if (place == b).any()
+    ]  # fmt: skip
+    print("probability of V said, and share that are V:", *(f"{a:.2f}/{b:.2f}" for a, b, _ in out["calibration"]))
+    write(arguments.folder / "test.json", out)
+
+
+class TwoLayer:
+    """The two-layer convex network with the logistic loss, as scikit-learn's models are called."""
+
+    def __init__(self) -> None:
+        self.words = ""
+
+    def fit(self, X: Array, y: NDArray[np.bool_]) -> "TwoLayer":
+        """Train on rows (n, d), of which every fourth negative is used."""
+        rows = np.flatnonzero(y | (np.arange(len(y)) % 4 == 0))
+        ones = np.concatenate([X[rows], np.ones((len(rows), 1))], axis=1)
+        program = AllPatterns(
+            ones, np.where(y[rows], 1.0, -1.0), TWO_LAYER_BETA, LogisticLoss(), ReluFamily(), None, "offset"
+        )
+        found = ActiveSetSolver(gap=2e-2, rounds=12, confirm_starts=0).solve(program)
+        self.network, self.offset = program.family.network(found.atoms), float(found.free[0])
+        self.words = f"{len(found.atoms)} neurons, gap {found.gap:.1e}"
+        return self
+
+    def decision_function(self, X: Array) -> Array:
+        """Return the log-odds (n,)."""
+        return self.network.predict(np.concatenate([X, np.ones((len(X), 1))], axis=1)) + self.offset
+
+
+def peers() -> dict[str, Callable[[], Any]]:
+    """Every peer, to be made anew for every fit."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    def scaled(model: Any) -> Any:
+        return make_pipeline(StandardScaler(), model)
+
+    def mlp(layers: tuple[int, ...]) -> Any:
+        return scaled(MLPClassifier(layers, alpha=1e-3, early_stopping=True, random_state=0, max_iter=40))
+
+    return {
+        "logistic regression": lambda: scaled(LogisticRegression(C=0.01, max_iter=300)),
+        "gradient boosting, 300 trees": boosting(HistGradientBoostingClassifier),
+        "MLP 100": lambda: mlp((100,)),
+        "MLP 100, 100": lambda: mlp((100, 100)),
+        "two-layer convex": TwoLayer,
+        "SVM, RBF, every 4th N": lambda: scaled(SVC(C=1.0, gamma="scale", class_weight=None)),
+    }
+
+
+def boosting(kind: Any) -> Callable[[], Any]:
+    """Gradient boosting as the probes found it best."""
+    return lambda: kind(random_state=0, max_iter=300, l2_regularization=1.0, learning_rate=0.05)
+
+
+def scores_of(model: Any, X: Array) -> Array:
+    """Log-odds or margins (n,) of a fitted peer."""
+    if hasattr(model, "decision_function"):
+        return np.asarray(model.decision_function(X))
+    p = np.clip(model.predict_proba(X)[:, 1], 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def run_peers(arguments: Namespace) -> None:
+    """Train and evaluate the peers on V against N."""
+    train_windows, train_truth = beats_of(arguments, DS1)
+    test_windows, test_truth = beats_of(arguments, DS2)
+    X, y = train_windows.X[:, :-1], train_truth == "V"
+    T = test_windows.X[:, :-1]
+    folds, _ = patient_folds(train_windows, train_truth, TrainOptions(classes=arguments.classes))
+    out: dict[str, Any] = {}
+    for name, make in peers().items():
+        fewer = y | (np.arange(len(y)) % 4 == 0) if "4th" in name else np.ones(len(y), dtype=bool)
+        held = np.zeros(len(y))
+        for fold in np.unique(folds):
+            used = fewer & (folds != fold)
+            held[folds == fold] = scores_of(make().fit(X[used], y[used]), X[folds == fold])
+        threshold, held_f1 = best_threshold(held, y)
+        started = time.process_time()
+        model = make().fit(X[fewer], y[fewer])
+        seconds = time.process_time() - started
+        scores = scores_of(model, T)
+        found = measures(
+            test_truth, np.where(scores > threshold, "V", "N"), scores, test_windows.record, "V"
+        )  # fmt: skip
+        found |= {"held_out_f1": held_f1, "seconds": seconds, "held_out_ap": average_precision(held, y)}
+        half = measures_of(test_truth, np.where(scores > 0, "V", "N"), "V")
+        found["f1_at_half"] = half.f1
+        out[name] = found
+        print(line(name, found, f"held out {held_f1:.3f}; {seconds:.1f} s {getattr(model, 'words', '')}"), flush=True)
+        print(f"{'':34s} at p = .5: Se {half.sensitivity:.3f} P+ {half.precision:.3f} F1 {half.f1:.3f}", flush=True)
+        write(arguments.folder / "peers.json", out)
+
+
+def noisy(recording: Recording, kind: str, ratio: float, seed: int) -> Recording:
+    """A recording with noise at a signal-to-noise ratio in dB, of the power between 0.5 and 40 Hz."""
+    from scipy.signal import butter, sosfilt, sosfiltfilt
+
+    random, rate = np.random.default_rng(seed), recording.sampling_frequency
+    noise = random.standard_normal(len(recording.signal))
+    bands = {"white": None, "baseline wander": (0.05, 0.8), "muscle-like": (20.0, 120.0)}
+    band = bands[kind]
+    if band is not None:
+        noise = sosfilt(butter(2, band, "band", fs=rate, output="sos"), noise)
+    clean = sosfiltfilt(butter(2, (0.5, 40.0), "band", fs=rate, output="sos"), np.nan_to_num(recording.signal))
+    noise *= clean.std() / noise.std() * 10 ** (-ratio / 20)
+    return replace(recording, signal=recording.signal + noise)
+
+
+def run_noise(arguments: Namespace) -> None:
+    """F1 of V with noise in DS2, every tenth beat; ours and boosting's at the thresholds chosen on clean DS1."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from ecgcvx.records import Annotation
+
+    classifier = ConvexBeatClassifier.load(arguments.folder / "model")
+    windows, truth = beats_of(arguments, DS1)
+    model = boosting(HistGradientBoostingClassifier)().fit(windows.X[:, :-1], truth == "V")
+    threshold = 0.0
+    if (arguments.folder / "peers.json").exists():
+        print("boosting at p = .5, ours at its threshold")
+    clean = recordings(arguments.database, DS2)
+
+    def evaluate(changed: list[Recording]) -> tuple[float, float]:
+        parts = joined([beat_windows(one) for one in changed])
+        kept = np.flatnonzero(np.isin(class_of(parts.symbols), ["N", "V"]))[::5]
+        parts = parts.subset(kept)
+        there = class_of(parts.symbols)
+        ours = measures_of(there, classifier.decide(classifier.log_odds(parts)), "V").f1
+        theirs = np.where(scores_of(model, parts.X[:, :-1]) > threshold, "V", "N")
+        return ours, measures_of(there, theirs, "V").f1
+
+    out: dict[str, Any] = {"clean": evaluate(clean)}
+    print(f"clean: ours {out['clean'][0]:.3f}, boosting {out['clean'][1]:.3f}", flush=True)
+    for kind in ("baseline wander", "muscle-like", "white"):
+        for ratio in RATIOS:
+            found = evaluate([noisy(one, kind, ratio, number) for number, one in enumerate(clean)])
+            out[f"{kind} {ratio}"] = found
+            print(f"{kind} {ratio} dB: ours {found[0]:.3f}, boosting {found[1]:.3f}", flush=True)
+            write(arguments.folder / "noise.json", out)
+    for target in (250.0, 128.0):
+        found = evaluate([read_recording(arguments.database / name, "MLII", resample=target) for name in DS2])
+        out[f"{target:g} Hz"] = found
+        print(f"at {target:g} Hz: ours {found[0]:.3f}, boosting {found[1]:.3f}", flush=True)
+    other = [one for name in DS2 if (one := other_lead(arguments.database / name)) is not None]
+    assert all(isinstance(one.annotation, Annotation) for one in other)
+    out["V1"] = evaluate(other)
+    print(f"lead V1 of {len(other)} records: ours {out['V1'][0]:.3f}, boosting {out['V1'][1]:.3f}", flush=True)
+    write(arguments.folder / "noise.json", out)
+
+
+def other_lead(path: Path) -> Recording | None:
+    """The record's lead V1, None without one."""
+    from ecgcvx.errors import RecordError
+
+    try:
+        return read_recording(path, "V1")
+    except RecordError:
+        return None
+
+
+def run_proof(arguments: Namespace) -> None:
+    """Prove gaps on 1,000 beats of V and 3,000 of N at betas from large to small, 100 s each."""
+    windows, truth = beats_of(arguments, DS1)
+    random = np.random.default_rng(0)
+    chosen = [random.permutation(np.flatnonzero(truth == name))[:count] for name, count in (("V", 1000), ("N", 3000))]
+    rows = np.sort(np.concatenate(chosen))
+    part, there = windows.subset(rows), truth[rows]
+    out = []
+    for beta, taps in PROOF:
+        program = program_of(part, there, "V", Setting(taps, beta), TrainOptions())
+        started = time.process_time()
+        machine = train_machine("V", program, ActiveSetSolver(gap=1e-3, rounds=40, confirm_starts=300))
+        trained = time.process_time() - started
+        assert machine.atoms is not None
+        proved, bound = prove_machine(program, machine.atoms, 100.0)
+        out.append({
+            "beta": beta, "taps": taps, "filters": machine.network.neurons, "searched": machine.gap.relative,
+            "proved": proved.relative, "factor": bound.factor, "cells": bound.cells, "status": bound.status,
+            "training_seconds": trained, "seconds": time.process_time() - started - trained,
+        })  # fmt: skip
+        print(out[-1], flush=True)
+        write(arguments.folder / "proof.json", out)
+
+
+def run_seeds(arguments: Namespace) -> None:
+    """The final network for V at seed 1, on DS2."""
+    classifier = ConvexBeatClassifier.load(arguments.folder / "model")
+    windows, truth = beats_of(arguments, DS1)
+    test_windows, test_truth = beats_of(arguments, DS2)
+    positive = test_truth == "V"
+    for seed in (0, 1):
+        options = TrainOptions(classes=arguments.classes, seed=seed)
+        program = program_of(windows, truth, "V", classifier.setting, options)
+        started = time.process_time()
+        machine = train_machine("V", program, options.solver)
+        scores = machine.scores(test_windows.X)
+        print(
+            f"seed {seed}: AUC {roc_area(scores, positive):.4f} AP {average_precision(scores, positive):.4f}, "
+            f"{machine.network.neurons} filters, gap {machine.gap.relative:.1e}, P {machine.gap.primal:.5e}, "
+            f"{time.process_time() - started:.1f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
