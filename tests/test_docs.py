@@ -23,7 +23,7 @@ def test_files_that_are_named_exist(document):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["tutorial", "polynomial", "certificates"])
+@pytest.mark.parametrize("page", ["tutorial", "polynomial", "certificates", "datasets"])
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
     text = (ROOT / "docs" / f"{page}.md").read_text()
     (tmp_path / "data").symlink_to(ROOT / "data")

@@ -5,7 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecgcvx.cli.arguments import add_network, add_output, add_record, add_windows, fit_options_of, read_record
+from ecgcvx.cli import dataset
+from ecgcvx.cli.arguments import (
+    RECORD_HELP,
+    add_network,
+    add_output,
+    add_reading,
+    add_windows,
+    fit_options_of,
+    read_record,
+)
 from ecgcvx.cli.terminal import progress_bar, show
 
 if TYPE_CHECKING:
@@ -43,6 +52,8 @@ neuron is worth."""
 EXAMPLES = """\
 examples:
   ecgcvx fit data/mitdb208/208
+  ecgcvx fit mitdb/ --network polynomial --output out/mitdb
+  ecgcvx fit 100 101 103 --evaluate leave-one-record-out --network gated --beta 1e-4
   ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --time-limit 120
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --tolerance 1e-2 --check
@@ -55,7 +66,11 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_record(parser)
+    parser.add_argument(
+        "record", nargs="+", metavar="RECORD", help=f"{RECORD_HELP}; several, a folder, a pattern, or a RECORDS file"
+    )
+    add_reading(parser)
+    dataset.add_arguments(parser)
     add_windows(parser)
     add_network(parser, "beta", "seed", "time_limit", "baselines", "prove")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
@@ -69,6 +84,9 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.output import write_output
 
     chosen = fit_options_of(options)
+    if dataset.asked_for(options):
+        return dataset.run(options, chosen)
+    options.record = options.record[0]
     recording = read_record(options)
     folder = options.output or Path("out") / Path(recording.name).name
     check_folder(folder)

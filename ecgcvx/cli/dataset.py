@@ -1,0 +1,81 @@
+"""What `ecgcvx fit` does with several records."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecgcvx.cli.terminal import progress_bar, show
+from ecgcvx.errors import InputError
+
+if TYPE_CHECKING:
+    from ecgcvx.fit_options import FitOptions
+
+EVALUATIONS = ("within", "pooled", "leave-one-record-out")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only several records have."""
+    group = parser.add_argument_group("several records")
+    group.add_argument(
+        "--evaluate", choices=EVALUATIONS,
+        help="within: a network for each record (default); pooled: one for all; leave-one-record-out: for each record "
+        "one that was trained on the others",
+    )  # fmt: skip
+    group.add_argument("--leads", metavar="A,B", help="each of these leads of every record, as signals of their own")
+    group.add_argument(
+        "--strict", action="store_true", help="end at a record that cannot be used, in place of skipping it"
+    )
+    group.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+
+
+def asked_for(options: argparse.Namespace) -> bool:
+    """Whether the arguments are those of a data set."""
+    import glob
+
+    only: str = options.record[0]
+    given = options.evaluate is not None or options.leads is not None or options.strict or options.jobs is not None
+    several = len(options.record) > 1 or Path(only).is_dir() or Path(only).name.startswith("RECORDS")
+    return given or several or (glob.has_magic(only) and not Path(only).exists())
+
+
+def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
+    """Fit the records, show the table, and write the tables into the output folder; 0 if any could be used."""
+    from ecgcvx.dataset import DatasetOptions, Reading, dataset_table, expand_sources, fit_records, write_dataset
+    from ecgcvx.dataset.table import summary
+
+    if options.leads is not None and options.lead is not None:
+        raise InputError("leads: not together with lead; give one of them")
+    named = [part.strip() for part in (options.leads or "").split(",") if part.strip()]
+    leads = tuple(int(lead) if lead.isdecimal() else lead for lead in named) or (options.lead,)
+    reading = Reading(
+        leads, options.start, options.end, options.sampling_frequency, options.unit, options.annotator, options.resample
+    )
+    records = expand_sources(options.record)
+    if len(records) < 2 and len(leads) < 2 and (options.evaluate or "within") != "within":
+        raise InputError(f"evaluate = {options.evaluate}: takes at least 2 records; name more, or leave it out")
+    wanted = DatasetOptions(chosen, reading, options.evaluate or "within", options.strict, options.resume, options.jobs)
+    folder = options.output or Path("out") / "dataset"
+    about = {"network": chosen.network.name, "evaluate": wanted.evaluate, "horizon": chosen.horizon,
+             "window": chosen.window, "options": chosen.settings}  # fmt: skip
+    rows = []
+    order = {Path(name).name: k for k, name in enumerate(records)}
+    interrupted = False
+    try:
+        with progress_bar() as progress:
+            progress(f"{len(records) * len(leads)} signals", 0.0)
+            for row in fit_records(records, wanted, folder, progress):
+                rows.append(row)
+                write_dataset(sorted(rows, key=lambda one: order.get(Path(one.record).name, 0)), folder, about)
+    except KeyboardInterrupt:
+        interrupted = True
+    rows.sort(key=lambda one: (order.get(Path(one.record).name, 0), one.lead))
+    files = write_dataset(rows, folder, about)
+    if options.json:
+        print(json.dumps(json.loads(files[0].read_text()), allow_nan=False))
+    else:
+        end = [f"interrupted after {len(rows)} of {len(records) * len(leads)}; --resume goes on"] if interrupted else []
+        show(dataset_table(rows), "", *summary(rows), *end, f"wrote {folder}/dataset.csv, dataset.json, dataset.html")
+    if interrupted:
+        return 130
+    return 0 if any(not row.skipped for row in rows) else 2

@@ -1,0 +1,185 @@
+"""The fits of a data set: one a record, side by side, each whole in a folder of its own; or one network for several."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ecgcvx.cores import usable_cores
+from ecgcvx.dataset.table import Row, row_of_fit
+from ecgcvx.errors import EcgcvxError, InputError
+from ecgcvx.fit_options import FitOptions
+from ecgcvx.types import Progress
+
+EVALUATIONS = ("within", "pooled", "leave-one-record-out")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of every record is read, as `read_recording` takes it; leads : one record's signals, by default one lead."""
+
+    leads: tuple[str | int | None, ...] = (None,)
+    start: float | None = None
+    end: float | None = None
+    sampling_frequency: float | None = None
+    unit: str | None = None
+    annotator: str | None = None
+    resample: float | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `read_recording` besides name and lead."""
+        return {
+            "start": self.start, "end": self.end, "sampling_frequency": self.sampling_frequency, "unit": self.unit,
+            "annotator": self.annotator, "resample": self.resample,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """How a data set is fitted.
+
+    evaluate : 'within' trains a network on the first part of each record and tests it on the rest; 'pooled' trains one
+    network on the first parts of all, and tests it on the rest of each; 'leave-one-record-out' trains on the other
+    records, and tests on all of the one that was left out. Every record is scaled by its own training part ('within',
+    'pooled') or by all of it. strict : the first record that cannot be used ends the run. resume : what an earlier run
+    into the same folder finished is kept. jobs : processes, by default one a core.
+
+    Raises InputError for another evaluation.
+    """
+
+    fit: FitOptions = field(default_factory=FitOptions)
+    reading: Reading = field(default_factory=Reading)
+    evaluate: str = "within"
+    strict: bool = False
+    resume: bool = False
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.evaluate not in EVALUATIONS:
+            raise InputError(f"evaluate = {self.evaluate!r}: choose one of {', '.join(EVALUATIONS)}")
+        if self.jobs is not None and self.jobs < 1:
+            raise InputError(f"jobs = {self.jobs}: give at least 1")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One signal of the data set and the folder of its fit."""
+
+    source: str
+    lead: str | int | None
+    folder: Path
+    options: DatasetOptions
+
+
+def fit_records(records: Sequence[str], options: DatasetOptions, output: Path, progress: Progress) -> Iterator[Row]:
+    """Fit a data set and yield a row for each signal as soon as it is known.
+
+    records : see `expand_sources`. output : gets a folder for each signal; `write_dataset` writes the tables. Ctrl-C
+    (KeyboardInterrupt) stops the fits that run, which keep their best networks; what is finished stays.
+
+    Raises InputError for a record that cannot be used, if the options are strict.
+    """
+    tasks = _tasks(records, options, output)
+    if options.evaluate != "within":
+        from ecgcvx.dataset.pooled import fit_pooled
+
+        yield from fit_pooled(tasks, options, progress)
+        return
+    kept = {task: row for task in tasks if options.resume and (row := _kept(task)) is not None}
+    yield from kept.values()
+    left = [task for task in tasks if task not in kept]
+    done = len(kept)
+    for row in _in_processes(fit_one, left, options.jobs):
+        done += 1
+        progress(f"{done} of {len(tasks)} signals; last: {row.name}", done / len(tasks))
+        if options.strict and row.skipped:
+            raise InputError(f"{row.record}: {row.skipped} (strict)")
+        yield row
+
+
+def _tasks(records: Sequence[str], options: DatasetOptions, output: Path) -> list[Task]:
+    tasks, names = [], set()
+    for source in records:
+        for lead in options.reading.leads:
+            name = Path(source).name + ("" if lead is None else f"-{lead}")
+            if name in names:
+                raise InputError(f"{source}: two records named {name}; their folders would be one")
+            names.add(name)
+            tasks.append(Task(source, lead, output / name, options))
+    return tasks
+
+
+def fit_one(task: Task) -> Row:
+    """Fit one signal and write its folder; what cannot be used becomes a row that says why."""
+    from ecgcvx.fitting import fit
+    from ecgcvx.output import make_folder, write_output
+    from ecgcvx.records import read_recording
+
+    started = time.perf_counter()
+    options = task.options.fit
+    try:
+        recording = read_recording(task.source, task.lead, **task.options.reading.arguments())
+        make_folder(task.folder)
+        result = fit(recording, options, lambda what, share: None)
+        found = write_output(result, recording, options, task.folder)
+    except EcgcvxError as error:
+        return Row.without_fit(task.source, "" if task.lead is None else str(task.lead), str(error))
+    return row_of_fit(task.source, recording, result, found, time.perf_counter() - started)
+
+
+def _kept(task: Task) -> Row | None:
+    """The row of an earlier run with the same options that came to its end."""
+    try:
+        found = json.loads((task.folder / "metrics.json").read_text())
+        row = Row.of_json(found["dataset_row"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    same = found.get("options") == json.loads(json.dumps(task.options.fit.settings))
+    return replace(row, kept=True) if same and row.status != "interrupted" else None
+
+
+def _in_processes(run: Callable[[Task], Row], tasks: Sequence[Task], jobs: int | None) -> Iterator[Row]:
+    """Yield results as they come, each process on a core of its own."""
+    if not tasks:
+        return
+    count = min(jobs or usable_cores(), len(tasks))
+    if count == 1:
+        yield from map(run, tasks)
+        return
+    context = get_context("spawn")
+    cores: Any = context.Queue()
+    for core in _cores(count):
+        cores.put(core)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_take_core, initargs=(cores,))
+    try:
+        waiting: set[Future[Row]] = {pool.submit(run, task) for task in tasks}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cores(count: int) -> list[int | None]:
+    if not hasattr(os, "sched_getaffinity"):
+        return [None] * count
+    usable = sorted(os.sched_getaffinity(0))
+    return [usable[k % len(usable)] for k in range(count)]
+
+
+def _take_core(cores: Any) -> None:
+    """Bind this process to one core, so that every library in it takes one thread."""
+    core = cores.get()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
