@@ -8,7 +8,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 from ecgcvx.cli import main
-from ecgcvx.compiled import PARTS, compile_part
+from ecgcvx.warmup import PARTS, compile_part
 
 
 def test_it_names_versions_threads_and_caches(capsys, monkeypatch):

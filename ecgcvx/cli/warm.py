@@ -5,7 +5,7 @@ import json
 
 from ecgcvx.cli.arguments import JSON_HELP
 from ecgcvx.cli.terminal import show
-from ecgcvx.compiled import PARTS
+from ecgcvx.warmup import PARTS
 
 DESCRIPTION = """\
 Compile the inner loops (once an installation, about a minute), so that no later command waits for it. Every command
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
-    from ecgcvx.compiled import compile_part
+    from ecgcvx.warmup import compile_part
     from ecgcvx.cores import usable_cores
 
     names = list(options.only or PARTS)
