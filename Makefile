@@ -21,11 +21,8 @@ $(VENV)/made: pyproject.toml
 ifeq ($(LOCKED),)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
 else
-	@# A registry that lacks a locked file is no fault of the code: then the newest versions serve, and it is said.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK) && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . || \
-		{ echo "make: $(LOCK) cannot be installed here; installing the newest versions" >&2; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
 	@touch $@
 

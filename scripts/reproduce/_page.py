@@ -59,6 +59,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows of cells under a header, the first column of words and the others of numbers, and a sentence above."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Entry:
     """What a script found. slide : subject of the slides. note : what else a reader should know, e.g. data used."""
 
@@ -67,6 +76,7 @@ class Entry:
     claims: tuple[Claim, ...]
     pictures: tuple[Picture, ...]
     note: str = ""
+    tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,12 @@ class Record:
     note: str
     command: str
     seconds: float
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def took(self) -> str:
+        """The seconds as they are written."""
+        return f"{max(self.seconds, 1):.0f} s"
 
     @property
     def verdict(self) -> str:
@@ -132,6 +148,7 @@ def keep(script: str, reproduce: Reproduce, output: Path, **options: Any) -> Rec
         note=entry.note,
         command=" ".join([f"python scripts/reproduce/{script}.py", *given]),
         seconds=time.process_time() - started,
+        tables=entry.tables,
     )
     output.mkdir(parents=True, exist_ok=True)
     for picture in entry.pictures:
@@ -146,6 +163,10 @@ def read_record(path: Path) -> Record:
     held = json.loads(path.read_text())
     held["claims"] = tuple(Claim(**claim) for claim in held["claims"])
     held["pictures"] = tuple((name, caption) for name, caption in held["pictures"])
+    held["tables"] = tuple(
+        Table(table["caption"], tuple(table["header"]), tuple(tuple(row) for row in table["rows"]))
+        for table in held["tables"]
+    )
     return Record(**held)
 
 
@@ -188,6 +209,10 @@ figure { margin: 1rem 0 } figcaption, .quiet { color: var(--quiet); font-size: .
 section { border-top: 1px solid var(--line); margin-top: 2.5rem }
 li { margin: .6rem 0 } ul.claims { list-style: none; padding: 0 }
 .holds { color: var(--good) } .correction { color: var(--warn) } .fails { color: var(--bad) }
+div.table { overflow-x: auto } table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
+caption { text-align: left; color: var(--quiet); padding-bottom: .3rem }
+th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
+th:first-child, td:first-child { text-align: left } th { font-weight: 600 }
 b.verdict { font-weight: 600 } code { font-size: .9em; overflow-wrap: anywhere }
 """
 CLASSES = {"holds": "holds", "holds with this correction": "correction", "does not hold": "fails"}
@@ -200,13 +225,19 @@ def index_html(records: list[Record]) -> str:
         f"<title>The lecture, reproduced</title><style>{PAGE_STYLE}</style><h1>The lecture, reproduced</h1><ol>"
     ]
     for record in records:
-        parts.append(f"<li><a href='#{record.script}'>{escape(record.title)}</a> {_badge(record.verdict)}</li>")
+        where = f"{escape(record.slide)} · <code>{record.script}.py</code>"
+        parts.append(
+            f"<li><a href='#{record.script}'>{escape(record.title)}</a>: {_badge(record.verdict)}<br>"
+            f"<span class=quiet>{where}</span></li>"
+        )
     parts.append("</ol>")
     for number, record in enumerate(records, 1):
         parts.append(f"<section id='{record.script}'><h2>{number}. {escape(record.title)}</h2>")
         for name, caption in record.pictures:
             shown = escape(caption)
-            parts.append(f"<figure><img src='{escape(name)}' alt='{shown}'><figcaption>{shown}</figcaption></figure>")
+            image = f"<a href='{escape(name)}'><img src='{escape(name)}' alt='{shown}'></a>"
+            parts.append(f"<figure>{image}<figcaption>{shown}</figcaption></figure>")
+        parts += [_table_html(table) for table in record.tables]
         parts.append("<ul class=claims>")
         for claim in record.claims:
             correction = f" <i>{escape(claim.correction)}</i>" if claim.correction else ""
@@ -217,9 +248,18 @@ def index_html(records: list[Record]) -> str:
         note = f"{escape(record.note)} " if record.note else ""
         parts.append(
             f"</ul><p class=quiet>Slides: {escape(record.slide)}. {note}<code>{escape(record.command)}</code>, "
-            f"{record.seconds:.0f} s of processor time.</p></section>"
+            f"{record.took} of processor time.</p></section>"
         )
     return "\n".join(parts) + "</html>\n"
+
+
+def _table_html(table: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return (
+        f"<div class=table><table><caption>{escape(table.caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def _badge(verdict: str) -> str:
@@ -228,21 +268,32 @@ def _badge(verdict: str) -> str:
 
 def docs_page(records: list[Record], introduction: str) -> str:
     """Return the same as Markdown, with pictures in the folder `lecture` beside it."""
-    lines = ["# The lecture, slide by slide", "", introduction, "", "| | slides | verdict |", "|---|---|---|"]
+    lines = ["# The lecture, slide by slide", "", introduction, "", "## Where is the slide on ...?", ""]
+    lines += ["| slide | section | script in `scripts/reproduce` | verdict |", "|---|---|---|---|"]
     for number, record in enumerate(records, 1):
-        lines.append(f"| {number} | [{record.title}](#{_anchor(number, record.title)}) | {record.verdict} |")
+        section = f"[{number}. {record.title}](#{_anchor(number, record.title)})"
+        for slide in record.slide.split("; "):
+            lines.append(f"| {slide} | {section} | `{record.script}.py` | {record.verdict} |")
     for number, record in enumerate(records, 1):
         lines += ["", f"## {number}. {record.title}", "", f"Slides: {record.slide}."]
         for name, caption in record.pictures:
             lines += ["", f"![{caption}](lecture/{name})", "", caption]
+        for table in record.tables:
+            lines += ["", table.caption, "", *_table_lines(table)]
         lines += ["", "| claim | found | verdict |", "|---|---|---|"]
         for claim in record.claims:
             correction = f": {claim.correction}" if claim.correction else ""
             cells = (claim.text, claim.found, f"**{claim.verdict}**{correction}")
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         note = f"{record.note} " if record.note else ""
-        lines += ["", f"{note}`{record.command}`, {record.seconds:.0f} s of processor time."]
+        lines += ["", f"{note}`{record.command}`, {record.took} of processor time."]
     return "\n".join(lines) + "\n"
+
+
+def _table_lines(table: Table) -> list[str]:
+    ruler = ["---", *["---:"] * (len(table.header) - 1)]
+    rows = [table.header, tuple(ruler), *table.rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
 def _anchor(number: int, title: str) -> str:

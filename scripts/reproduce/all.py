@@ -20,16 +20,27 @@ from ecgcvx.files import atomic_write
 
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "arrangements": (),
+    "arrangement_counts": (),
     "linear_penalties": (),
+    "group_lasso": (),
     "toy_race": (),
     "images": ("cifar",),
     "regularisation_path": (),
-    "polynomial_networks": (),
+    "quadratic_network": (),
+    "polynomial_network": (),
     "duality": (),
+    "scaling_and_bidual": (),
     "ecg_prediction": ("mitdb",),
+    "ecg_forecasts": (),
     "ecg_interpretation": (),
+    "batch_norm": (),
+    "convolution": (),
+    "three_layer": (),
+    "beat_generator": ("mitdb",),
+    "progressive_generator": ("mitdb",),
     "optimisers": (),
     "consensus_admm": (),
+    "all_networks": (),
 }
 """Scripts in the order of the page, with those of the options below that they take."""
 
@@ -37,7 +48,11 @@ INTRODUCTION = """Each numerical slide of the lecture on convex training of neur
 `scripts/reproduce`: it draws the slide's figure, measures what the slide claims, and fails if the claim does not hold.
 `make reproduce` runs them all and writes the same as a page, `out/lecture/index.html`. Where a slide is printed
 differently from what holds, the verdict says what has to be corrected. Numbers are those of the run that made the
-figures; seconds are processor time of one thread."""
+figures; seconds are processor time of one thread.
+
+Two things need files that are not shipped: `--mitdb FOLDER` (`make reproduce MITDB=FOLDER`) adds record 100 and the
+ventricular beats, `--cifar FOLDER` (`CIFAR=FOLDER`) CIFAR's own images. The slide of generated faces is a script of its
+own, as it takes a folder of images: `python scripts/reproduce/faces.py FOLDER`."""
 
 
 def main() -> None:
@@ -69,12 +84,14 @@ def main() -> None:
 
 
 def write_docs(records: list[Record], output: Path, docs: Path) -> None:
-    """Write lecture.md, and the pictures that it shows, into the documentation."""
+    """Write lecture.md, the pictures that it shows and no others, into the documentation."""
     pictures = docs / "lecture"
     pictures.mkdir(parents=True, exist_ok=True)
-    for record in records:
-        for name, _ in record.pictures:
-            shutil.copyfile(output / name, pictures / name)
+    names = {name for record in records for name, _ in record.pictures}
+    for name in names:
+        shutil.copyfile(output / name, pictures / name)
+    for stale in {path for path in pictures.glob("*.png") if path.name not in names}:
+        stale.unlink()
     text = docs_page(records, INTRODUCTION)
     atomic_write(docs / "lecture.md", lambda file: file.write(text.encode()))
 

@@ -1,14 +1,12 @@
-"""Hyperplane arrangements of the three-sample example, its convex program, and how many patterns there can be.
+"""Hyperplane arrangements of the three-sample example, and its convex program.
 
-Slides: hyperplane arrangements; the convex program for n = 3, d = 2; the number of arrangements.
+Slides: hyperplane arrangements; the convex program for n = 3, d = 2.
 Claims: X = [[2, 2], [3, 3], [1, 0]] has three non-zero patterns, and the convex program over them has the value of the
-network. The number of patterns is at most 2 sum_{k<r} C(n, k), r the rank.
+network.
 Found: both hold, but the cones printed on the slide, D X u >= 0, leave out the samples that are off. They give the
-value of the gated network, which is below the network's optimum. The cones are (2D - I) X u >= 0. C(n - 1, k) in place
-of C(n, k) is the exact count in general position.
+value of the gated network, which is below the network's optimum. The cones are (2D - I) X u >= 0.
 """
 
-from math import comb
 from typing import Any
 
 import cvxpy as cp
@@ -17,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from _page import BLUE, FAINT, GREEN, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, style
-from ecgcvx.arrangements import Patterns, enumerate_patterns, pattern_bound
+from _page import BLUE, FAINT, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, style
+from ecgcvx.arrangements import Patterns, enumerate_patterns
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.lbfgs import train_lbfgs
 from ecgcvx.baselines.problem import Problem
@@ -35,7 +33,7 @@ AGREE = 1e-6  # relative, of two values that are equal
 
 
 def reproduce(reduced: bool) -> Entry:
-    """Draw cones and counts, and compare the values."""
+    """Draw the cones and compare the values."""
     patterns = enumerate_patterns(X)
     codes = sorted(("".join(str(int(b)) for b in patterns.mask(i)) for i in range(len(patterns))), reverse=True)
     values = [_values(patterns, y, 10 if reduced else 60) for y in TARGETS]
@@ -44,11 +42,6 @@ def reproduce(reduced: bool) -> Entry:
         abs(v["printed"] - v["gated"]) <= AGREE * v["gated"] and v["printed"] < v["network"] * (1 - 1e-2)
         for v in values
     )
-    counts = _counts(reduced)
-    below = all(count <= bound <= slide for *_, count, bound, slide in counts)
-    exact = all(count == bound for kind, *_, count, bound, _ in counts if kind == "normal")
-    fewer = all(count < bound for kind, n, *_, count, bound, _ in counts if kind == "integer" and n >= 12)
-    largest = max((row for row in counts if row[0] == "normal"), key=lambda row: row[3])
     first = values[0]
     claims = (
         Claim(
@@ -69,29 +62,17 @@ def reproduce(reduced: bool) -> Entry:
             printed,
             "The cones are (2D - I) X u >= 0: samples that are off constrain too.",
         ),
-        Claim(
-            "There are at most 2 sum of C(n, k) over k < r patterns, r = rank X.",
-            f"all {len(counts)} enumerated sets are below it; n = {largest[1]}, r = {largest[2]}: {largest[3]:,} "
-            f"patterns with the zero one, bound {largest[5]:,}",
-            below and exact and fewer,
-            "C(n - 1, k) in place of C(n, k) is exact in general position and a bound otherwise.",
-        ),
     )
     return Entry(
         "Hyperplane arrangements",
-        "hyperplane arrangements; the convex program of the three-sample example; number of arrangements",
+        "hyperplane arrangements; the convex program of the three-sample example",
         claims,
         (
             Picture(
-                "arrangements_cones",
+                "arrangements",
                 "The cones of the three patterns in the plane of w, as printed and as they are, and the values "
                 "they give.",
                 _cone_figure(patterns, values),
-            ),
-            Picture(
-                "arrangements_counts",
-                "Enumerated patterns (points), the exact count (lines) and the bound of the slide (dashed).",
-                _count_figure(counts),
             ),
         ),
     )
@@ -121,28 +102,6 @@ def _printed(program: ConvexProgram) -> float:
     loss = cp.sum_squares(f - program.y) / (2 * len(X))
     problem = cp.Problem(cp.Minimize(loss + program.beta * cp.sum(cp.norm(u, 2, axis=1))), cones)
     return float(problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11))
-
-
-Count = tuple[str, int, int, int, int, int]  # kind of data, n, rank, patterns, exact bound, bound of the slide
-
-
-def _counts(reduced: bool) -> list[Count]:
-    """Enumerated patterns of normal and of integer data, the zero pattern included."""
-    random = np.random.default_rng(0)
-    sizes = {2: (4, 8, 12, 20, 40, 80), 3: (4, 8, 12, 20, 40, 80), 4: (6, 8, 12, 20, 30), 5: (6, 8, 12, 16)}
-    rows: list[Count] = []
-    for rank, several in sizes.items():
-        for n in several[: 3 if reduced else None]:
-            for kind in ("normal", "integer"):
-                data = random.standard_normal((n, rank)) if kind == "normal" else random.integers(-2, 3, (n, rank))
-                if np.linalg.matrix_rank(data) < rank:
-                    continue
-                data = np.asarray(data, dtype=np.float64)
-                found = enumerate_patterns(data)
-                count = len(found) + int(len(data[data.any(axis=1)]) == n and found.coverage.max() == 1)
-                slide = 2 * sum(comb(n, k) for k in range(rank))
-                rows.append((kind, n, rank, count, pattern_bound(n, rank), slide))
-    return rows
 
 
 def _cone_figure(patterns: Patterns, values: list[dict[str, float]]) -> Figure:
@@ -194,30 +153,6 @@ def _runs(chosen: NDArray[np.bool_], angles: Array) -> list[tuple[float, float]]
     """Stretches of angles; one that goes over 2 pi comes in two parts."""
     edges = np.flatnonzero(np.diff(np.r_[False, chosen, False].astype(int))).reshape(-1, 2)
     return [(float(angles[a]), float(angles[b - 1])) for a, b in edges if b - a > 1]
-
-
-def _count_figure(counts: list[Count]) -> Figure:
-    figure = new_figure("Number of activation patterns of n samples of rank r", 3.8)
-    axes = figure.subplots()
-    for rank, color in zip((2, 3, 4, 5), (BLUE, ORANGE, GREEN, GREY), strict=True):
-        own = [row for row in counts if row[2] == rank and row[0] == "normal"]
-        n = np.array([row[1] for row in own])
-        axes.plot(n, [row[5] for row in own], "--", color=color, linewidth=0.9)
-        axes.plot(n, [row[4] for row in own], color=color, linewidth=1.2)
-        axes.plot(n, [row[3] for row in own], "o", color=color, markersize=5)
-        integer = [row for row in counts if row[2] == rank and row[0] == "integer"]
-        axes.plot([row[1] for row in integer], [row[3] for row in integer], "x", color=color, markersize=5)
-        axes.annotate(f"r = {rank}", (n[-1], own[-1][4]), (6, 0), textcoords="offset points", fontsize=8, va="center",
-                      color=color)  # fmt: skip
-    for marker, text in (("k--", "2 Σ C(n, k), the slide"), ("k-", "2 Σ C(n−1, k)"), ("ko", "normal data, enumerated"),
-                         ("kx", "integers −2..2, enumerated")):  # fmt: skip
-        axes.plot([], [], marker, markersize=5, linewidth=1, label=text)
-    style(axes, xscale="log", yscale="log", xlabel="samples n", ylabel="patterns, the zero one included")
-    axes.set_xticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(3.7, 105)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
-    return figure
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Least squares, ridge, lasso and group lasso as mechanical models, and the blocks that vanish along lambda.
+"""Least squares, ridge, lasso and group lasso as mechanical models.
 
-Slides: least squares and its penalties; the mechanical model of 1/2 (x - y)^2 + lambda |x|; group l1.
+Slides: least squares and its penalties; the mechanical model of 1/2 (x - y)^2 + lambda |x|; the group norm.
 Claims: a second spring (ridge) pulls x towards zero and never to it; a weight (lasso) moves x by lambda and holds it at
 exactly zero once lambda >= |y|; the group norm does so with whole blocks. Minimisers are closed-form proximal maps.
-Found: all hold; the maps agree with CVXPY, and the lambda at which the last block vanishes with its closed form.
+Found: all hold; the maps agree with CVXPY.
 The slides have 1/2 before the sum of squares, the package 1/(2n).
 """
 
@@ -11,18 +11,16 @@ import warnings
 
 import cvxpy as cp
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from _page import BLUE, GREEN, GREY, INK, ORANGE, RED, Claim, Entry, Picture, main, new_figure, style
-from ecgcvx.baselines.linear import group_lasso_path, least_squares, ridge_path, triangle
+from ecgcvx.baselines.linear import least_squares, ridge_path, triangle
 from ecgcvx.types import Array
 
 ACCURACY = 1e-5  # of a minimiser that CVXPY finds, also at a kink
-SAMPLES, BLOCKS, WIDTH = 200, 8, 4
-PLANTED = (3.0, 2.0, 1.0, 0.5)  # norms of the blocks that are not zero
-NOISE = 0.5
+SAMPLES, INPUTS = 200, 32
+WIDTH = 4  # of a block
 
 
 def ridge_map(y: Array, weight: float) -> Array:
@@ -42,7 +40,7 @@ def group_map(y: Array, weight: float) -> Array:
 
 
 def reproduce(reduced: bool) -> Entry:
-    """Compare the maps with CVXPY and follow the blocks along lambda."""
+    """Compare the maps with CVXPY."""
     y = np.linspace(-2.5, 2.5, 11 if reduced else 21)
     found = {"ridge": _solved(y, "ridge"), "lasso": _solved(y, "lasso")}
     errors = {
@@ -51,14 +49,7 @@ def reproduce(reduced: bool) -> Entry:
     }
     zeros = lasso_map(y, 1.0) == 0
     group_errors, whole = _groups(5 if reduced else 40)
-    data = _planted()
-    lambdas = np.geomspace(1e-3, 3.0, 16 if reduced else 150)
-    norms, largest = _path(*data, lambdas)
-    active = norms > 0
-    gone = np.array([lambdas[block].max() if block.any() else 0.0 for block in active.T])
-    planted = gone[: len(PLANTED)]
-    before, after = (_path(*data, np.array([factor * largest]))[0][0] for factor in (0.999, 1.001))
-    squares, ridge = _squares_and_ridge(*data)
+    squares, ridge = _squares_and_ridge()
     claims = (
         Claim(
             "Least squares: the normal equations. Ridge: lambda added to their diagonal, x never exactly zero.",
@@ -77,31 +68,17 @@ def reproduce(reduced: bool) -> Entry:
             f"x = (1 - lambda / ||y||)_+ y, CVXPY differs by {group_errors:.0e} on random blocks",
             group_errors < 1e-5 and whole,
         ),
-        Claim(
-            "Along lambda blocks go to zero one after another, and those without signal go first.",
-            f"{BLOCKS - len(PLANTED)} blocks without signal are gone at lambda = {gone[len(PLANTED) :].max():.3f}, "
-            f"the planted ones at {', '.join(f'{v:.2f}' for v in planted[::-1])}; the last one vanishes at "
-            f"max ||X_g'y|| / (n sqrt|g|) = {largest:.4f}, as the closed form says",
-            bool(planted.min() > gone[len(PLANTED) :].max() and (np.diff(planted) <= 0).all())
-            and int((before > 0).sum()) == 1
-            and not after.any(),
-        ),
     )
     return Entry(
-        "Least squares, ridge, lasso, group lasso",
-        "least squares and its penalties; the spring and the weight; group l1",
+        "Least squares, ridge, lasso, group norm",
+        "least squares and its penalties; the spring and the weight",
         claims,
         (
             Picture(
-                "linear_penalties_energy",
+                "linear_penalties",
                 "Above: energies for y = 1.5 with their minimum, a spring against a second spring and against a "
                 "weight, lambda = 0.5, 1, 2. Below: proximal maps, lambda = 1, closed form (lines) and CVXPY (points).",
                 _energy_figure(y, found),
-            ),
-            Picture(
-                "linear_penalties_blocks",
-                "Norms of the blocks of a group lasso against lambda: 4 planted blocks and 4 without signal.",
-                _block_figure(lambdas, norms, largest),
             ),
         ),
     )
@@ -138,27 +115,11 @@ def _groups(count: int) -> tuple[float, bool]:
     return worst, whole
 
 
-def _planted() -> tuple[Array, Array]:
+def _squares_and_ridge() -> tuple[float, float]:
+    """Differences from the normal equations on normal data."""
+    n, d = SAMPLES, INPUTS
     random = np.random.default_rng(2)
-    X = random.standard_normal((SAMPLES, BLOCKS * WIDTH))
-    w = np.zeros((BLOCKS, WIDTH))
-    for block, norm in zip(w, PLANTED, strict=False):
-        block[:] = random.standard_normal(WIDTH)
-        block *= norm / np.linalg.norm(block)
-    return X, X @ w.ravel() + NOISE * random.standard_normal(SAMPLES)
-
-
-def _path(X: Array, y: Array, lambdas: Array) -> tuple[Array, float]:
-    """Norms (lambdas, blocks) of the group lasso's blocks, and the smallest lambda with a zero solution."""
-    groups = np.arange(BLOCKS * WIDTH).reshape(BLOCKS, WIDTH)
-    path = group_lasso_path(triangle(X, y), lambdas, groups.tolist())
-    prices = np.linalg.norm((X.T @ y / len(y)).reshape(BLOCKS, WIDTH), axis=1) / np.sqrt(WIDTH)
-    return np.linalg.norm(path.reshape(-1, BLOCKS, WIDTH), axis=2), float(prices.max())
-
-
-def _squares_and_ridge(X: Array, y: Array) -> tuple[float, float]:
-    """Differences from the normal equations."""
-    n, d = X.shape
+    X, y = random.standard_normal((n, d)), random.standard_normal(n)
     squares = np.abs(least_squares(X, y) - np.linalg.solve(X.T @ X, X.T @ y)).max()
     ridge = np.abs(ridge_path(triangle(X, y), [0.1])[0] - np.linalg.solve(X.T @ X / n + 0.1 * np.eye(d), X.T @ y / n))
     return float(squares), float(ridge.max())
@@ -180,7 +141,7 @@ def _energy_figure(y: Array, found: dict[str, Array]) -> Figure:
             )
             axes.plot(best, (best - target) ** 2 / 2 + weight * penalty(best), "o", color=color, markersize=6)
         axes.plot(x, (x - target) ** 2 / 2, ":", color=GREY, label="λ = 0, x = 1.5")
-        style(axes, xlabel="x", ylabel="energy", title=name, ylim=(-0.15, 4.4))
+        style(axes, xlabel="x", ylabel="energy", title=name, ylim=(-0.15, 5.6))
         axes.legend(frameon=False, fontsize=7.5, loc="upper center")
     axes = grid[1, 0]
     t = np.linspace(-2.5, 2.5, 400)
@@ -200,26 +161,6 @@ def _energy_figure(y: Array, found: dict[str, Array]) -> Figure:
     style(axes, aspect="equal", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), xlabel="y₁", ylabel="y₂",
           title="group: from y to x, λ = 1")  # fmt: skip
     axes.plot(0, 0, "o", color=INK, markersize=4)
-    return figure
-
-
-def _block_figure(lambdas: Array, norms: Array, largest: float) -> Figure:
-    figure = new_figure("Blocks that vanish along lambda", 3.4)
-    axes: Axes = figure.subplots()
-    for g, path in enumerate(norms.T):
-        planted = g < len(PLANTED)
-        color = (BLUE, ORANGE, GREEN, RED)[g] if planted else GREY
-        shown = np.where(path > 0, path, np.nan)
-        last = int(np.flatnonzero(path > 0)[-1])
-        axes.plot(lambdas, shown, color=color, linewidth=1.5 if planted else 0.9)
-        axes.plot(lambdas[last], path[last], "o", color=color, markersize=4)
-        if g <= len(PLANTED):
-            text = f"planted with norm {PLANTED[g]:g}" if planted else "blocks without signal"
-            above = path[0] if planted else norms[0, len(PLANTED) :].max()
-            axes.annotate(text, (lambdas[0], above), (2, 4), textcoords="offset points", fontsize=8, color=color)
-    axes.axvline(largest, color=INK, linewidth=0.8, linestyle=":")
-    axes.annotate("closed form of\nthe last λ", (largest, 2.6), (4, 0), textcoords="offset points", fontsize=8)
-    style(axes, xscale="log", xlabel="λ", ylabel="norm of the block", ylim=(0, 3.5), xlim=(9e-4, 4))
     return figure
 
 
