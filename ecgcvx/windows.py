@@ -112,7 +112,10 @@ class Windows:
     @cached_property
     def y(self) -> Array:
         """Standardised targets (n,)."""
-        return self.signal[self.targets]
+        ahead = self.length - 1 + self.horizon
+        # By slices: over a day of signal the indices of `targets` alone would take 500 MB.
+        parts = [self.signal[first + ahead : stop + ahead] for first, stop in self.runs]
+        return np.concatenate(parts) if parts else np.empty(0)
 
 
 @dataclass(frozen=True)

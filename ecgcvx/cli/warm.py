@@ -28,8 +28,8 @@ def run(options: argparse.Namespace) -> int:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
-    from ecgcvx.warmup import compile_part
     from ecgcvx.cores import usable_cores
+    from ecgcvx.warmup import compile_part
 
     names = list(options.only or PARTS)
     seconds = {}
