@@ -1,0 +1,251 @@
+"""The figures of docs/networks.md: filters found, training beside backprop of the same network, numbers of patterns.
+
+Usage: python scripts/network_figures.py filters training counts [--output docs]
+
+filters   A convolutional network that forecasts record 208: its four largest filters as templates, their frequency
+          responses, and where in the beat they fire on the test part.
+training  The active set beside Adam on the weights of the same network, over processor seconds, for each family.
+counts    Joint patterns of a convolutional layer by exact enumeration beside the bound in (n K / h)^h.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ecgcvx.arrangements import enumerate_patterns, pattern_bound
+from ecgcvx.atoms.batch_norm import BatchNormFamily
+from ecgcvx.atoms.convolutional import ConvolutionalFamily
+from ecgcvx.atoms.family import AtomFamily, Atoms
+from ecgcvx.atoms.three_layer import ThreeLayerFamily
+from ecgcvx.baselines.optimisers import ADAM, cosine
+from ecgcvx.beats import find_beats
+from ecgcvx.figures import save_figure
+from ecgcvx.kinds.kind import Limits, make_kind
+from ecgcvx.patches import Convolution, PatchMatrix
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.programs.free import Free
+from ecgcvx.records import Recording, read_recording
+from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+from ecgcvx.types import Array
+from ecgcvx.windows import Split, split_windows
+from harness import ROOT, add_record, parser
+
+INK, BLUE, ORANGE, GREY, FAINT = "#1a1a1a", "#2f6fd0", "#d07c3a", "#8a8a8a", "#e4e4e4"
+WINDOW, TAPS, HORIZON, BETA = 64, 20, 5, 3e-4  # of the filters that are shown
+SHOWN = 4  # filters
+BEFORE, AFTER = 0.35, 0.55  # s around the R peak
+TRAINED = 40.0  # s of the record that the training curves take
+STEPS, SEEDS, SIZES = 600, (0, 1, 2), (3e-3, 1e-2)  # of Adam
+SHARP = 1e-30  # width of a kink that is not rounded
+
+
+def filters(recording: Recording) -> Figure:
+    """Train, and draw the largest filters."""
+    split = split_windows(recording.signal, WINDOW, HORIZON)
+    kind = make_kind("conv", {"taps": TAPS, "confirm_starts": 300})
+    problem = kind.problem(split.train, 0, _silent)
+    trained = problem.train(BETA, warm=None, limits=Limits(), progress=_silent)
+    network = trained.network
+    residual = split.test.y - network.predict(split.test.X)
+    error = split.scaler.scale * float(np.sqrt(np.mean(residual**2)))
+    print(f"{network.neurons} filters, test {error:.4f} mV, gap {trained.gap.relative:.1e}")
+    order = np.argsort(-np.linalg.norm(network.W1, axis=0) * np.abs(network.W2))[:SHOWN]
+    figure = Figure(figsize=(9, 1.9 * SHOWN + 0.6), dpi=150, layout="constrained")
+    grid = figure.subplots(SHOWN, 3, squeeze=False, width_ratios=(1, 1, 1.5))
+    rate = recording.sampling_frequency
+    for axes, j in zip(grid, order, strict=True):
+        _filter_row(axes, recording, split, network.W1[:, j], float(network.W2[j]))
+    size = network.neurons
+    for axes, title in zip(
+        grid[0], ("what switches it on (mV)", "frequency response", "where in the beat it fires"), strict=True
+    ):
+        axes.set_title(title, fontsize=9, loc="left")
+    for axes, label in zip(grid[-1], ("ms", "Hz", "ms from the R peak"), strict=True):
+        axes.set_xlabel(label, fontsize=8)
+    figure.suptitle(
+        f"The {SHOWN} largest of {size} filters of {1000 * TAPS / rate:.0f} ms, windows of {1000 * WINDOW / rate:.0f} "
+        f"ms, {1000 * HORIZON / rate:.0f} ms ahead, record {recording.name}", fontsize=10,
+    )  # fmt: skip
+    return figure
+
+
+def _filter_row(axes: Sequence, recording: Recording, split: Split, w: Array, weight: float) -> None:  # type: ignore[type-arg]
+    rate, colour = recording.sampling_frequency, BLUE if weight > 0 else ORANGE
+    z = split.scaler.standardise(recording.signal)
+    patches = np.lib.stride_tricks.sliding_window_view(z[split.boundary :], TAPS)
+    fired = np.maximum(patches @ w[:TAPS] + w[TAPS], 0)
+    template = split.scaler.scale * (fired @ patches) / max(float(fired.sum()), 1e-300) + split.scaler.mean
+    left, middle, right = axes
+    ms = 1000 * np.arange(-TAPS + 1, 1) / rate
+    left.plot(ms, template, color=INK, linewidth=1.6)
+    taps = left.twinx()
+    taps.bar(ms, w[:TAPS] / np.abs(w[:TAPS]).max(), width=0.8 * 1000 / rate, color=colour, alpha=0.45)
+    taps.set(ylim=(-1.6, 1.6), yticks=[])
+    left.set_zorder(taps.get_zorder() + 1)
+    left.patch.set_visible(False)
+    left.set_ylabel(f"{'adds to' if weight > 0 else 'takes from'}\nthe forecast", fontsize=8, color=colour)
+    frequencies = np.linspace(0, 80, 400)
+    response = np.abs(np.exp(-2j * np.pi * np.outer(frequencies / rate, np.arange(TAPS))) @ w[:TAPS])
+    middle.plot(frequencies, response / response.max(), color=colour)
+    middle.set(ylim=(0, 1.08), xlim=(0, 80))
+    beats = find_beats(recording)
+    assert beats is not None
+    before, after = round(BEFORE * rate), round(AFTER * rate)
+    first = split.boundary + TAPS - 1  # sample of the last tap of the first patch
+    centres = [k for k in beats.samples if k - before >= first and k + after < len(recording.signal)]
+    around = np.array(centres)[:, None] + np.arange(-before, after)
+    time_ms = 1000 * np.arange(-before, after) / rate
+    right.fill_between(time_ms, fired[around - first].mean(axis=0), color=colour, alpha=0.45, linewidth=0)
+    right.set_yticks([])
+    shape = right.twinx()
+    shape.plot(time_ms, recording.signal[around].mean(axis=0), color=INK, linewidth=1.0)
+    shape.tick_params(labelsize=7)
+    shape.set_ylabel("mean beat (mV)", fontsize=7)
+    for one in axes:
+        one.tick_params(labelsize=7)
+        one.grid(color=FAINT, linewidth=0.5)
+
+
+@dataclass(frozen=True)
+class Race:
+    """A family with the beta of its race."""
+
+    title: str
+    family: Callable[[int], AtomFamily]
+    beta: float
+    free: Free = "none"
+
+
+RACES = (
+    Race("convolutional, 5 taps", lambda d: ConvolutionalFamily(Convolution(5), d), 1e-3),
+    Race("batch norm after the ReLU", lambda d: BatchNormFamily(), 2e-3, "offset"),
+    Race("three layers, 2 inner", lambda d: ThreeLayerFamily(2), 1e-3),
+)
+
+
+def training(recording: Recording) -> Figure:
+    """Race the active set against Adam on the network's own weights."""
+    short = replace(recording, signal=recording.signal[: round(TRAINED * recording.sampling_frequency)])
+    windows = split_windows(short.signal, 15, HORIZON).train
+    figure = Figure(figsize=(9.5, 3.4), dpi=150, layout="constrained")
+    grid = figure.subplots(1, len(RACES))
+    for axes, race in zip(grid, RACES, strict=True):
+        program = AllPatterns(windows.X, windows.y, race.beta, family=race.family(windows.X.shape[1]), free=race.free)
+        _ = program.passes
+        ActiveSetSolver(gap=0.5, rounds=2, confirm_starts=0).solve(program)  # compiles
+        points, atoms = _convex_curve(program)
+        best = points[-1][2]
+        for size in SIZES:
+            for seed in SEEDS:
+                curve = np.array(_backprop_curve(program, max(len(atoms), 64), size, seed))
+                label = f"Adam, step {size:g}" if seed == 0 else None
+                axes.plot(
+                    curve[:, 0],
+                    curve[:, 1] / best - 1,
+                    color=ORANGE if size == SIZES[0] else GREY,
+                    linewidth=1,
+                    label=label,
+                )
+        convex = np.array(points)
+        axes.plot(convex[:, 0], convex[:, 1] / best - 1, color=BLUE, marker="o", markersize=3, label="active set")
+        axes.set(yscale="log", xscale="log", xlabel="processor seconds")
+        axes.set_title(f"{race.title}, beta {race.beta:g}: gap {1 - best / points[-1][1]:.0e}", fontsize=8, loc="left")
+        axes.grid(color=FAINT, linewidth=0.5)
+        axes.tick_params(labelsize=7)
+    grid[0].set_ylabel("P above the lower bound, relative", fontsize=8)
+    grid[0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _convex_curve(program: AllPatterns) -> tuple[list[tuple[float, float, float]], Atoms]:
+    """(processor seconds, P, best D) of every round, and the atoms."""
+    points: list[tuple[float, float, float]] = []
+    started = time.process_time()
+    found = ActiveSetSolver(gap=2e-3, rounds=30, confirm_starts=300, threads=1).solve(
+        program, callback=lambda line: points.append((time.process_time() - started, line.primal, line.dual))
+    )
+    lower = max(dual for _, _, dual in points)
+    print(f"{len(found.atoms)} atoms, gap {1 - lower / found.primal:.1e}, {points[-1][0]:.1f} CPU s")
+    return [*points[:-1], (points[-1][0], found.primal, lower)], found.atoms
+
+
+def _backprop_curve(program: AllPatterns, neurons: int, size: float, seed: int) -> list[tuple[float, float]]:
+    """(processor seconds, P) of Adam on weights (w_j, a_j) with the penalty beta/2 (||w||^2 + ||a||^2).
+
+    Full batches, a cosine schedule. Gradients are those of the network f = sum_j a_j f(X; w_j).
+    """
+    passes, none = program.passes, program.passes.none()
+    random = np.random.default_rng(seed)
+    start = passes.starts(neurons, none, random)
+    tags = start.tags.copy()
+    tags[:, 0] = 1.0
+    a = np.where(random.random(neurons) < 0.5, 1.0, -1.0) * 0.3
+    state, shape = ADAM.start(np.concatenate([0.3 * start.points.ravel(), a])), start.points.shape
+    sharp = np.full(neurons, SHARP)
+    curve, started = [], time.process_time()
+    for step in range(STEPS):
+        w, a = state.parameters[:-neurons].reshape(shape), state.parameters[-neurons:]
+        signs = tags.copy()
+        signs[:, 0] = a
+        fitted = program.fitted(passes.rounded_outputs(Atoms(w, signs), sharp))
+        slopes = passes.rounded_prices(Atoms(w, tags), sharp, fitted.v)
+        value = fitted.loss + program.beta / 2 * float(np.sum(w * w) + a @ a)
+        curve.append((time.process_time() - started, value))
+        gradient = np.concatenate([
+            (program.beta * w - a[:, None] * slopes).ravel(), program.beta * a - np.einsum("ij,ij->i", slopes, w)
+        ])  # fmt: skip
+        state = ADAM.step(state, gradient, size * cosine(step / STEPS))
+    return curve
+
+
+def counts() -> Figure:
+    """Enumerate the patterns of convolutional layers on Gaussian windows."""
+    figure = Figure(figsize=(5.4, 3.6), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    for taps, colour, sizes in ((2, BLUE, (2, 4, 8, 16, 32, 64)), (3, ORANGE, (2, 4, 8, 16))):
+        found, K = [], 0
+        for n in sizes:
+            X = np.random.default_rng(n).standard_normal((n, 6))
+            patches = PatchMatrix(X, Convolution(taps, context=0))
+            K = patches.count
+            patterns = enumerate_patterns(patches[:])
+            found.append(len(patterns) + int((patterns.coverage == 1).any()))
+        rows = np.array(sizes) * K
+        print(taps, found, [pattern_bound(int(row), taps) for row in rows])
+        axes.plot(sizes, found, "o", color=colour, label=f"{taps} taps, K = {K}: enumerated")
+        axes.plot(sizes, 2 * (np.e * rows / taps) ** taps, "--", color=colour, label=f"2 (e n K/{taps})^{taps}")
+    n = np.arange(2, 8)
+    axes.plot(n, 2.0 ** (5 * n), color=GREY, linewidth=1, label="2^(n K), K = 5: all sign vectors")
+    axes.set(
+        xscale="log", yscale="log", xlabel="windows n (6 samples each)", ylabel="patterns of the layer", ylim=(8, 1e8)
+    )
+    axes.set_xticks([2, 4, 8, 16, 32, 64], [2, 4, 8, 16, 32, 64])
+    axes.minorticks_off()
+    axes.grid(color=FAINT, linewidth=0.5)
+    axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _silent(*_: object) -> None:
+    """Nothing is shown of a training."""
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    options = parser(__doc__)
+    options.add_argument("what", nargs="+", choices=("filters", "training", "counts"))
+    add_record(options)
+    options.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of the pictures")
+    arguments = options.parse_args()
+    recording = read_recording(arguments.record)
+    for name in arguments.what:
+        figure = counts() if name == "counts" else (filters if name == "filters" else training)(recording)
+        save_figure(figure, arguments.output / f"networks_{name}.png")
+
+
+if __name__ == "__main__":
+    main()
