@@ -9,11 +9,12 @@ counts    Joint patterns of a convolutional layer by exact enumeration beside th
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ecgcvx.arrangements import enumerate_patterns, pattern_bound
@@ -22,16 +23,19 @@ from ecgcvx.atoms.convolutional import ConvolutionalFamily
 from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.atoms.three_layer import ThreeLayerFamily
 from ecgcvx.baselines.optimisers import ADAM, cosine
-from ecgcvx.beats import find_beats
+from ecgcvx.beats import Beats, find_beats
 from ecgcvx.figures import save_figure
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.interpretation import Template, filter_templates
 from ecgcvx.kinds.kind import Limits, make_kind
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.patches import Convolution, PatchMatrix
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.free import Free
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.types import Array
-from ecgcvx.windows import Split, split_windows
+from ecgcvx.windows import split_windows
 from harness import ROOT, add_record, parser
 
 INK, BLUE, ORANGE, GREY, FAINT = "#1a1a1a", "#2f6fd0", "#d07c3a", "#8a8a8a", "#e4e4e4"
@@ -47,67 +51,81 @@ def filters(recording: Recording) -> Figure:
     """Train, and draw the largest filters."""
     split = split_windows(recording.signal, WINDOW, HORIZON)
     kind = make_kind("conv", {"taps": TAPS, "confirm_starts": 300})
-    problem = kind.problem(split.train, 0, _silent)
-    trained = problem.train(BETA, warm=None, limits=Limits(), progress=_silent)
-    network = trained.network
-    residual = split.test.y - network.predict(split.test.X)
-    error = split.scaler.scale * float(np.sqrt(np.mean(residual**2)))
+    trained = kind.problem(split.train, 0, _silent).train(BETA, warm=None, limits=Limits(), progress=_silent)
+    network, rate = trained.network, recording.sampling_frequency
+    error = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
     print(f"{network.neurons} filters, test {error:.4f} mV, gap {trained.gap.relative:.1e}")
-    order = np.argsort(-np.linalg.norm(network.W1, axis=0) * np.abs(network.W2))[:SHOWN]
-    figure = Figure(figsize=(9, 1.9 * SHOWN + 0.6), dpi=150, layout="constrained")
+    forecaster = Forecaster(
+        network, split.scaler, recording.lead, rate, WINDOW, HORIZON, BETA, kind.name, recording.given_unit, None
+    )
+    beats = find_beats(recording)
+    assert beats is not None
+    found = filter_templates(forecaster, split.test, beats)[:SHOWN]
+    times, shape = _mean_beat(recording, beats, split.boundary)
+    figure = Figure(figsize=(9, 1.7 * SHOWN + 0.6), dpi=150, layout="constrained")
     grid = figure.subplots(SHOWN, 3, squeeze=False, width_ratios=(1, 1, 1.5))
-    rate = recording.sampling_frequency
-    for axes, j in zip(grid, order, strict=True):
-        _filter_row(axes, recording, split, network.W1[:, j], float(network.W2[j]))
-    size = network.neurons
-    for axes, title in zip(
-        grid[0], ("what switches it on (mV)", "frequency response", "where in the beat it fires"), strict=True
-    ):
-        axes.set_title(title, fontsize=9, loc="left")
-    for axes, label in zip(grid[-1], ("ms", "Hz", "ms from the R peak"), strict=True):
+    for axes, one in zip(grid, found, strict=True):
+        colour = BLUE if one.weights[0] > 0 else ORANGE
+        _draw_shape(axes[0], one, colour)
+        _draw_response(axes[1], one, colour)
+        _draw_beat(axes[2], one, colour, times, shape)
+        for panel in axes:
+            panel.tick_params(labelsize=7)
+            panel.grid(color=FAINT, linewidth=0.5)
+    titles = (
+        "patches that switch it on, their mean (mV)",
+        "frequency response",
+        "output over the beat (and mean beat)",
+    )
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=8, loc="left")
+    for axes, label in zip(grid[-1], ("ms before its last sample", "Hz", "ms from the R peak"), strict=True):
         axes.set_xlabel(label, fontsize=8)
     figure.suptitle(
-        f"The {SHOWN} largest of {size} filters of {1000 * TAPS / rate:.0f} ms, windows of {1000 * WINDOW / rate:.0f} "
-        f"ms, {1000 * HORIZON / rate:.0f} ms ahead, record {recording.name}", fontsize=10,
+        f"{SHOWN} largest of {network.neurons} filters of {1e3 * TAPS / rate:.0f} ms; windows of "
+        f"{1e3 * WINDOW / rate:.0f} ms, {1e3 * HORIZON / rate:.0f} ms ahead, test part of record {recording.name}",
+        fontsize=9,
     )  # fmt: skip
     return figure
 
 
-def _filter_row(axes: Sequence, recording: Recording, split: Split, w: Array, weight: float) -> None:  # type: ignore[type-arg]
-    rate, colour = recording.sampling_frequency, BLUE if weight > 0 else ORANGE
-    z = split.scaler.standardise(recording.signal)
-    patches = np.lib.stride_tricks.sliding_window_view(z[split.boundary :], TAPS)
-    fired = np.maximum(patches @ w[:TAPS] + w[TAPS], 0)
-    template = split.scaler.scale * (fired @ patches) / max(float(fired.sum()), 1e-300) + split.scaler.mean
-    left, middle, right = axes
-    ms = 1000 * np.arange(-TAPS + 1, 1) / rate
-    left.plot(ms, template, color=INK, linewidth=1.6)
-    taps = left.twinx()
-    taps.bar(ms, w[:TAPS] / np.abs(w[:TAPS]).max(), width=0.8 * 1000 / rate, color=colour, alpha=0.45)
-    taps.set(ylim=(-1.6, 1.6), yticks=[])
-    left.set_zorder(taps.get_zorder() + 1)
-    left.patch.set_visible(False)
-    left.set_ylabel(f"{'adds to' if weight > 0 else 'takes from'}\nthe forecast", fontsize=8, color=colour)
-    frequencies = np.linspace(0, 80, 400)
-    response = np.abs(np.exp(-2j * np.pi * np.outer(frequencies / rate, np.arange(TAPS))) @ w[:TAPS])
-    middle.plot(frequencies, response / response.max(), color=colour)
-    middle.set(ylim=(0, 1.08), xlim=(0, 80))
-    beats = find_beats(recording)
-    assert beats is not None
-    before, after = round(BEFORE * rate), round(AFTER * rate)
-    first = split.boundary + TAPS - 1  # sample of the last tap of the first patch
-    centres = [k for k in beats.samples if k - before >= first and k + after < len(recording.signal)]
-    around = np.array(centres)[:, None] + np.arange(-before, after)
-    time_ms = 1000 * np.arange(-before, after) / rate
-    right.fill_between(time_ms, fired[around - first].mean(axis=0), color=colour, alpha=0.45, linewidth=0)
-    right.set_yticks([])
-    shape = right.twinx()
-    shape.plot(time_ms, recording.signal[around].mean(axis=0), color=INK, linewidth=1.0)
-    shape.tick_params(labelsize=7)
-    shape.set_ylabel("mean beat (mV)", fontsize=7)
-    for one in axes:
-        one.tick_params(labelsize=7)
-        one.grid(color=FAINT, linewidth=0.5)
+def _mean_beat(recording: Recording, beats: Beats, boundary: int) -> tuple[Array, Array]:
+    """Times in ms from the R peak, and the mean beat in mV of the test part."""
+    rate = recording.sampling_frequency
+    around = np.arange(-round(BEFORE * rate), round(AFTER * rate))
+    inside = (beats.samples + around[0] >= boundary) & (beats.samples + around[-1] < len(recording.signal))
+    shape = recording.signal[beats.samples[inside][:, None] + around].mean(axis=0)
+    return 1e3 * around / rate, np.asarray(shape)
+
+
+def _draw_shape(axes: Axes, one: Template, colour: str) -> None:
+    ms = -one.filter.lags_ms[::-1]
+    axes.plot(ms, one.shape_mv, color=INK, linewidth=1.5)
+    taps = axes.twinx()
+    taps.bar(ms, one.filter.taps, width=0.8 * (ms[1] - ms[0]), color=colour, alpha=0.5)
+    largest = float(np.abs(one.filter.taps).max())
+    taps.set(ylim=(-1.5 * largest, 1.5 * largest), yticks=[])
+    side = "adds to" if one.weights[0] > 0 else "takes from"
+    axes.set_ylabel(f"{side}\nthe forecast", fontsize=8, color=colour)
+
+
+def _draw_response(axes: Axes, one: Template, colour: str) -> None:
+    frequencies = np.linspace(0, 80, 300)
+    gain = np.abs(one.filter.frequency_response(frequencies))
+    axes.plot(frequencies, gain / gain.max(), color=colour)
+    axes.set(ylim=(0, 1.08), xlim=(0, 80))
+    axes.annotate(f"{one.peak_hz:.0f} Hz", (0.97, 0.86), xycoords="axes fraction", ha="right", fontsize=7)
+
+
+def _draw_beat(axes: Axes, one: Template, colour: str, times: Array, shape: Array) -> None:
+    assert one.bins_ms is not None
+    assert one.fires_mv is not None
+    axes.fill_between(one.bins_ms, one.fires_mv, color=colour, alpha=0.5, linewidth=0)
+    axes.set(xlim=(times[0], times[-1]), ylim=(0, None), yticks=[])
+    beat = axes.twinx()
+    beat.plot(times, shape, color=INK, linewidth=1.0)
+    beat.set(yticks=[])
+    axes.annotate(f"most at {one.fires_at_ms:.0f} ms", (0.97, 0.86), xycoords="axes fraction", ha="right", fontsize=7)
 
 
 @dataclass(frozen=True)

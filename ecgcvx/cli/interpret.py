@@ -58,7 +58,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from ecgcvx.files import atomic_write, check_file
     from ecgcvx.interpretation import Refitting, interpret
-    from ecgcvx.interpretation.output import heading, interpretation_json, notes, pattern_table, table_csv
+    from ecgcvx.interpretation.output import (
+        heading,
+        interpretation_json,
+        notes,
+        pattern_table,
+        table_csv,
+        template_table,
+    )
     from ecgcvx.model_file import digest, load
     from ecgcvx.report import read_training, report_path, write_report
 
@@ -88,5 +95,6 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(interpretation_json(found), allow_nan=False))
         return 0
     files = ", ".join(str(file) for file in (report, options.csv) if file is not None)
-    show(heading(found), "", pattern_table(found), "", notes(found), f"wrote {files}", width=WIDE)
+    filters = (template_table(found), "") if found.templates else ()
+    show(heading(found), "", *filters, pattern_table(found), "", notes(found), f"wrote {files}", width=WIDE)
     return 0

@@ -4,6 +4,7 @@ reading         interpret(forecaster, recording) -> Interpretation
 contributions   decompose(forecaster, recording, sample) -> Decomposition
 results         what they return, and the columns of the table
 filters         linear filters in mV and Hz, the quadratic form of a polynomial network
+templates       the filters of a convolutional network: shape, frequencies, where in the beat they fire
 units           neurons as gates and filters, those with equal patterns together
 moments         the pass over the windows, for all patterns at once
 beats, sequence where in the beat patterns are on, what follows what
@@ -26,6 +27,7 @@ from ecgcvx.interpretation.results import (
     Stability,
 )
 from ecgcvx.interpretation.stability import Refitting
+from ecgcvx.interpretation.templates import Template, filter_templates
 
 __all__ = [
     "COLUMNS",
@@ -40,6 +42,8 @@ __all__ = [
     "Refit",
     "Refitting",
     "Stability",
+    "Template",
     "decompose",
+    "filter_templates",
     "interpret",
 ]

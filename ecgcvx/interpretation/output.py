@@ -10,6 +10,7 @@ from ecgcvx import __version__
 from ecgcvx.beats import why_no_beats
 from ecgcvx.interpretation.filters import LinearFilter
 from ecgcvx.interpretation.results import COLUMNS, Interpretation, PatternSummary
+from ecgcvx.interpretation.templates import Template
 
 FREQUENCIES = 46  # points from 0 Hz to half the sampling frequency
 
@@ -54,6 +55,19 @@ def pattern_table(found: Interpretation) -> Table:
             f"{row['sd_mv']:.4f}", f"{row['nonlinear_mv']:.4f}", f"{row['dc_gain']:.3f}", *segments, recurs,
             style="bold" if stability is not None and stability.verdict == "stable" else "",
         )  # fmt: skip
+    return table
+
+
+def template_table(found: Interpretation) -> Table:
+    """The filters of a convolutional network as a table, as many as patterns are shown."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("filter", "share", "peak Hz", "on", "P", "QRS", "T", "rest", "fires at ms", "adds mV per mV"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for one in found.templates[: len(found.patterns)]:
+        parts = ("",) * 4 if one.on_parts is None else tuple(f"{share:.2f}" for share in one.on_parts)
+        at = "" if one.fires_at_ms is None else f"{one.fires_at_ms:.0f}"
+        weights = " ".join(f"{weight:.3g}" for weight in one.weights[:4]) + (" ..." if len(one.weights) > 4 else "")
+        table.add_row(str(one.number), f"{one.share:.3f}", f"{one.peak_hz:.0f}", f"{one.on:.2f}", *parts, at, weights)
     return table
 
 
@@ -116,6 +130,7 @@ def interpretation_json(found: Interpretation) -> dict[str, Any]:
         "patterns": [_pattern(pattern, frequencies) for pattern in found.patterns],
         "overlap": found.overlap,
         "transitions": found.transitions,
+        "filters": [_template(one, frequencies) for one in found.templates],
         "beats": None if found.beats is None else {"source": found.beats.source, "counts": found.beats.counts},
         "beat_averages": [vars(average) for average in found.beat_averages],
         "stability": None
@@ -143,6 +158,14 @@ def _pattern(pattern: PatternSummary, frequencies: np.ndarray) -> dict[str, Any]
         "sd_window_mv": pattern.sd_window,
         "examples": pattern.examples,
         "stability": None if pattern.stability is None else vars(pattern.stability),
+    }
+
+
+def _template(one: Template, frequencies: np.ndarray) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in vars(one).items() if name != "filter"},
+        "fires_at_ms": one.fires_at_ms,
+        "filter": _filter(one.filter, frequencies),
     }
 
 

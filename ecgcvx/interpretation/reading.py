@@ -21,6 +21,7 @@ from ecgcvx.interpretation.sequence import transitions
 from ecgcvx.interpretation.stability import Refitting, recurrence
 from ecgcvx.interpretation.summaries import Shown, mean_maps, mean_tangent, summaries
 from ecgcvx.interpretation.table import numbers, table_of
+from ecgcvx.interpretation.templates import filter_templates
 from ecgcvx.interpretation.units import group, on_window, quadratic_form
 from ecgcvx.models import PolynomialNetwork
 from ecgcvx.outside import outside_score
@@ -116,6 +117,7 @@ def interpret(
         quadratic=form,
         stages=stages,
         outside=outside_score(whole, windows, f),
+        templates=filter_templates(whole, windows, beats),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ecgcvx.beats import Beats
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation.filters import LinearFilter, QuadraticForm
+from ecgcvx.interpretation.templates import Template
 from ecgcvx.outside import OutsideScore
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
@@ -172,6 +173,8 @@ class Interpretation:
     have a row a neuron, on everywhere. stages : of a stack, whose patterns are those of its lowest stage: only there do
     neurons act on the window. Its network filters are those of that stage; all else is of the whole forecast. outside :
     how it does on windows outside the training range; None for a model that keeps none.
+    templates : the filters of a convolutional network, largest share of the penalty first; its patterns are those of
+    each filter on each patch of a window.
     """
 
     forecaster: Forecaster
@@ -195,6 +198,7 @@ class Interpretation:
     quadratic: QuadraticForm | None
     stages: tuple[StageShare, ...] = ()
     outside: OutsideScore | None = None
+    templates: tuple[Template, ...] = ()
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import facts

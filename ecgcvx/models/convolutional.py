@@ -109,19 +109,18 @@ class ConvolutionalNetwork:
     def activations(self, rows: Array) -> Array:
         """Return the pooled output of every filter in every segment (n, G m) for rows (n, d), segment by segment."""
         maps = self.maps(rows)
-        scales = self._patch_weights
-        pooled = [maps[:, part.first : part.stop].sum(axis=1) * scales[part.first] for part in self._parts]
-        return np.concatenate(pooled, axis=1)
+        own = zip(self._parts, self.scales, strict=True)
+        return np.concatenate([maps[:, part.first : part.stop].sum(axis=1) * scale for part, scale in own], axis=1)
 
     @cached_property
     def _parts(self) -> list[Part]:
         return self.convolution.parts(self.columns)
 
     @cached_property
-    def _patch_weights(self) -> Array:
-        """Weight (K,) of each patch in the pooled output of its segment."""
-        own = [part.convolution.scale(part.end - part.begin + self.convolution.context) for part in self._parts]
-        return np.repeat(own, [part.stop - part.first for part in self._parts])
+    def scales(self) -> Array:
+        """Weight c_g (G,) of a patch in the pooled output of its segment."""
+        context = self.convolution.context
+        return np.array([part.convolution.scale(part.end - part.begin + context) for part in self._parts])
 
     def active(self, rows: Array) -> NDArray[np.bool_]:
         """Return which filters are on in any patch (n, m) for rows (n, d)."""
@@ -171,7 +170,7 @@ class ConvolutionalNetwork:
             W1[k * c.stride : k * c.stride + c.taps, k] = self.W1[: c.taps]
             W1[self.columns - c.context :, k] = self.W1[c.taps :]
         segments = np.repeat(np.arange(c.segments), [part.stop - part.first for part in self._parts])
-        W2 = self._patch_weights[:, None] * self.W2.reshape(c.segments, self.neurons)[segments]
+        W2 = (self.scales[:, None] * self.W2.reshape(c.segments, self.neurons))[segments]
         return ReluNetwork(W1.reshape(self.columns, K * self.neurons), W2.ravel())
 
     def units(self) -> Units:
