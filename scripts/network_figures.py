@@ -95,7 +95,7 @@ def _mean_beat(recording: Recording, beats: Beats, boundary: int) -> tuple[Array
     around = np.arange(-round(BEFORE * rate), round(AFTER * rate))
     inside = (beats.samples + around[0] >= boundary) & (beats.samples + around[-1] < len(recording.signal))
     shape = recording.signal[beats.samples[inside][:, None] + around].mean(axis=0)
-    return 1e3 * around / rate, np.asarray(shape)
+    return np.asarray(1e3 * around / rate, dtype=np.float64), np.asarray(shape, dtype=np.float64)
 
 
 def _draw_shape(axes: Axes, one: Template, colour: str) -> None:
@@ -236,12 +236,12 @@ def counts() -> Figure:
         print(taps, found, [pattern_bound(int(row), taps) for row in rows])
         axes.plot(sizes, found, "o", color=colour, label=f"{taps} taps, K = {K}: enumerated")
         axes.plot(sizes, 2 * (np.e * rows / taps) ** taps, "--", color=colour, label=f"2 (e n K/{taps})^{taps}")
-    n = np.arange(2, 8)
-    axes.plot(n, 2.0 ** (5 * n), color=GREY, linewidth=1, label="2^(n K), K = 5: all sign vectors")
+    few = np.arange(2, 8)
+    axes.plot(few, 2.0 ** (5 * few), color=GREY, linewidth=1, label="2^(n K), K = 5: all sign vectors")
     axes.set(
         xscale="log", yscale="log", xlabel="windows n (6 samples each)", ylabel="patterns of the layer", ylim=(8, 1e8)
     )
-    axes.set_xticks([2, 4, 8, 16, 32, 64], [2, 4, 8, 16, 32, 64])
+    axes.set_xticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
     axes.minorticks_off()
     axes.grid(color=FAINT, linewidth=0.5)
     axes.legend(fontsize=7, frameon=False)
