@@ -40,8 +40,8 @@ from harness import ROOT, add_record, parser
 
 INK, BLUE, ORANGE, GREY, FAINT = "#1a1a1a", "#2f6fd0", "#d07c3a", "#8a8a8a", "#e4e4e4"
 WINDOW, TAPS, HORIZON, BETA = 64, 20, 5, 3e-4  # of the filters that are shown
-SHOWN = 4  # filters
-BEFORE, AFTER = 0.35, 0.55  # s around the R peak
+SHOWN, SHOWN_SECONDS = 4, 80.0  # filters, of a network of so many seconds of the record
+BEFORE, AFTER = 0.25, 0.4  # s around the R peak
 TRAINED = 40.0  # s of the record that the training curves take
 STEPS, SEEDS, SIZES = 600, (0, 1, 2), (3e-3, 1e-2)  # of Adam
 SHARP = 1e-30  # width of a kink that is not rounded
@@ -49,8 +49,9 @@ SHARP = 1e-30  # width of a kink that is not rounded
 
 def filters(recording: Recording) -> Figure:
     """Train, and draw the largest filters."""
+    recording = replace(recording, signal=recording.signal[: round(SHOWN_SECONDS * recording.sampling_frequency)])
     split = split_windows(recording.signal, WINDOW, HORIZON)
-    kind = make_kind("conv", {"taps": TAPS, "confirm_starts": 300})
+    kind = make_kind("conv", {"taps": TAPS, "rounds": 5, "confirm_starts": 100})
     trained = kind.problem(split.train, 0, _silent).train(BETA, warm=None, limits=Limits(), progress=_silent)
     network, rate = trained.network, recording.sampling_frequency
     error = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
@@ -83,7 +84,8 @@ def filters(recording: Recording) -> Figure:
         axes.set_xlabel(label, fontsize=8)
     figure.suptitle(
         f"{SHOWN} largest of {network.neurons} filters of {1e3 * TAPS / rate:.0f} ms; windows of "
-        f"{1e3 * WINDOW / rate:.0f} ms, {1e3 * HORIZON / rate:.0f} ms ahead, test part of record {recording.name}",
+        f"{1e3 * WINDOW / rate:.0f} ms, {1e3 * HORIZON / rate:.0f} ms ahead; {SHOWN_SECONDS / 5:.0f} s of "
+        f"record {recording.name} that it was not trained on",
         fontsize=9,
     )  # fmt: skip
     return figure
