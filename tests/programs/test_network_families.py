@@ -31,7 +31,7 @@ from ecgcvx.solvers.sgd import SgdSolver
 CASES = json.loads((Path(__file__).parent.parent / "theory_cases.json").read_text())
 PRINTED = 2e-8
 SOLVERS = [AdmmSolver, CvxpySolver, FistaSolver, OsqpSolver]
-RANDOM = 20
+RANDOM = 3
 N = 24
 
 
