@@ -29,7 +29,7 @@ def enumerated_price(X, v):
 
 
 @pytest.mark.parametrize("name", DEGENERATE)
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_it_proves_what_enumeration_finds_and_nothing_below(name, seed):
     rng = np.random.default_rng(seed)
     X, v = DEGENERATE[name](rng.standard_normal((12, 3))), rng.standard_normal(12)
@@ -55,7 +55,7 @@ def test_it_stays_above_the_best_of_long_searches(d, n, factor):
     assert below.price >= found * (1 - 1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
 def test_rows_axes_and_units_do_not_matter(seed, unit, level):
     """Where both prove the same factor, any order of rows, rotation and scaling gives the same price."""
