@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ecgcvx import arrangements, atoms, certificates, errors, models, programs, solvers
-    from ecgcvx.api import certify, compare, fit, predict, regularisation_path, solve
+    from ecgcvx.api import certify, compare, fit, predict, predict_interval, regularisation_path, solve
     from ecgcvx.classify import ConvexBeatClassifier
     from ecgcvx.evidence import Evidence, Gap
     from ecgcvx.fitting import Fit
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ConvexBeatClassifier", "Evidence", "Fit", "Forecaster", "Gap", "Recording", "StreamPredictor", "Windows",
     "__version__", "arrangements", "atoms", "certificates", "certify", "compare", "errors", "fit", "interpret", "load",
-    "losses", "models", "predict", "programs", "read_recording", "regularisation_path", "solve", "solvers",
-    "split_windows",
+    "losses", "models", "predict", "predict_interval", "programs", "read_recording", "regularisation_path", "solve",
+    "solvers", "split_windows",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy(
@@ -44,8 +44,8 @@ __getattr__, __dir__ = lazy(
         "Gap": "evidence", "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows",
         "arrangements": "", "atoms": "", "certificates": "", "certify": "api", "compare": "api", "errors": "",
         "fit": "api", "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:", "models": "",
-        "predict": "api", "programs": "", "read_recording": "records", "regularisation_path": "api", "solve": "api",
-        "solvers": "", "split_windows": "windows",
+        "predict": "api", "predict_interval": "api", "programs": "", "read_recording": "records",
+        "regularisation_path": "api", "solve": "api", "solvers": "", "split_windows": "windows",
     },
     globals(),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import Fit
 from ecgcvx.fitting import fit as fit_with
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.intervals import Interval
 from ecgcvx.model_file import load
 from ecgcvx.path import RegularisationPath
 from ecgcvx.path import regularisation_path as path_with
@@ -118,6 +119,22 @@ def predict(
     """
     forecaster = model if isinstance(model, Forecaster) else load(model)
     return forecaster.predict(recording_of(signal, sampling_frequency), outside)
+
+
+def predict_interval(
+    model: Forecaster | str | Path,
+    signal: Signal,
+    coverage: float = 0.9,
+    *,
+    adapt: bool = False,
+    sampling_frequency: float | None = None,
+) -> Interval:
+    """Return the interval of every sample, lower and upper (samples,) in mV; see `Forecaster.predict_interval`.
+
+    Raises ModelError where the model was fitted without intervals.
+    """
+    forecaster = model if isinstance(model, Forecaster) else load(model)
+    return forecaster.predict_interval(recording_of(signal, sampling_frequency), coverage, adapt=adapt)
 
 
 def certify(

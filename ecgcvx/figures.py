@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ecgcvx.fitting import SparseLine
+    from ecgcvx.intervals import Interval
     from ecgcvx.path import RegularisationPath
 
 SECONDS_PER_MM, MV_PER_MM = 0.04, 0.1  # ECG paper: 25 mm/s and 10 mm/mV
@@ -28,12 +29,19 @@ LARGEST_SPAN = 15.0  # mV on ECG paper; more is drawn to a smaller scale
 
 
 def forecast_figure(
-    signal: Array, forecast: Array, sampling_frequency: float, first: int, title: str, note: str
+    signal: Array,
+    forecast: Array,
+    sampling_frequency: float,
+    first: int,
+    title: str,
+    note: str,
+    band: "tuple[float, Interval] | None" = None,
 ) -> "Figure":
     """Return a strip of signal and forecast (samples,) in mV from sample `first` on, on ECG paper, and its scale.
 
     A strip that is short is enlarged. The residual below has the same time axis and an amplitude scale of its own.
-    note: under the title; the scale is added to it.
+    note: under the title; the scale is added to it. band : coverage and ends (samples,) in mV of an interval of the
+    forecast, drawn in both.
     """
     from matplotlib.figure import Figure
 
@@ -59,6 +67,13 @@ def forecast_figure(
 
     upper, lower = axes(bottom + below + between, height), axes(bottom, below)
     ecg_paper(upper, (time[0], time[-1]), (low, high), square)
+    if band is not None:
+        coverage, (under, over) = band[0], (end[first:stop] for end in band[1])
+        upper.fill_between(
+            time, np.clip(under, low, high), np.clip(over, low, high), color=FORECAST, alpha=0.25, linewidth=0,
+            label=f"{100 * coverage:g} % interval",
+        )  # fmt: skip
+        lower.fill_between(time, under - predicted, over - predicted, color=FORECAST, alpha=0.25, linewidth=0)
     upper.plot(time, shown, color=SIGNAL, linewidth=2.2, label="signal")
     upper.plot(time, predicted, color=FORECAST, linewidth=0.8, label="forecast")
     for beyond, edge, mark in ((shown > high, high, 6), (shown < low, low, 7)):  # carets that point outwards

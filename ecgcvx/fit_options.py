@@ -19,6 +19,7 @@ class FitOptions:
     part. train_fraction : share of the samples that trains. time_limit : of all training: the path that chooses beta,
     confirmation, pruning, checks and baselines included; a single step of a solver is not cut short. baselines : what
     the network is compared with. prove : how long to prove a bound on the gap, None for not at all.
+    intervals : coverages of prediction intervals, calibrated on the validation part; None for none.
 
     Raises InputError for a value out of range, and for an option that the network does not own.
     """
@@ -44,6 +45,10 @@ class FitOptions:
         "what to compare with: none, linear (last value, linear predictor), or all: also backprop, in the time that is "
         "left (default all)",
         choices=("none", "linear", "all"),
+    )  # fmt: skip
+    intervals: tuple[float, ...] | None = option(
+        None, "calibrate prediction intervals of these coverages on the validation part, e.g. 0.5 0.9",
+        metavar="COVERAGE", above=0.0, below=1.0, example="0.5 0.9", several=True,
     )  # fmt: skip
     prove: float | None = option(
         None,

@@ -15,9 +15,11 @@ from ecgcvx.choice import Rule, smallest_good
 from ecgcvx.evidence import percent
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.intervals import COVERAGES, Calibration, calibrate
 from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
 from ecgcvx.kinds.registry import kind_class
 from ecgcvx.metrics import root_mean_square
+from ecgcvx.models import Model
 from ecgcvx.outside import OutsideScore, outside_score
 from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.proof import prove
@@ -26,8 +28,8 @@ from ecgcvx.scores import Score, Scorer, baselines
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check
 from ecgcvx.training_range import training_range
-from ecgcvx.types import Progress
-from ecgcvx.windows import Split, split_windows
+from ecgcvx.types import Array, Progress
+from ecgcvx.windows import Split, WindowMatrix, split_windows
 
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
 MANY_ROUNDS = 1000  # where time is the limit
@@ -120,19 +122,24 @@ def fit(
     kind, limits = options.network, options.limits(checkpoint, resume)
     started = time.perf_counter()
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
-    path, trained, problem, choice = _train(recording, split, options, limits, progress)
+    path, trained, problem, choice, inner = _train(recording, split, options, limits, progress)
     best = None
     if choice is not None:
         trained, best = problem.readable(trained, choice.atoms, limits, progress)
     trained, sparsified = kind.pruned(problem, trained, limits, progress)
     sparse = () if sparsified is None else _sparse_lines(sparsified, problem, split)
     seconds = time.perf_counter() - started
+    calibration = None
+    if options.intervals is not None:
+        if sparsified is not None:  # fewer neurons than those of the path: trained and pruned alike
+            inner = None
+        calibration = _calibration(recording, split, options, path, trained.beta, inner, limits, progress)
     checks = kind.checks(problem, trained, limits, progress)
     forecaster = Forecaster(
         trained.network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
         trained.beta, options.network.name, recording.given_unit,
         None if recording.original_frequency is None else recording.sampling_frequency,
-        training_range(split.train.X, split.train.y),
+        training_range(split.train.X, split.train.y), calibration,
     )  # fmt: skip
     scorer = Scorer(split, forecaster.beyond(split.test))
     others = baselines(options.baselines, scorer, trained, options.seed, limits, progress)
@@ -154,8 +161,11 @@ def fit(
 
 def _train(
     recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress
-) -> tuple[RegularisationPath | None, Trained, Any, SizeChoice | None]:
-    """Choose beta and the number of neurons where they are to be chosen, then train on all training windows."""
+) -> tuple[RegularisationPath | None, Trained, Any, SizeChoice | None, Model | None]:
+    """Choose beta and the number of neurons where they are to be chosen, then train on all training windows.
+
+    The last entry is the network of the inner training part that was chosen, None where nothing was.
+    """
     kind, path, warm, choice = options.network, None, None, None
     beta, rule = options.beta, options.network.rule(options.beta is None)
     rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
@@ -165,6 +175,7 @@ def _train(
             recording, options, PATH_BETAS, ratio, progress, PATH_FIRST, PATH_PATIENCE, split=split, limits=limits
         )
         beta = path.chosen.beta
+    chosen = None if warm is None else warm.network
     if rule is not None:
         inner = path.inner if path is not None else _inner(recording, split, options)
         small: Any = kind.problem(inner.train, options.seed, progress) if warm is None else warm.problem
@@ -172,8 +183,27 @@ def _train(
             warm = small.train(beta or 0.0, warm=None, limits=limits, progress=progress, rough=True)
         block = round(recording.sampling_frequency)
         choice = _choose(small.sizes(warm, inner.test, limits, progress), rule, block, inner.scaler.scale, kind)
+        chosen = chosen if choice is None else small.network_of(choice.atoms)
     problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
-    return path, problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem, choice
+    return path, problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem, choice, chosen
+
+
+def _calibration(
+    recording: Recording, split: Split, options: FitOptions, path: RegularisationPath | None, beta: float,
+    network: Model | None, limits: Limits, progress: Progress,
+) -> Calibration:  # fmt: skip
+    """The calibration by the validation part, with the network of the part before it, trained here if not given."""
+    inner = path.inner if path is not None else _inner(recording, split, options)
+    if network is None:
+        progress("training without the validation part", None)
+        problem = options.network.problem(inner.train, options.seed, progress)
+        trained = problem.train(beta, warm=None, limits=limits, progress=progress)
+        network = options.network.pruned(problem, trained, limits, progress)[0].network
+    known: list[tuple[WindowMatrix, Array]] = []
+    for part in (inner.train, inner.test):
+        rows = WindowMatrix(split.train.signal, part.runs, part.length)  # standardised as the forecaster does
+        known.append((rows, inner.scaler.scale * (part.y - network.predict(part.X))))
+    return calibrate(known[0], known[1], options.intervals or COVERAGES)
 
 
 def _inner(recording: Recording, split: Split, options: FitOptions) -> Split:

@@ -1,5 +1,6 @@
 """A network with what it needs to forecast a recording in mV."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecgcvx.errors import InputError, ModelError
+from ecgcvx.intervals import GAMMA, Calibration, Interval, follow, start, steps
 from ecgcvx.models import Model
 from ecgcvx.records import Recording
 from ecgcvx.training_range import Bools, Outside, TrainingRange, check_policy
@@ -25,7 +27,8 @@ class Forecaster:
     weight of the penalty that it was trained with, of a stack that of its last stage. kind : name of the network in
     `ecgcvx.kinds.registry`; that of its activation unless it is given. unit, resample : what `read_recording` was
     given for the record of the fit, the default for others: unit of values that name none, Hz to resample to.
-    training_range : what its training windows cover; None in models of before there was one.
+    training_range : what its training windows cover; None in models of before there was one. calibration : what
+    prediction intervals need, None where the fit made none.
     """
 
     network: Model
@@ -39,6 +42,7 @@ class Forecaster:
     unit: str | None = None
     resample: float | None = None
     training_range: TrainingRange | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not self.kind:
@@ -61,18 +65,57 @@ class Forecaster:
         Without a training range none is.
         """
         policy = self.policy(outside)
-        if not np.isclose(recording.sampling_frequency, self.sampling_frequency, rtol=1e-6):
-            raise ModelError(
-                f"{recording.name}: sampled at {recording.sampling_frequency:g} Hz, but the model was trained at "
-                f"{self.sampling_frequency:g} Hz; resample the record or train on it"
-            )
-        windows = all_windows(recording.signal, self.scaler, self.window, self.horizon)
+        windows = self.windows(recording)
         f, beyond = self.network.predict(windows.X), self.beyond(windows)
         if self.training_range is not None:
             f = self.training_range.replaced(f, windows.X, beyond, policy)
         out, flags = np.full(len(recording.signal), np.nan), np.zeros(len(recording.signal), dtype=np.bool_)
         out[windows.targets], flags[windows.targets] = self.scaler.restore(f), beyond
         return out, flags
+
+    def predict_interval(
+        self, recording: Recording, coverage: float = 0.9, *, adapt: bool = False, gamma: float = GAMMA
+    ) -> Interval:
+        """Return the interval of every sample, lower and upper (samples,) in mV, made `horizon` samples before it.
+
+        Of many samples the share `coverage` lies inside, as far as they are like the validation part of the fit; that
+        is no statement on a single sample. adapt : let the intervals follow the signal by the step gamma, in the order
+        of time, so that the share holds in the long run for any signal; each knows only what came before it.
+
+        Raises ModelError where the fit made no calibration, and see `predict`; InputError for a coverage outside (0, 1)
+        or beyond what the validation part supports.
+        """
+        calibration = self.calibrated()
+        windows = self.windows(recording)
+        f, groups = self.scaler.restore(self.network.predict(windows.X)), calibration.groups(windows.X)
+        made = np.empty((2, len(windows), 1))
+        centres, widths = start(calibration, (coverage,))
+        samples, gains = recording.signal[windows.targets], steps((coverage,), gamma if adapt else 0.0)
+        follow(windows.targets, samples, f, groups, self.horizon, centres, widths, gains, made[0], made[1])
+        out = np.full((2, len(recording.signal)), np.nan)
+        out[:, windows.targets] = made[:, :, 0]
+        return Interval(*out)
+
+    def calibrated(self) -> Calibration:
+        """Return the calibration; ModelError where there is none."""
+        if self.calibration is None:
+            raise ModelError(
+                "model: it keeps no residuals of a validation part, so that it has no prediction intervals; fit again "
+                "with --intervals (Python: intervals=(.5, .9))"
+            )
+        return self.calibration
+
+    def windows(self, recording: Recording) -> Windows:
+        """Return every window of a recording, standardised.
+
+        Raises ModelError when the recording has another sampling frequency, InputError when it holds no whole window.
+        """
+        if not np.isclose(recording.sampling_frequency, self.sampling_frequency, rtol=1e-6):
+            raise ModelError(
+                f"{recording.name}: sampled at {recording.sampling_frequency:g} Hz, but the model was trained at "
+                f"{self.sampling_frequency:g} Hz; resample the record or train on it"
+            )
+        return all_windows(recording.signal, self.scaler, self.window, self.horizon)
 
     def beyond(self, windows: Windows) -> Bools:
         """Return which windows (n,), standardised by its scaler, lie outside the training range; none without one."""
@@ -127,8 +170,16 @@ class Forecaster:
 
         save(self, Path(path))
 
-    def stream(self, channels: int = 1, rate: float = 1e-4, outside: Outside = "flag") -> "StreamPredictor":
+    def stream(
+        self,
+        channels: int = 1,
+        rate: float = 1e-4,
+        outside: Outside = "flag",
+        *,
+        coverages: Sequence[float] = (),
+        gamma: float = GAMMA,
+    ) -> "StreamPredictor":
         """Return a stream of forecasts; see `StreamPredictor`."""
         from ecgcvx.streaming import StreamPredictor
 
-        return StreamPredictor(self, channels, rate, outside)
+        return StreamPredictor(self, channels, rate, outside, coverages=coverages, gamma=gamma)

@@ -9,6 +9,7 @@ import numpy as np
 from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
+from ecgcvx.intervals import NEWEST, Calibration, feature_count
 from ecgcvx.kinds.registry import model_class
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.training_range import TrainingRange
@@ -19,6 +20,7 @@ FORMAT = 5
 WITHOUT_RANGE = 4  # the same without a training range
 LEGACY = (1, 2, 3)  # before the digest: ReLU and gated, with a polynomial activation, stacks
 RANGE = ("whitening", "linear")  # arrays of a training range, kept as `training_range.NAME`
+CALIBRATION = ("level", "edges", "residuals", "counts")  # arrays of a calibration, kept as `calibration.NAME`
 LONGEST_SPAN = 1 << 24  # samples of a window, and of a horizon
 LONGEST_TEXT = 1000  # characters
 
@@ -56,9 +58,12 @@ def digest(forecaster: Forecaster) -> str:
 
 
 def _tensors(forecaster: Forecaster) -> dict[str, Array]:
-    """All arrays of a forecaster: those of its network and of its training range."""
+    """All arrays of a forecaster: those of its network, its training range and its calibration."""
     known = forecaster.training_range
     more = {} if known is None else {f"training_range.{name}": getattr(known, name) for name in RANGE}
+    kept = forecaster.calibration
+    if kept is not None:
+        more |= {f"calibration.{name}": getattr(kept, name) for name in CALIBRATION}
     return forecaster.network.tensors() | more
 
 
@@ -72,6 +77,7 @@ def _settings(forecaster: Forecaster) -> dict[str, Any]:
         "attributes": forecaster.network.attributes(),
         "scaler": {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale},
         **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
+        **({} if forecaster.calibration is None else {"coverages": list(forecaster.calibration.coverages)}),
         **{name: value for name in ("unit", "resample") if (value := getattr(forecaster, name)) is not None},
     }
 
@@ -88,6 +94,9 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
     known = _training_range(metadata["training_range"], tensors, window + 1) if "training_range" in metadata else None
     if known is not None:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("training_range.")}
+    kept = _calibration(metadata["coverages"], tensors, window) if "coverages" in metadata else None
+    if kept is not None:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("calibration.")}
     network = model_class(kind).from_tensors(tensors, attributes)
     if set(network.tensors()) != set(tensors):
         raise ValueError(f"tensors {', '.join(sorted(tensors))}")
@@ -105,6 +114,7 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         unit=_unit(metadata.get("unit")),
         resample=_number(metadata["resample"], "resample", positive=True) if "resample" in metadata else None,
         training_range=known,
+        calibration=kept,
     )
 
 
@@ -119,6 +129,17 @@ def _training_range(limits: object, tensors: dict[str, Array], inputs: int) -> T
         raise ValueError("training range holds a number that is not finite")
     low, high = _number(limits["low"], "low"), _number(limits["high"], "high")
     return TrainingRange(low, high, whitening, _number(limits["limit"], "limit", positive=True), linear)
+
+
+def _calibration(coverages: object, tensors: dict[str, Array], window: int) -> Calibration:
+    """A calibration of checked coverages and arrays."""
+    if not isinstance(coverages, list):
+        raise TypeError("coverages is no list")
+    level, edges, residuals, counts = (tensors[f"calibration.{name}"] for name in CALIBRATION)
+    found = Calibration(level, edges, residuals, counts, tuple(_number(one, "coverages") for one in coverages))
+    if len(level) != feature_count(min(window, NEWEST)):
+        raise ValueError(f"calibration.level has {len(level)} weights for windows of {window}")
+    return found
 
 
 def _unit(value: object) -> str | None:

@@ -23,7 +23,8 @@ class Option:
 
     help : one line for the command line. metavar : its unit there. choices : the values that it may have. least,
     above : the smallest value, and one that it must exceed. methods : the training methods that own it, () for all of
-    its network. bare : its value on a command line that names it without one.
+    its network. bare : its value on a command line that names it without one. several : whether it takes a tuple of
+    values.
     """
 
     help: str
@@ -35,6 +36,7 @@ class Option:
     example: str = ""
     methods: tuple[str, ...] = ()
     bare: float | None = None
+    several: bool = False
 
 
 def option(default: Any, help: str, **known: Any) -> Any:
@@ -54,10 +56,12 @@ def given(instance: Any) -> dict[str, Any]:
 
 
 def value_type(kind: Any, name: str) -> type:
-    """Return the type of an option's values: int, float, str, bool or Path."""
+    """Return the type of an option's values: int, float, str, bool or Path; of several, that of each."""
     hint = typing.get_type_hints(kind)[name]
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+    if typing.get_origin(hint) is tuple:
+        hint = typing.get_args(hint)[0]
     if typing.get_origin(hint) is typing.Literal:
         return str
     found: type = hint
@@ -70,11 +74,21 @@ def check_options(instance: Any) -> None:
         value = getattr(instance, name)
         if value is None or value is one.default:
             continue
+        if known.several:
+            _check_several(instance, name, value, known)
+            continue
         if known.choices and value not in known.choices:
             raise InputError(f"{name} = {value!r}: choose one of {', '.join(known.choices)}")
         expected = value_type(type(instance), name)
         if expected in (int, float):
             _check_number(name, value, expected, known)
+
+
+def _check_several(instance: Any, name: str, values: Any, known: Option) -> None:
+    if not isinstance(values, tuple | list) or not len(values):
+        raise InputError(f"{name} = {values!r}: give one or several, e.g. {known.example}")
+    for value in values:
+        _check_number(name, value, value_type(type(instance), name), known)
 
 
 def _check_number(name: str, value: Any, expected: type, known: Option) -> None:

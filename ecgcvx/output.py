@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.fitting import Fit, SizeChoice, SparseLine
 from ecgcvx.interpretation import interpret
+from ecgcvx.intervals import Interval
 from ecgcvx.model_file import digest
 from ecgcvx.outside import outside_json
 from ecgcvx.path import RegularisationPath, path_csv
@@ -56,9 +58,34 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
         **({} if result.choice is None else {"choice": _choice_json(result.choice)}),
         **result.trained.record,
+        **({} if result.forecaster.calibration is None else {"intervals": interval_scores(result, recording)}),
         "proof": None if result.proof is None else proof_json(result.proof),
         "output": str(folder),
     }
+
+
+def interval_scores(result: Fit, recording: Recording) -> list[dict[str, Any]]:
+    """How the intervals do on the test part: share inside and mean width in mV, as calibrated and adaptive."""
+    model, targets = result.forecaster, result.split.test.targets
+    signal, found = recording.signal[targets], []
+    for coverage in model.calibrated().coverages:
+        line: dict[str, Any] = {"coverage": coverage}
+        for name, adapt in (("calibrated", False), ("adaptive", True)):
+            lower, upper = (ends[targets] for ends in model.predict_interval(recording, coverage, adapt=adapt))
+            inside = float(((signal >= lower) & (signal <= upper)).mean())
+            line[name] = {"inside": inside, "width_mv": float((upper - lower).mean())}
+        found.append(line)
+    return found
+
+
+def interval_note(scores: list[dict[str, Any]]) -> str:
+    """One line a coverage."""
+    return "\n".join(
+        f"{100 * line['coverage']:g} % intervals on the test part: {100 * line['calibrated']['inside']:.1f} % inside, "
+        f"mean width {line['calibrated']['width_mv']:.4f} mV; adaptive {100 * line['adaptive']['inside']:.1f} %, "
+        f"{line['adaptive']['width_mv']:.4f} mV"
+        for line in scores
+    )
 
 
 def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
@@ -124,6 +151,10 @@ def _write_files(
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
     convex = result.scores[-1]
+    band, known = None, result.forecaster.calibration
+    if known is not None:
+        widest = max(known.coverages)
+        band = (widest, result.forecaster.predict_interval(recording, widest, adapt=True))
     figure = forecast_figure(
         recording.signal,
         forecast,
@@ -132,6 +163,7 @@ def _write_files(
         f"{recording.name}, {recording.lead}: forecast {ahead} ({1e3 * options.horizon / rate:.3g} ms) ahead",
         f"test part; convex {options.network.title} network, {convex.neurons} neurons, "
         f"test RMSE {convex.test_rmse_mv:.4f} mV",
+        band,
     )
     save_figure(figure, scratch / "predictions.png")
     if result.sparse:
@@ -282,20 +314,30 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
 
 
-def forecast_csv(recording: Recording, forecast: Array, outside: Bools | None = None) -> str:
+def forecast_csv(
+    recording: Recording,
+    forecast: Array,
+    outside: Bools | None = None,
+    intervals: Mapping[float, Interval] | None = None,
+) -> str:
     """Every sample with its forecast (mV) and residual (signal - forecast) as CSV text; empty where there is none.
 
     outside : (samples,) which forecasts are from windows outside the training range, a column of its own; None for a
-    model that keeps no range.
+    model that keeps no range. intervals : of the forecasts, by coverage; columns lower_90_mv and upper_90_mv for .9.
     """
+    chosen = {} if intervals is None else intervals
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     flagged = outside is not None
-    writer.writerow(("sample", "time_s", "signal_mv", "forecast_mv", "residual_mv", *(("outside",) if flagged else ())))
+    names = [f"{end}_{100 * coverage:g}_mv" for coverage in chosen for end in ("lower", "upper")]
+    mark_name = ("outside",) if flagged else ()
+    writer.writerow(("sample", "time_s", "signal_mv", "forecast_mv", "residual_mv", *mark_name, *names))
     time = np.arange(len(forecast)) / recording.sampling_frequency
     residual = recording.signal - forecast
     marks = np.zeros(len(forecast), dtype=bool) if outside is None else outside
-    for sample, (mark, *numbers) in enumerate(zip(marks, time, recording.signal, forecast, residual, strict=True)):
+    ends = [end for interval in chosen.values() for end in interval]
+    columns = zip(marks, time, recording.signal, forecast, residual, *ends, strict=True)
+    for sample, (mark, *numbers) in enumerate(columns):
         told = ["" if np.isnan(value) else f"{value:.6f}" for value in numbers]
-        writer.writerow((sample, *told, *((int(mark),) if flagged else ())))
+        writer.writerow((sample, *told[:4], *((int(mark),) if flagged else ()), *told[4:]))
     return buffer.getvalue()

@@ -211,3 +211,46 @@ def test_a_gap_that_needs_no_bound_is_recomputed_and_prove_is_refused(fitted, re
     assert "seconds" in capsys.readouterr().err
     assert main(["fit", str(record_208), *FAST, "--prove", "--output", str(tmp_path)]) == 2
     assert "prove" in capsys.readouterr().err
+
+
+def test_intervals_from_the_fit_to_the_forecast_and_the_stream(record_208, tmp_path, capsys):
+    fast = ["--end", "60", "--network", "polynomial", "--beta", "1e-5", "--horizon", "4"]
+    command = ["fit", str(record_208), *fast, "--intervals", "0.5", "0.9", "--json", "--output", str(tmp_path)]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)["intervals"]
+    assert [line["coverage"] for line in found] == [0.5, 0.9]
+    assert "90 % interval" in (tmp_path / "report.html").read_text().replace("\u00a0", " ")
+    target = tmp_path / "forecast.csv"
+    command = ["predict", str(tmp_path), str(record_208), "--end", "60", "--intervals", "--adapt"]
+    assert main([*command, "--output", str(target)]) == 0
+    rows = list(csv.DictReader(target.open()))
+    assert list(rows[0])[5:] == ["lower_50_mv", "upper_50_mv", "lower_90_mv", "upper_90_mv"]
+    made = [row for row in rows[48 * 360 + 18 :] if row["lower_90_mv"]]
+    inside = [float(row["lower_90_mv"]) <= float(row["signal_mv"]) <= float(row["upper_90_mv"]) for row in made]
+    assert np.mean(inside) == pytest.approx(found[1]["adaptive"]["inside"], abs=2e-3)
+    capsys.readouterr()
+    command = [sys.executable, "-m", "ecgcvx", "stream", str(tmp_path), "--intervals", "0.8"]
+    samples = "\n".join(row["signal_mv"] for row in rows[:100])
+    done = subprocess.run(command, input=samples, capture_output=True, text=True, check=True)
+    last = json.loads(done.stdout.splitlines()[-1])
+    low, high = last["intervals"]["0.8"]
+    assert low < high
+    assert abs(last["prediction"] - (low + high) / 2) < high - low
+    assert set(json.loads(done.stderr.splitlines()[-1])["inside"]) == {"0.8"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["predict", "MODEL", "RECORD", "--intervals", "0.9"], "fit again with --intervals"),
+        (["predict", "MODEL", "RECORD", "--adapt"], "give --intervals"),
+        (["fit", "RECORD", *FAST, "--intervals", "90"], "intervals = 90: give a number below 1"),
+        (["stream", "MODEL", "--record", "RECORD", "--intervals", "0.9"], "fit again with --intervals"),
+    ],
+)
+def test_intervals_that_are_not_to_be_had(arguments, named, fitted, record_208, capsys):
+    words = {"MODEL": str(fitted[0]), "RECORD": str(record_208)}
+    assert main([words.get(word, word) for word in arguments]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert named in captured.err

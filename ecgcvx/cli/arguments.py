@@ -87,6 +87,21 @@ def add_outside(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_intervals(parser: argparse.ArgumentParser) -> None:
+    """Add --intervals, of a model that has them."""
+    parser.add_argument(
+        "--intervals", type=float, nargs="*", metavar="COVERAGE",
+        help="prediction intervals of these coverages, e.g. 0.5 0.9 (without a value: those of the fit)",
+    )  # fmt: skip
+
+
+def coverages_of(options: argparse.Namespace, model: "Forecaster") -> tuple[float, ...]:
+    """Return the coverages that were asked for, () for none; ModelError where the model has no intervals."""
+    if options.intervals is None:
+        return ()
+    return tuple(options.intervals) or model.calibrated().coverages
+
+
 def add_output(parser: argparse.ArgumentParser, default: str) -> None:
     """Add the output folder and --json."""
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for the results (default {default})")
@@ -147,6 +162,8 @@ def _add_option(group: "argparse._ArgumentGroup", flag: str, known: Option, expe
     extra: dict[str, Any] = {"choices": known.choices} if known.choices else {"type": expected}
     if known.metavar:
         extra["metavar"] = known.metavar
+    if known.several:
+        extra["nargs"] = "+"
     if known.bare is not None:
         extra |= {"nargs": "?", "const": expected(known.bare)}
     group.add_argument(flag, default=argparse.SUPPRESS, help=help, **extra)

@@ -45,6 +45,9 @@ gap is proved.
 activations; each stage is a convex program with a gap of its own, and validation chooses its beta. The stack as a whole
 has no gap.
 
+--intervals calibrates prediction intervals by the errors on the validation part, made by a network that was trained
+without it; they are kept in the model file, for predict, stream and the report.
+
 Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
 output folder. The folder holds model.safetensors, metrics.json, predictions.png and report.html, which tells in words
 and figures what the network does; with --max-neurons or --tolerance, sparsity.csv and sparsity.png show what every
@@ -60,7 +63,7 @@ examples:
   ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
-  ecgcvx fit data/mitdb208/208 --network polynomial
+  ecgcvx fit data/mitdb208/208 --network polynomial --horizon 5 --intervals 0.5 0.9
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
 
@@ -72,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
     dataset.add_arguments(parser)
     add_windows(parser)
-    add_network(parser, "beta", "seed", "time_limit", "baselines", "prove")
+    add_network(parser, "beta", "seed", "time_limit", "baselines", "intervals", "prove")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     add_output(parser, "out/NAME")
 
@@ -102,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
-    from ecgcvx.output import check_note, choice_note, score_table, sparsity_note
+    from ecgcvx.output import check_note, choice_note, interval_note, score_table, sparsity_note
     from ecgcvx.proof import proof_words
 
     windows, trained = found["windows"], result.trained
@@ -119,6 +122,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         *trained.notes,
         *([sparsity_note(result.sparse)] if result.sparse else []),
         *map(check_note, result.checks),
+        *([interval_note(found["intervals"])] if "intervals" in found else []),
         *([] if result.proof is None else [proof_words(result.proof)]),
         *(f"note: {caution}" for caution in result.cautions),
         f"train, test: root-mean-square error; gap: relative to P\n"

@@ -4,17 +4,24 @@ import argparse
 import sys
 from pathlib import Path
 
-from ecgcvx.cli.arguments import add_model, add_outside, add_record, read_record
+from ecgcvx.cli.arguments import add_intervals, add_model, add_outside, add_record, coverages_of, read_record
 from ecgcvx.cli.terminal import show
+from ecgcvx.errors import InputError
 
 DESCRIPTION = """\
 Apply a fitted model to a record: every sample with the forecast that was made for it, as CSV with the columns
 sample, time_s, signal_mv, forecast_mv, residual_mv (empty where there is none) and outside (1 where the forecast is
-from a window outside the range of the training windows)."""
+from a window outside the range of the training windows).
+
+--intervals adds columns lower_90_mv and upper_90_mv for a coverage of 0.9, round the network's own forecast whatever
+--outside says: in the long run that share of the samples lies inside, as far as the record is like the validation part
+of the fit; with --adapt the intervals follow the record, and the share holds in the long run for any record. Neither
+says anything of a single sample."""
 EXAMPLES = """\
 examples:
   ecgcvx predict out/208 data/mitdb208/208 --output forecast.csv
-  ecgcvx predict out/100 mitdb/100 --start 60 --end 70"""
+  ecgcvx predict out/100 mitdb/100 --start 60 --end 70
+  ecgcvx predict out/208 data/mitdb208/208 --intervals 0.5 0.9 --adapt --output forecast.csv"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_record(parser)
     add_outside(parser)
+    add_intervals(parser)
+    parser.add_argument("--adapt", action="store_true", help="let the intervals follow the record, as time goes by")
     parser.add_argument("--output", type=Path, metavar="CSV", help="file to write (default: standard output)")
 
 
@@ -38,10 +47,14 @@ def run(options: argparse.Namespace) -> int:
 
     if options.output is not None:
         check_file(options.output)
+    if options.adapt and options.intervals is None:
+        raise InputError("adapt: it belongs to intervals; give --intervals")
     forecaster = load(options.model)
+    coverages = coverages_of(options, forecaster)
     recording = read_record(options, forecaster)
     forecast, outside = forecaster.predict_and_flag(recording, options.outside)
-    text = forecast_csv(recording, forecast, None if forecaster.training_range is None else outside)
+    intervals = {one: forecaster.predict_interval(recording, one, adapt=options.adapt) for one in coverages}
+    text = forecast_csv(recording, forecast, None if forecaster.training_range is None else outside, intervals)
     score = None
     if outside.any():
         windows = all_windows(recording.signal, forecaster.scaler, forecaster.window, forecaster.horizon)
@@ -61,4 +74,8 @@ def run(options: argparse.Namespace) -> int:
         f"{recording.name}, lead {recording.lead}: {made.sum():,} forecasts{error}; wrote {options.output}",
         *said,
     )
+    for coverage, (lower, upper) in intervals.items():
+        inside = float(((recording.signal >= lower) & (recording.signal <= upper))[np.isfinite(lower)].mean())
+        width = float(np.nanmean(upper - lower))
+        show(f"{100 * coverage:g} % intervals: {100 * inside:.1f} % inside, mean width {width:.4f} mV")
     return 0

@@ -7,10 +7,11 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgcvx.cli.arguments import add_model, add_outside, say_warnings
+from ecgcvx.cli.arguments import add_intervals, add_model, add_outside, coverages_of, say_warnings
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ these are reported on standard error with their number, counted, and are no samp
 A line of output is an object with time (s), sample, prediction (of the sample `horizon` later), residual (of the
 forecast that was due), score, alarm, patterns (numbers of the active neurons), emptied ('missing' or 'jump', where
 the window was emptied) and outside (true, where the window lies outside the range of the training windows). null: there
-is none.
+is none. With --intervals also intervals: for every coverage, e.g. "0.9", the ends (mV) round the prediction. They
+follow the stream, so that in the long run that share of the samples lies inside; no statement on a single sample.
 
 SIGTERM and Ctrl-C end the run after the samples read, SIGUSR1 writes the checkpoint, which the end does as well. The
 last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, windows outside, and microseconds
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", type=int, default=0, help="of the Lab Streaming Layer, from 0 (default 0)")
     parser.add_argument("--rate", type=float, default=1e-4, help="share of the scores that are alarms (default 1e-4)")
     add_outside(parser)
+    add_intervals(parser)
     parser.add_argument("--checkpoint", type=Path, help="file for the state of the stream")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--adapt", type=float, metavar="SECONDS", help="size the neurons anew every so often")
@@ -70,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.streaming.adaptation import AdaptiveStream
     from ecgcvx.streaming.source import ClockCheck, Lines, Output, Signals, inlet, replay
 
+    if options.resume and options.intervals:
+        raise InputError("intervals: the coverages of a stream that goes on are in its checkpoint; leave them out")
     if options.resume and options.checkpoint is None:
         raise InputError("resume: there is no checkpoint to go on from; give --checkpoint")
     if options.checkpoint is not None:
@@ -79,8 +84,10 @@ def run(options: argparse.Namespace) -> int:
     if options.resume:
         stream = StreamPredictor.resume(model, options.checkpoint, options.outside)
     else:
-        stream = StreamPredictor(model, rate=options.rate, outside=options.outside)
+        chosen = coverages_of(options, model)
+        stream = StreamPredictor(model, rate=options.rate, outside=options.outside, coverages=chosen)
     adaptive = AdaptiveStream(stream, options.memory, options.adapt, drift) if options.adapt is not None else None
+    coverages = () if stream.intervals is None else stream.intervals.coverages
     push = stream.push if adaptive is None else adaptive.push
     lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
     if options.record is not None:
@@ -109,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
                 counts.update(samples=1, alarms=int(step.alarm), outside=int(step.outside))
                 if step.emptied:
                     counts["jumps" if step.emptied == "jump" else step.emptied] += 1
-                written.append(line(step, sample, model.sampling_frequency))
+                written.append(line(step, sample, model.sampling_frequency, coverages))
             output.write("".join(written))
             if signals.save and options.checkpoint is not None:
                 stream.save(options.checkpoint)
@@ -123,9 +130,11 @@ def run(options: argparse.Namespace) -> int:
         adaptive.close()
     if options.checkpoint is not None:
         stream.save(options.checkpoint)
-    told = {name: counts[name] for name in ("samples", "missing", "jumps", "alarms", "outside")} | {
-        "malformed": lines.malformed
-    }
+    told: dict[str, object] = {name: counts[name] for name in ("samples", "missing", "jumps", "alarms", "outside")}
+    told["malformed"] = lines.malformed
+    if stream.intervals is not None:
+        held = stream.intervals.held[0].tolist()
+        told["inside"] = {f"{coverage:g}": shown(one) for coverage, one in zip(coverages, held, strict=True)}
     if adaptive is not None:
         told["intervals left out"] = adaptive.skipped
     print(json.dumps(told | {"microseconds": latencies.told()}), file=sys.stderr)
@@ -157,7 +166,7 @@ class Latencies:
         return found | {"max": self.longest / 1e3}
 
 
-def line(step: "Step", sample: "Sample", frequency: float) -> str:
+def line(step: "Step", sample: "Sample", frequency: float, coverages: Sequence[float] = ()) -> str:
     """The line of output of a sample."""
     moment = step.number / frequency if sample.time is None else sample.time
     told: dict[str, object] = {
@@ -165,6 +174,11 @@ def line(step: "Step", sample: "Sample", frequency: float) -> str:
         "residual": shown(step.residual), "score": shown(step.score), "alarm": bool(step.alarm),
         "patterns": step.patterns.nonzero()[0].tolist(),
     }  # fmt: skip
+    if coverages:
+        told["intervals"] = {
+            f"{coverage:g}": [shown(float(end)) for end in ends]
+            for coverage, ends in zip(coverages, step.intervals, strict=True)
+        }
     if step.emptied:
         told["emptied"] = step.emptied
     if step.outside:

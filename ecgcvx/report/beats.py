@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from ecgcvx.beats import LONGEST, P_START_MS, QRS_END_MS, QRS_START_MS, T_END_MS, t_end_ms
 from ecgcvx.interpretation import BeatAverage, Interpretation
+from ecgcvx.intervals import Interval
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.figures import usual
 from ecgcvx.report.markup import coordinate as at
@@ -75,10 +76,10 @@ def card_figure(average: BeatAverage, place: int, words: str) -> Markup:
     )  # fmt: skip
 
 
-def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup:
+def strip_figure(reading: Interpretation, forecast: Array, first: int, band: Interval | None = None) -> Markup:
     """Some seconds of signal and forecast (samples,) in mV from sample `first` on, true to scale, patterns below.
 
-    The residual below is enlarged by a round factor, which it states.
+    The residual below is enlarged by a round factor, which it states. band : ends (samples,) of an interval in mV.
     """
     signal, rate = reading.recording.signal, reading.forecaster.sampling_frequency
     stop = min(first + round(STRIP_SECONDS * rate), len(signal))
@@ -100,6 +101,10 @@ def strip_figure(reading: Interpretation, forecast: Array, first: int) -> Markup
         tag("text", f"error of the forecast, {scale}: 1 mm is {MV_PER_MM / times:.3g} mV",
             x=at(below.left), y=at(below.top - 1), class_="mm"),
     ]  # fmt: skip
+    if band is not None:
+        low, high = (end[first:stop] for end in band)
+        pieces.insert(1, panel.band(time, low, high, "band"))
+        pieces.append(below.band(time, low - predicted, high - predicted, "band"))
     y = below.top + RESIDUAL_MM + 6
     gated = [pattern for pattern in reading.patterns[:STRIP_LANES] if pattern.gate is not None]
     if gated:

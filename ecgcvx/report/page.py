@@ -15,6 +15,7 @@ from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.errors import error_words, errors_figure
 from ecgcvx.report.figures import usual
+from ecgcvx.report.intervals import interval_band
 from ecgcvx.report.markup import shown
 from ecgcvx.report.methods import methods
 from ecgcvx.report.sections import (
@@ -245,6 +246,7 @@ def _quality(reading: Interpretation, training: Training | None, windows: Window
     rate = reading.forecaster.sampling_frequency
     first = _strip_start(windows, rate)
     forecast = _forecast(reading, first, first + round(STRIP_SECONDS * rate))
+    band = interval_band(reading, windows)
     residuals = reading.forecaster.scaler.scale * (windows.y - reading.forecaster.network.predict(windows.X))
     return {
         "comparison": rows,
@@ -260,7 +262,8 @@ def _quality(reading: Interpretation, training: Training | None, windows: Window
             for stage in reading.stages
         ],
         "certificate": None if training is None else certificate(training),
-        "strip": strip_figure(reading, forecast, first),
+        "strip": strip_figure(reading, forecast, first, None if band is None else band.ends),
+        "intervals": None if band is None else band.words,
         "errors": error_words(residuals),
         "errors_figure": errors_figure(residuals),
     }

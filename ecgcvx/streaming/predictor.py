@@ -10,6 +10,7 @@ about that share of false alarms. Score and threshold know only the past.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.intervals import GAMMA
 from ecgcvx.model_file import digest
 from ecgcvx.models import Model, TwoLayerNetwork
 from ecgcvx.rowwise import padded
 from ecgcvx.streaming.engine import engine_of
-from ecgcvx.streaming.kernels import Rules, State, settle_chunk
+from ecgcvx.streaming.intervals import StreamIntervals, push_interval
+from ecgcvx.streaming.kernels import Rules, State, settle_chunk, slide_chunk
 from ecgcvx.training_range import Outside
 from ecgcvx.types import Array
 
@@ -34,6 +37,7 @@ TAIL_SECONDS = 600.0  # the same of the threshold
 JUMP = 0.5  # samples between where a sample is and where it should be
 CLOCK_GAIN = 0.01  # a source whose rate is off by more than JUMP times this, .5 %, does not keep up with the clock
 STATE_FORMAT = 1
+NO_INTERVALS: Array = np.empty((0, 2))
 
 
 class Step(NamedTuple):
@@ -43,7 +47,8 @@ class Step(NamedTuple):
     window. residual : in mV, the sample minus the forecast that was due; NaN where none was. score : see the module.
     alarm : whether the score is above the threshold. patterns : (m,) the active neurons. emptied : why the window was
     emptied, 'missing' or 'jump', else ''. outside : whether the window of the prediction lies outside the training
-    range, see `ecgcvx.training_range`.
+    range, see `ecgcvx.training_range`. intervals : (C, 2) ends in mV of the intervals round the prediction, of every
+    coverage that the stream was asked for.
     """
 
     number: int
@@ -54,6 +59,7 @@ class Step(NamedTuple):
     patterns: Bools
     emptied: str
     outside: bool
+    intervals: Array
 
 
 class Steps(NamedTuple):
@@ -61,6 +67,7 @@ class Steps(NamedTuple):
 
     first : number of the first sample. patterns : (.., T, m) if they were asked for. missing : where a sample was.
     jump : whether the chunk did not follow the one before it. outside : which predictions are from windows outside.
+    intervals : (.., T, C, 2).
     """
 
     first: int
@@ -72,6 +79,7 @@ class Steps(NamedTuple):
     missing: Bools
     jump: bool
     outside: Bools
+    intervals: Array
 
 
 class StreamPredictor:
@@ -79,23 +87,35 @@ class StreamPredictor:
 
     channels : how many; each has its own window, scale and threshold. rate : of alarms, the share of scores. outside :
     what becomes of a prediction from a window outside the training range, 'flag', 'linear' or 'nan', as in
-    `Forecaster.predict`.
+    `Forecaster.predict`. coverages : of prediction intervals that follow the signal by the step gamma; none by default
+    (`ecgcvx.intervals`).
 
     Making one compiles its passes, or reads them from the cache, so that the first sample is as fast as the last.
 
     A network without compiled passes, e.g. a stack, is evaluated in batches: to the same bits, some ten times slower
     for single samples. The patterns of a stack are those of its lowest stages.
 
-    Raises InputError for channels below 1, a rate outside (0, 1), or another word for `outside`.
+    Raises InputError for channels below 1, a rate or coverage outside (0, 1), or another word for `outside`; ModelError for
+    coverages of a model that keeps no calibration.
     """
 
-    def __init__(self, model: Forecaster, channels: int = 1, rate: float = 1e-4, outside: Outside = "flag") -> None:
+    def __init__(
+        self,
+        model: Forecaster,
+        channels: int = 1,
+        rate: float = 1e-4,
+        outside: Outside = "flag",
+        *,
+        coverages: Sequence[float] = (),
+        gamma: float = GAMMA,
+    ) -> None:
         if channels < 1:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
             raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, e.g. 1e-4")
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate, self.outside = model, channels, rate, model.policy(outside)
+        self.intervals = StreamIntervals(model, channels, coverages, gamma) if len(coverages) else None
         self.samples = 0
         self._next: float | None = None
         self._rules = Rules(
@@ -141,7 +161,11 @@ class StreamPredictor:
         prediction, residual, score, alarm, outside = self._engine.push(sample, self._state, self._rules, self._on)
         self.samples += 1
         emptied = "missing" if self._state.runs[0] == 0 else "jump" if jump else ""
-        return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied, outside)
+        ends = NO_INTERVALS
+        if self.intervals is not None:
+            push_interval(sample, prediction, residual, self._state.windows, 0, self.intervals.first)
+            ends = self.intervals.ends
+        return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied, outside, ends)
 
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
         """Take T consecutive samples of every channel, (c, T), or (T,) for one; as pushing them one by one.
@@ -160,9 +184,15 @@ class StreamPredictor:
         jump = self._jump(position, T) if T else False
         out, alarms = np.empty((3, c, T)), np.zeros((c, T), dtype=np.bool_)
         on, outside = np.empty((c * T if patterns else 0, len(self._on)), dtype=np.bool_), np.zeros(c * T, np.bool_)
+        rows, ends = np.empty((0, 0)), np.empty((c, T, 0, 2))
+        if self.intervals is not None:
+            rows = np.empty((c * T, self.model.window + 1))
+            slide_chunk(chunk, self._state._replace(windows=self._state.windows.copy()), self._rules, rows)
         if T:
             self._engine.forecast(chunk, self._state, self._rules, out, on, outside)
             settle_chunk(chunk, self._state, self._rules, out, alarms, on, outside)
+        if self.intervals is not None:
+            ends = self.intervals.push_chunk(chunk, out[0], out[1], rows)
         self.samples += T
         return Steps(
             first=self.samples - T,
@@ -174,6 +204,7 @@ class StreamPredictor:
             missing=~np.isfinite(chunk).reshape(shape),
             jump=jump,
             outside=outside.reshape(shape),
+            intervals=ends.reshape(*shape, *ends.shape[2:]),
         )
 
     def empty(self) -> None:
@@ -189,6 +220,9 @@ class StreamPredictor:
             "channels": self.channels, "rate": self.rate,
         }  # fmt: skip
         tensors = dict(self._state._asdict())
+        if self.intervals is not None:
+            metadata |= {"coverages": self.intervals.coverages, "gamma": self.intervals.gamma}
+            tensors |= self.intervals.tensors()
         if isinstance(self._network, TwoLayerNetwork):
             tensors["W2"] = self._network.W2
         data = to_bytes(tensors, metadata={"ecgcvx-stream": json.dumps(metadata)})
@@ -210,7 +244,10 @@ class StreamPredictor:
                 raise ModelError(f"{path}: checkpoint format {metadata['format']}, this version reads {STATE_FORMAT}")
             if metadata["model"] != digest(model):
                 raise ModelError(f"{path}: a checkpoint of another model; give the one it was made with")
-            stream = cls(model, int(metadata["channels"]), float(metadata["rate"]), outside)
+            followed = {name: metadata[name] for name in ("coverages", "gamma") if name in metadata}
+            stream = cls(model, int(metadata["channels"]), float(metadata["rate"]), outside, **followed)
+            if stream.intervals is not None:
+                stream.intervals.restore(tensors)
             for name, array in stream._state._asdict().items():
                 if tensors[name].shape != array.shape or tensors[name].dtype != array.dtype:
                     raise ValueError(f"{name} has shape {tensors[name].shape}")
