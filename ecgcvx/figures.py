@@ -81,7 +81,7 @@ def forecast_figure(
             upper.plot(time[beyond], np.full(beyond.sum(), edge), color=SIGNAL, marker=mark, linestyle="none")
     upper.set_ylabel("mV" if square == MV_PER_MM else f"mV, {square:g} a small square")
     upper.tick_params(labelbottom=False)
-    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, borderpad=0.0, ncols=2, frameon=False,
+    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, borderpad=0.0, ncols=3, frameon=False,
                  fontsize=8)  # fmt: skip
     lower.plot(time, residual, color=FORECAST, linewidth=0.7)
     lower.axhline(0, color=SIGNAL, linewidth=0.5)

@@ -224,7 +224,7 @@ def test_intervals_from_the_fit_to_the_forecast_and_the_stream(record_208, tmp_p
     command = ["predict", str(tmp_path), str(record_208), "--end", "60", "--intervals", "--adapt"]
     assert main([*command, "--output", str(target)]) == 0
     rows = list(csv.DictReader(target.open()))
-    assert list(rows[0])[5:] == ["lower_50_mv", "upper_50_mv", "lower_90_mv", "upper_90_mv"]
+    assert list(rows[0])[6:] == ["lower_50_mv", "upper_50_mv", "lower_90_mv", "upper_90_mv"]
     made = [row for row in rows[48 * 360 + 18 :] if row["lower_90_mv"]]
     inside = [float(row["lower_90_mv"]) <= float(row["signal_mv"]) <= float(row["upper_90_mv"]) for row in made]
     assert np.mean(inside) == pytest.approx(found[1]["adaptive"]["inside"], abs=2e-3)

@@ -59,7 +59,7 @@ def signal(n=400, seed=0, holes=3):
     return out
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(21, 3000), st.floats(0.02, 0.9), st.integers(0, 99))
 @example(19, 0.9, 0)
 def test_ends_are_the_order_statistics_of_split_conformal_or_the_next_kept_ones_outwards(n, coverage, seed):

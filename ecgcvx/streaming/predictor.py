@@ -95,8 +95,8 @@ class StreamPredictor:
     A network without compiled passes, e.g. a stack, is evaluated in batches: to the same bits, some ten times slower
     for single samples. The patterns of a stack are those of its lowest stages.
 
-    Raises InputError for channels below 1, a rate or coverage outside (0, 1), or another word for `outside`; ModelError for
-    coverages of a model that keeps no calibration.
+    Raises InputError for channels below 1, a rate or coverage outside (0, 1), or another word for `outside`; ModelError
+    for coverages of a model that keeps no calibration.
     """
 
     def __init__(
