@@ -24,9 +24,17 @@ COMMANDS = {
     "monitor": "show a stream in the browser",
     "export": "write a fitted model for C, ONNX, PyTorch or NumPy",
     "warm": "compile what is compiled once, before it is needed",
+    "completion": "print a completion script for bash, zsh or tcsh",
     "doctor": "print versions, threads and caches, for a report of a fault",
 }
 """Every command with its line of help; the module of the same name in this package has the rest."""
+
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  2    refused: a wrong argument, an unusable record or model; one line on standard error says why
+  130  interrupted by Ctrl-C or SIGTERM; what was finished is kept"""
 
 
 class Command(Protocol):
@@ -52,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from ecgcvx.cli.terminal import one_line
 
-    options = build_parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         return command(options.command).run(options)
     except EcgcvxError as error:
@@ -69,17 +77,41 @@ def command(name: str) -> Command:
     return found
 
 
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; what the command does not know ends with the usage of that command, exit code 2."""
+    from ecgcvx.cli.terminal import set_messages
+
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        of_command(parser, options.command).error(f"unrecognized arguments: {' '.join(unknown)}")
+    set_messages(options.verbose, options.quiet)
+    return options
+
+
+def of_command(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    (commands,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    found: argparse.ArgumentParser = commands.choices[name]
+    return found
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; its help is the reference."""
-    parser = argparse.ArgumentParser(prog="ecgcvx", description="Globally optimal neural networks for ECG prediction.")
+    parser = argparse.ArgumentParser(
+        prog="ecgcvx", description="Globally optimal neural networks for ECG prediction.", epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"ecgcvx {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help in COMMANDS.items():
         found = command(name)
-        found.add_arguments(
-            commands.add_parser(
-                name, help=help, description=found.DESCRIPTION, epilog=found.EXAMPLES,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
+        own = commands.add_parser(
+            name, help=help, description=found.DESCRIPTION, epilog=found.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
+        found.add_arguments(own)
+        messages = own.add_argument_group("messages on standard error").add_mutually_exclusive_group()
+        messages.add_argument("--verbose", action="store_true", help="every step as a line")
+        messages.add_argument("--quiet", action="store_true", help="nothing but warnings and errors")
     return parser
