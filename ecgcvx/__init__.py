@@ -17,7 +17,7 @@ from ecgcvx._lazy import lazy
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ecgcvx import arrangements, atoms, certificates, errors, models, programs, solvers
+    from ecgcvx import arrangements, atoms, certificates, errors, models, plots, programs, solvers
     from ecgcvx.api import certify, compare, fit, predict, predict_interval, regularisation_path, solve
     from ecgcvx.classify import ConvexBeatClassifier
     from ecgcvx.evidence import Evidence, Gap
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ConvexBeatClassifier", "Evidence", "Fit", "Forecaster", "Gap", "Recording", "StreamPredictor", "Windows",
     "__version__", "arrangements", "atoms", "certificates", "certify", "compare", "errors", "fit", "interpret", "load",
-    "losses", "models", "predict", "predict_interval", "programs", "read_recording", "regularisation_path", "solve",
+    "losses", "models", "plots", "predict", "predict_interval", "programs", "read_recording", "regularisation_path",
+    "solve",
     "solvers", "split_windows",
 ]  # fmt: skip
 
@@ -43,7 +44,8 @@ __getattr__, __dir__ = lazy(
         "ConvexBeatClassifier": "classify", "Evidence": "evidence", "Fit": "fitting", "Forecaster": "forecaster",
         "Gap": "evidence", "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows",
         "arrangements": "", "atoms": "", "certificates": "", "certify": "api", "compare": "api", "errors": "",
-        "fit": "api", "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:", "models": "",
+        "fit": "api", "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:",
+        "models": "", "plots": "",
         "predict": "api", "predict_interval": "api", "programs": "", "read_recording": "records",
         "regularisation_path": "api", "solve": "api", "solvers": "", "split_windows": "windows",
     },

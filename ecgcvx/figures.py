@@ -49,7 +49,7 @@ def forecast_figure(
     time = np.arange(first, stop) / sampling_frequency
     shown, predicted = signal[first:stop], forecast[first:stop]
     residual = shown - predicted
-    low, high, square = _limits(shown, predicted)
+    low, high, square = paper_limits(shown, predicted)
     width, height = max((time[-1] - time[0]) / SECONDS_PER_MM, 1.0), (high - low) / square
     times = max(1.0, float(np.floor(min(STRIP_SECONDS / SECONDS_PER_MM / width, TALLEST / height, MOST_ENLARGED))))
     width, height = times * width, times * height
@@ -98,27 +98,23 @@ def forecast_figure(
 def path_figure(path: "RegularisationPath", title: str) -> "Figure":
     """Return errors (mV) and neurons against beta, the beta chosen on the validation part marked."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    from ecgcvx.plots import plot_path
 
     figure = Figure(figsize=(7.2, 5.2), dpi=150, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     betas = [point.beta for point in path.points]
-    for name, color, style in (("train", "#8a8a8a", "-"), ("validation", FORECAST, "-"), ("test", SIGNAL, "--")):
-        errors = [getattr(point, f"{name}_rmse_mv") for point in path.points]
-        upper.plot(betas, errors, style, color=color, marker="o", markersize=3, label=name)
-    upper.axvline(path.chosen.beta, color=FORECAST, linewidth=0.8, linestyle=":", label="chosen by validation")
-    upper.set(xscale="log", yscale="log", ylabel="RMSE (mV)")
-    upper.legend(frameon=False, fontsize=8)
+    plot_path(path, ax=upper).set_xlabel("")
     lower.step(betas, [point.neurons for point in path.points], where="mid", color=SIGNAL, linewidth=1)
     lower.axvline(path.chosen.beta, color=FORECAST, linewidth=0.8, linestyle=":")
     lower.set(xlabel="beta", ylabel="neurons")
-    for axes in (upper, lower):
-        axes.grid(color="#e4e4e4", linewidth=0.5)
-        axes.set_axisbelow(True)
+    lower.yaxis.set_major_locator(MaxNLocator(integer=True))
+    lower.grid(color="#e4e4e4", linewidth=0.5)
+    lower.set_axisbelow(True)
     upper.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     upper.yaxis.set_major_formatter("{x:g}")
     upper.yaxis.set_minor_formatter(NullFormatter())
-    upper.invert_xaxis()
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
     return figure
 
@@ -166,7 +162,7 @@ def strip_start(forecast: Array, sampling_frequency: float, first: int) -> int:
     return max(int(a), int(a + b) // 2 - round(STRIP_SECONDS * sampling_frequency / 2))
 
 
-def _limits(signal: Array, forecast: Array) -> tuple[float, float, float]:
+def paper_limits(signal: Array, forecast: Array) -> tuple[float, float, float]:
     """Limits of the amplitude axis in mV, at halves of it, and the mV of a small square.
 
     What is far beyond the other samples is cut off, and what spans more than `LARGEST_SPAN` is drawn to a smaller
