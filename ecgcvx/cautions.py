@@ -18,6 +18,7 @@ ENDS = {
     "stalled": "the solver made no progress any more",
 }
 FAR = 3.0  # times the range of the signal that a forecast may lie beside it
+LEAST_FAR = 1.0  # mV
 
 
 def fit_cautions(
@@ -69,7 +70,7 @@ def forecast_caution(signal: Array, forecast: Array, sampling_frequency: float) 
     if not known.any() or not np.isfinite(forecast).any():
         return ""
     low, high = float(signal[known].min()), float(signal[known].max())
-    room = FAR * (high - low)
+    room = max(FAR * (high - low), LEAST_FAR)
     with np.errstate(invalid="ignore"):
         far = np.maximum(low - forecast, forecast - high)
     far[np.isnan(far)] = -np.inf

@@ -198,14 +198,14 @@ def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fract
     scaler = Scaler(float(part.mean()), float(part.std()))
     if scaler.scale <= 1e-12 * max(1.0, abs(scaler.mean)):
         raise InputError(f"signal: the training part is constant ({scaler.mean:g} mV); there is nothing to predict")
-    later = signal[boundary:][valid[boundary:]]
-    if np.ptp(later) == 0:
+    z = scaler.standardise(signal)
+    parts = [Windows(z, tuple(runs), length, horizon) for runs in (train, test)]
+    later = signal[parts[1].targets]
+    if len(later) > 1 and np.ptp(later) == 0:
         raise InputError(
             f"signal: the test part is constant ({later[0]:g} mV from sample {boundary} on), as when a lead is off: "
             "it tests nothing; end before it (end), or choose another train_fraction"
         )
-    z = scaler.standardise(signal)
-    parts = [Windows(z, tuple(runs), length, horizon) for runs in (train, test)]
     possible = max(len(signal) - length - horizon + 1, 0)
     whole = sum(stop - first for first, stop in all_runs)
     kept = len(parts[0]) + len(parts[1])

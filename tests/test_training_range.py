@@ -249,3 +249,11 @@ def test_forecasts_far_beside_the_signal_are_told():
     assert "1 forecast far beside the signal" in forecast_caution(signal, forecast, 10.0)
     assert "-500 mV, at 4.000 s" in forecast_caution(signal, forecast, 10.0)
     assert isinstance(forecaster().training_range, TrainingRange)
+
+
+def test_a_flat_record_is_no_reading_and_no_far_forecast():
+    model, flat = forecaster(), Recording(np.full(300, 0.2), RATE, "MLII", "flat")
+    with pytest.raises(InputError, match="flat: what its windows forecast is constant"):
+        ecgcvx.interpret(model, flat, refitting=None)
+    assert forecast_caution(flat.signal, np.full(300, 0.9), RATE) == ""
+    assert "300 forecasts far" in forecast_caution(flat.signal, np.full(300, 1.3), RATE)

@@ -160,6 +160,15 @@ def test_constant_test_part_is_refused():
         split_windows(signal)
 
 
+def test_a_test_part_whose_targets_are_constant_is_refused_whatever_its_gaps():
+    """A gap moves the boundary: the part begins with samples that vary, and forecasts none of them."""
+    signal = np.sin(np.arange(6000.0))
+    signal[4800:] = 0.3
+    signal[5000] = np.nan
+    with pytest.raises(InputError, match=r"the test part is constant \(0.3 mV from sample 4799 on\)"):
+        split_windows(signal)
+
+
 def test_a_longer_recording_is_asked_for_only_where_it_helps():
     with pytest.raises(InputError, match="give a longer recording"):
         split_windows(np.sin(np.arange(12.0)))

@@ -58,7 +58,8 @@ def interpret(
     Of a stack the patterns are those of its lowest stage, the only one whose neurons act on the window; whether they
     recur is not tried.
 
-    Raises InputError for an unknown option, ModelError for another sampling frequency.
+    Raises InputError for an unknown option and for windows that forecast a constant, ModelError for another sampling
+    frequency.
     """
     whole, forecaster = forecaster, on_window(forecaster)
     network = forecaster.network
@@ -67,6 +68,11 @@ def interpret(
     if importance not in IMPORTANCES:
         raise InputError(f"importance = {importance!r}: choose one of {', '.join(IMPORTANCES)}")
     chosen_part, windows, train, own = _windows_of(forecaster, recording, part, train_fraction, split)
+    if np.ptp(windows.y) == 0:
+        raise InputError(
+            f"{recording.name}: what its windows forecast is constant, as when a lead is off: there is nothing to "
+            "read; choose another lead, start or end, or part"
+        )
     progress(f"{network.neurons} neurons on {len(windows):,} windows", None)
     stages = _stages(whole, windows)
     f = whole.network.predict(windows.X)

@@ -34,13 +34,13 @@ from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.pricing import (
     CLOSE,
-    CONFIRM,
     Bound,
     Priced,
     bound,
     check_search,
     price_atoms,
     search,
+    search_until,
 )
 from ecgcvx.solvers.active_set.solution import (
     AtomSolution,
@@ -180,9 +180,9 @@ class _Run:
             return priced, before, None
         random = np.random.default_rng([self.solver.seed, len(self.history), 1])
         starts = self.passes.starts(count, here.atoms, random)
-        fresh = search(self.program, here.v, starts, self.passes.none(), CONFIRM)
+        fresh, made = search_until(self.program, here.v, starts, self.passes.none(), self.clock)
         largest = float(fresh.prices.max(initial=0.0))
-        confirmation = Confirmation(count, int(np.count_nonzero(fresh.prices > self.beta)), largest / self.beta)
+        confirmation = Confirmation(made, int(np.count_nonzero(fresh.prices > self.beta)), largest / self.beta)
         return priced.joined(fresh), self._bound(here, max(before.price * self.beta, largest)), confirmation
 
     def _round(self, here: Iterate, priced: Priced, gap: float) -> tuple[Iterate, bool]:

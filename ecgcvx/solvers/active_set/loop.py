@@ -29,6 +29,7 @@ from ecgcvx.solvers.active_set.pricing import (
     first_of_close,
     price_atoms,
     search,
+    search_until,
 )
 from ecgcvx.solvers.active_set.solution import (
     AtomSolution,
@@ -61,6 +62,7 @@ DESCENT_STEPS = 40
 MEETING = 0.9998  # cosine beyond which two atoms may become one
 STALL = 8  # rounds without progress after which float32 has no more to give
 CONFIRMATION = 1  # name of the other stream of random starts
+ROUNDS_SHARE = 0.8  # of a time limit, for the rounds; the rest is for the confirmation
 FIRST_SHARE = 8  # one start in so many of a confirmation goes first
 
 
@@ -106,9 +108,11 @@ class ActiveSetSolver:
     ) -> AtomSolution:
         """Solve the program; return the best point on the gap, on the time limit or on Ctrl-C.
 
-        warm_start : atoms to begin with, e.g. those of a neighbouring beta. time_limit : seconds of training; the
-        confirmation that follows takes its own. checkpoint : a file written every `checkpoint_every` seconds, between
-        rounds, and removed at the end; resume : go on from it, to the same result as a run that was never stopped.
+        warm_start : atoms to begin with, e.g. those of a neighbouring beta. time_limit : seconds, of which the rounds
+        take at most the share `ROUNDS_SHARE` where a confirmation is to follow, which ends with the starts that were
+        made by then. A step that has begun is not cut short. checkpoint : a file written every `checkpoint_every`
+        seconds, between rounds, and removed at the end; resume : go on from it, to the same result as a run that was
+        never stopped.
 
         Raises InputError for unusable options, SolverError for a checkpoint of another problem.
         """
@@ -144,7 +148,9 @@ class _Run:
             self.clock = Stopwatch(self.clock.time_limit, self.resumed.seconds)
 
     def expired(self) -> bool:
-        return self.clock.expired
+        """Whether the time of the rounds is over; what is left of it belongs to the confirmation."""
+        share = ROUNDS_SHARE if self.solver.confirm_starts else 1.0
+        return self.clock.seconds >= share * self.clock.time_limit
 
     def solve(self, warm_start: Atoms | None) -> AtomSolution:
         state = self.resumed or self._first(warm_start)
@@ -163,7 +169,7 @@ class _Run:
                 if gap <= self.solver.gap and (confirmation is not None or not self.solver.confirm_starts):
                     status = "optimal"
                     break
-                if self.clock.expired:
+                if self.expired():
                     status = "time limit"
                     break
                 if state.number >= self.solver.rounds or stalled >= STALL:
@@ -173,7 +179,7 @@ class _Run:
                 stalled = 0 if moved.primal < here.primal * (1 - 1e-9) else stalled + 1
                 best = here = moved
                 self._save(state)
-            if confirmation is None and self.solver.confirm_starts:
+            if confirmation is None and self.solver.confirm_starts and not self.clock.expired:
                 pricing = self._confirmed(here, state, pricing, whole=True)
                 confirmation = pricing.confirmation
                 state = self._report(self.full, here, pricing, state)
@@ -209,7 +215,7 @@ class _Run:
             state = self._report(program, here, pricing, state)
             gap = state.history[-1].gap
             full = len(here.atoms) * program.passes.p * ROWS_A_PARAMETER > program.n
-            if gap <= COARSE_GAP or full or state.number >= COARSE_ROUNDS or self.clock.expired:
+            if gap <= COARSE_GAP or full or state.number >= COARSE_ROUNDS or self.expired():
                 break
             state, here = self._round(program, here, pricing, state, gap)
         atoms, none = here.atoms, self.full.passes.none()
@@ -251,12 +257,14 @@ class _Run:
         tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + int(first.sum()))
         if not whole and not self._would_stop(here, tried):
             return tried
-        rest = search(self.full, here.v, starts.subset(~first), here.atoms, CONFIRM, fresh.bank)
-        fresh = fresh.joined(rest)
+        made = int(first.sum())
+        if whole or not self.clock.expired:
+            rest, more = search_until(self.full, here.v, starts.subset(~first), here.atoms, self.clock, fresh.bank)
+            fresh, made = fresh.joined(rest), made + more
         above = fresh.atoms.subset(fresh.prices > self.beta)
         violators = first_of_close(self.full.family, above, CONFIRM.cosine)
-        found = Confirmation(len(starts), len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
-        return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + len(starts), found)
+        sure = Confirmation(made, len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
+        return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made, sure)
 
     def _bound(self, program: AllPatterns, here: Iterate, pricing: _Pricing) -> Bound:
         largest = max(pricing.own, float(pricing.found.prices.max(initial=0.0)))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.errors import InputError
 from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.types import Array
 
 SUFFICIENT = 1e-4  # share of the slope's promise that a step must keep
@@ -34,6 +35,7 @@ WAVE_ELEMENTS = 1 << 25  # of all inverse Hessians at once: 256 MB
 BANK_ELEMENTS = 1 << 20  # of the inverse Hessians that a bank keeps: 4,096 of 16 x 16
 NEAR = 0.95  # price, in units of beta, from which an ascent that met a better one is kept in the bank
 EXACT = 200  # atoms of largest price that are priced again in float64
+CONFIRM_PART = 256  # starts of a confirmation between looks at the clock
 BLOCK = 256  # atoms compared with each other at once
 
 
@@ -141,6 +143,29 @@ def search(
     prices[:EXACT] = price_atoms(program, v, found.subset(np.arange(min(EXACT, len(found)))))
     order = np.argsort(-prices, kind="stable")
     return Priced(found.subset(order), prices[order], kept.best(kept_prices))
+
+
+def search_until(
+    program: AllPatterns,
+    v: Array,
+    starts: Atoms,
+    active: Atoms,
+    clock: Stopwatch,
+    bank: Bank | None = None,
+) -> tuple[Priced, int]:
+    """Confirm by ascents from the starts, and return how many were made: all, unless the clock ended it.
+
+    Without a time limit it is one `search`; with one, a search at least, of `CONFIRM_PART` starts.
+    """
+    parts = 1 if clock.time_limit == np.inf else max(1, len(starts) // CONFIRM_PART)
+    found, made = None, 0
+    for part in np.array_split(np.arange(len(starts)), parts):
+        if found is not None and clock.expired:
+            break
+        one = search(program, v, starts.subset(part), active, CONFIRM, bank)
+        found, bank, made = one if found is None else found.joined(one), one.bank, made + len(part)
+    assert found is not None
+    return found, made
 
 
 def _distinct(program: AllPatterns, atoms: Atoms, prices: Array, own: Atoms, schedule: Schedule) -> NDArray[np.intp]:

@@ -163,3 +163,14 @@ def test_bad_options_are_named(options, data, call, named):
     X, y = random_problem(0)
     with pytest.raises(InputError, match=named):
         ActiveSetSolver(**options).solve(AllPatterns(**({"X": X, "y": y, "beta": 0.1} | data)), **call)
+
+
+def test_a_time_limit_leaves_a_share_for_the_confirmation_and_bounds_it():
+    X, y = random_problem(0)
+    program = AllPatterns(X, y, 1e-3)
+    late = ActiveSetSolver(gap=1e-12, confirm_starts=500, threads=1).solve(program, time_limit=1e-9)
+    assert (late.status, late.confirmation) == ("time limit", None)
+    assert 0.0 <= late.dual <= late.primal
+    timely = ActiveSetSolver(gap=1e-12, confirm_starts=300, threads=1).solve(program, time_limit=3.0)
+    assert timely.confirmation is not None
+    assert timely.confirmation.starts == 300

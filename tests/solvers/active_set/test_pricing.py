@@ -9,8 +9,9 @@ from ecgcvx.programs.cone import project
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.pricing import CLOSE, CONFIRM, Ascent, Bank, bound, price_atoms, search
+from ecgcvx.solvers.active_set.pricing import CLOSE, CONFIRM, Ascent, Bank, bound, price_atoms, search, search_until
 from ecgcvx.solvers.active_set.state import State, load_state, save_state
+from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.windows import split_windows
 
 
@@ -90,3 +91,15 @@ def test_a_bank_is_bounded_and_survives_a_checkpoint(near_the_optimum, tmp_path)
     np.testing.assert_array_equal(back.bank.inverse, found.bank.inverse)
     np.testing.assert_array_equal(back.bank.atoms.tags, found.bank.atoms.tags)
     assert (back.far, back.excess, back.number) == (False, 0.1, 3)
+
+
+def test_a_confirmation_ends_with_its_time_and_is_one_search_without_a_limit(near_the_optimum):
+    program, atoms, v = near_the_optimum
+    starts = program.passes.starts(600, atoms, np.random.default_rng(2))
+    whole, made = search_until(program, v, starts, atoms, Stopwatch(np.inf))
+    expected = search(program, v, starts, atoms, CONFIRM)
+    assert made == 600
+    np.testing.assert_array_equal(whole.prices, expected.prices)
+    part, made = search_until(program, v, starts, atoms, Stopwatch(1e-9))
+    assert made == 300  # of two parts, the first
+    assert 0 < part.prices[0] <= whole.prices[0] * (1 + 1e-12)
