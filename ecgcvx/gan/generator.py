@@ -36,7 +36,7 @@ from ecgcvx.types import Array, Progress
 
 KINDS = ("linear", "relu", "progressive")
 RESOLUTIONS = (8, 4, 2, 1)  # of a progressive generator: the beat decimated by these factors
-SCORES = 24  # of the ReLU stages; the rest is Gaussian
+SCORES = {"relu": 12, "progressive": 24}  # of the ReLU stages; the rest is Gaussian
 BEATS_A_SCORE = 8  # at least
 BEATS_A_COMPONENT = 60
 MOST_COMPONENTS = 16
@@ -104,7 +104,7 @@ class BeatGenerator:
         beta: float = 2e-3,
         signals: int | None = None,
         context: int = 0,
-        scores: int = SCORES,
+        scores: int | None = None,
         stage: int = STAGE,
         latents: int = LATENTS,
         solver: GeneratorSolver | None = None,
@@ -119,7 +119,8 @@ class BeatGenerator:
         like that of the leading scores of the beats.
 
         beta_d, rank : of the moments (`moment_target`). beta : of a stage's program, whose targets have mean square 1.
-        scores, stage : of all ReLU stages and of one. latents : rows of a program. seed : of latents and searches.
+        scores : of all ReLU stages, by default those of `SCORES`. stage : scores of one. latents : rows of a program.
+        seed : of latents and searches.
 
         Raises InputError for data that cannot be used, for beats of several classes, and for options out of range.
         """
@@ -128,7 +129,7 @@ class BeatGenerator:
         if kind not in KINDS:
             raise InputError(f"kind = {kind!r}: give one of {', '.join(KINDS)}")
         for name, value in (("scores", scores), ("stage", stage), ("latents", latents), ("signals", signals)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise InputError(f"{name} = {value}: give at least 1")
         if not 0 <= context < p or (p - context) % signals:
             raise InputError(f"signals = {signals}, context = {context}: rows of {p} numbers are not made up like that")
@@ -139,7 +140,7 @@ class BeatGenerator:
             raise InputError(f"beats: {n} are too few for a ReLU generator; give {2 * BEATS_A_SCORE}, or kind 'linear'")
         factors = RESOLUTIONS if kind == "progressive" else (1,)
         L, resolution = _innovations(target, signals, context, factors)
-        heads, order = _leading(L, resolution, min(scores, n // BEATS_A_SCORE, L.shape[1]))
+        heads, order = _leading(L, resolution, min(scores or SCORES[kind], n // BEATS_A_SCORE, L.shape[1]))
         L, resolution = L[:, order], resolution[order]
         whitened = _scores_of(X, target, L)
         widths = _stage_widths(resolution[:heads], stage if kind == "progressive" else heads)
