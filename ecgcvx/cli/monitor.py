@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 
 from ecgcvx.errors import InputError
+from ecgcvx.text import clean
 
 DESCRIPTION = """\
 Show a stream in the browser: the lines of `ecgcvx stream` on standard input, a page at http://127.0.0.1:8360/.
@@ -16,12 +17,13 @@ ECG and forecast on ECG grid (25 mm/s, 10 mm/mV), residual, score and active pat
 to this machine alone unless --host says otherwise, and it loads nothing from elsewhere."""
 EXAMPLES = """\
 examples:
-  ecgcvx stream out/208 --record data/mitdb208/208 | ecgcvx monitor"""
+  ecgcvx stream out/208 --record data/mitdb208/208 | ecgcvx monitor --title 208-MLII"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default 127.0.0.1, this machine)")
+    parser.add_argument("--title", default="", help="what is shown, e.g. record and lead")
     parser.add_argument("--port", type=int, default=8360, help="0 for a free one (default 8360)")
 
 
@@ -29,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until interrupted; the end of standard input ends the signal, not the page."""
     from ecgcvx.streaming.monitor import Feed, Monitor
 
-    feed = Feed()
+    feed = Feed(clean(options.title, 80))
     try:
         server = Monitor(options.host, options.port, feed)
     except (OSError, OverflowError) as error:

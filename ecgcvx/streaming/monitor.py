@@ -57,8 +57,8 @@ class Entry(NamedTuple):
 class Feed:
     """The last samples, for any number of readers; no reader holds up the writer."""
 
-    def __init__(self) -> None:
-        self.run = secrets.token_hex(4)
+    def __init__(self, title: str = "") -> None:
+        self.run, self.title = secrets.token_hex(4), title
         self.ended = False
         self.malformed = 0
         self._entries: deque[Entry] = deque(maxlen=KEPT)
@@ -212,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         while not closing.is_set():
             entries = feed.after(number, SILENCE)
             event = {
-                "run": feed.run, "numbers": [entry.number for entry in entries],
+                "run": feed.run, "title": feed.title, "numbers": [entry.number for entry in entries],
                 **{name: [entry.values[i] for entry in entries] for i, name in enumerate(NUMBERS)},
                 "alarm": [int(entry.alarm) for entry in entries], "patterns": [entry.patterns for entry in entries],
                 "emptied": [entry.emptied for entry in entries], "outside": [int(entry.outside) for entry in entries],

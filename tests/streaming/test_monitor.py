@@ -183,6 +183,31 @@ def test_the_page_draws_the_stream(browser, served, size, scheme):
         assert (visit.errors, visit.external, visit.overflow, visit.nameless) == ([], [], 0, [])
 
 
+def test_the_page_pauses_and_says_what_it_shows(browser, served):
+    """While paused the page keeps its picture; the neurons shown are those that switch most; beats are counted."""
+    feed = monitor.Feed("208, MLII")
+    beats = [1.0 if i % 300 < 6 else 0.0 for i in range(1800)]  # one a 300 samples of 360 Hz: 72 a minute
+    told = []
+    for i, line in enumerate(lines(0, 1800, neurons=20)):
+        values = json.loads(line) | {"sample": beats[i], "patterns": [0, *([1] if i % 300 < 150 else []), *range(2, 8)]}
+        told.append(json.dumps(values).encode() + b"\n")
+    for line in told[:-1]:
+        feed._take(line)
+    with browser.visit(served(feed).address) as visit:
+        visit.page.wait_for_function("() => document.getElementById('rate').textContent === '72/min'")
+        assert visit.page.inner_text("#title") == "208, MLII"
+        assert visit.page.evaluate("ranking[0] === 0 && ranking.includes(1)")
+        visit.page.click("#pause")
+        before = visit.page.inner_text("#time")
+        feed._take(told[-1].replace(b'"time":', b'"x":').replace(b"}", b',"time":99.0}'))
+        visit.page.wait_for_function("() => entries[entries.length - 1].time === 99")
+        assert visit.page.inner_text("#time") == before
+        assert visit.page.inner_text("#pause") == "go on"
+        visit.page.click("#pause")
+        visit.page.wait_for_function("() => document.getElementById('time').textContent === '99.0 s'")
+        assert visit.errors == []
+
+
 def test_the_page_reconnects(browser, served, monkeypatch):
     monkeypatch.setattr(monitor, "SILENCE", 0.05)
     feed, more = monitor.Feed(), list(lines(0, 7))

@@ -6,12 +6,16 @@ const HEIGHT = 10 * MM; // px a mV
 const MOST = 16384; // samples kept: what the widest screen shows at 500 Hz and more
 const byId = (id) => document.getElementById(id);
 const entries = []; // {time, sample, due, residual, score, alarm, patterns, broken, outside}
+const STRONGEST = 12; // patterns shown: those that switch most
+const RANKED = 5; // s between two rankings
 let run = null, lastNumber = 0, neurons = 0, dirty = true, centre = null, colours = {};
+let held = null, ranking = [], rankedAt = -Infinity; // held: what is shown while paused
 
 function take(event) {
   if (event.run !== run) { // the server began afresh
     entries.length = 0;
-    [run, lastNumber, neurons, centre] = [event.run, 0, 0, null];
+    [run, lastNumber, neurons, centre, held, ranking, rankedAt] = [event.run, 0, 0, null, null, [], -Infinity];
+    if (event.title) document.title = byId("title").textContent = event.title;
   }
   event.numbers.forEach((number, i) => {
     if (number <= lastNumber) return;
@@ -83,27 +87,85 @@ function line(context, shown, x, y, value, colour, thick, dashes) {
   context.setLineDash([]);
 }
 
-function drawPatterns(context, shown, x, width, height) {
-  byId("neurons").textContent = neurons ? `${neurons} neurons, first at the top` : "";
+// The neurons whose state varies most, p (1 - p) of the share p of samples at which they are on: a pattern that is always on
+// or always off tells nothing of the beat.
+function rank(shown, now) {
+  if (now - rankedAt < RANKED && ranking.length) return;
+  const on = new Uint32Array(neurons);
+  for (const entry of shown) for (const neuron of entry.patterns) on[neuron] += 1;
+  const varies = (neuron) => on[neuron] * (shown.length - on[neuron]);
+  ranking = [...on.keys()].sort((a, b) => varies(b) - varies(a) || a - b).slice(0, STRONGEST).sort((a, b) => a - b);
+  rankedAt = now;
+}
+
+function drawPatterns(context, shown, x, width, height, now) {
   if (!neurons || !shown.length) return;
-  const columns = Math.ceil(width), rows = Math.min(neurons, Math.round(height));
+  rank(shown, now);
+  const all = neurons > ranking.length ? `the ${ranking.length} of ${neurons} neurons that switch most` : "";
+  byId("neurons").textContent = `${all || `${neurons} neurons`}: ${ranking.map((neuron) => neuron + 1).join(", ")}, from the top`;
+  const columns = Math.ceil(width), rows = ranking.length;
+  const place = new Map(ranking.map((neuron, row) => [neuron, row]));
   const counts = new Uint16Array(columns * rows), totals = new Uint16Array(columns);
   for (const entry of shown) {
     const column = Math.min(Math.max(Math.floor(x(entry)), 0), columns - 1);
     totals[column] += 1;
-    for (const neuron of entry.patterns) counts[Math.floor(neuron * rows / neurons) * columns + column] += 1;
+    for (const neuron of entry.patterns) if (place.has(neuron)) counts[place.get(neuron) * columns + column] += 1;
   }
   const image = new ImageData(columns, rows);
   const [red, green, blue] = colours.on.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
-  const each = neurons / rows;
   for (let i = 0; i < counts.length; i += 1) {
-    const total = totals[i % columns] * each;
+    const total = totals[i % columns];
     image.data.set([red, green, blue, total ? Math.min(255 * counts[i] / total, 255) : 0], 4 * i);
   }
   const raster = new OffscreenCanvas(columns, rows);
   raster.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;
   context.drawImage(raster, 0, 0, columns, rows, 0, 0, columns, height);
+}
+
+// Seconds below, whole millivolts at the left.
+function axes(context, width, height, now) {
+  context.fillStyle = colours.quiet;
+  context.font = "11px system-ui, sans-serif";
+  context.textAlign = "center";
+  const every = width / SPEED > 8 ? 2 : 1;
+  for (let second = Math.floor(now); second > now - width / SPEED; second -= 1) {
+    const at = width - (now - second) * SPEED;
+    if (second % every === 0 && at > 24 && at < width - 16) context.fillText(`${second} s`, at, height - 7);
+  }
+  context.textAlign = "left";
+  const half = height / 2 / HEIGHT;
+  for (let mv = Math.ceil(centre - half); mv < centre + half; mv += 1) {
+    const at = height / 2 - (mv - centre) * HEIGHT;
+    if (at > 10 && at < height - 14) context.fillText(`${mv} mV`, 4, at + 4);
+  }
+}
+
+// Beats a minute from the steepest stretches of what is shown; null where there are too few. An estimate, not a detector.
+function heartRate(shown) {
+  const slopes = [];
+  for (let i = 2; i < shown.length; i += 1) {
+    const [a, b] = [shown[i - 2], shown[i]];
+    if (a.sample !== null && b.sample !== null && !b.broken && b.time > a.time) {
+      slopes.push([b.time, Math.abs(b.sample - a.sample) / (b.time - a.time)]);
+    }
+  }
+  if (slopes.length < 200) return null;
+  const high = slopes.map((one) => one[1]).sort((a, b) => a - b)[Math.floor(0.99 * slopes.length)];
+  const peaks = [];
+  for (const [time, slope] of slopes) {
+    if (slope < high / 2) continue;
+    if (!peaks.length || time - peaks[peaks.length - 1] > 0.3) peaks.push(time);
+  }
+  if (peaks.length < 4) return null;
+  return 60 / median(peaks.slice(1).map((time, i) => time - peaks[i]));
+}
+
+function pause() {
+  held = held ? null : entries.slice();
+  byId("pause").textContent = held ? "go on" : "pause";
+  byId("pause").setAttribute("aria-pressed", String(Boolean(held)));
+  dirty = true;
 }
 
 function median(values) {
@@ -115,14 +177,16 @@ function draw() {
   if (!dirty) return;
   dirty = false;
   const [context, width, height] = prepare(byId("ecg"));
-  const last = entries[entries.length - 1];
+  const drawn = held ?? entries;
+  const last = drawn[drawn.length - 1];
   const now = last ? last.time : 0;
-  const shown = entries.filter((entry) => entry.time > now - width / SPEED);
+  const shown = drawn.filter((entry) => entry.time > now - width / SPEED);
   const x = (entry) => width - (now - entry.time) * SPEED;
   const level = median(shown.map((entry) => entry.sample).filter((value) => value !== null));
   // The middle of the paper follows the baseline slowly, in whole tenths of a mV, so that the trace keeps to the grid.
   if (centre === null || Math.abs(level + 0.5 - centre) > 0.3) centre = Math.round((level + 0.5) * 10) / 10;
   grid(context, width, height, now);
+  axes(context, width, height, now);
   const y = (value) => height / 2 - (value - centre) * HEIGHT;
   line(context, shown, x, y, (entry) => entry.sample, colours.signal, 1.4, []);
   line(context, shown, x, y, (entry) => entry.due, colours.forecast, 1.1, [3, 2]);
@@ -155,7 +219,7 @@ function draw() {
     third.fillRect(x(entry) - 0.5, short - tall, entry.alarm ? 2 : 1, tall);
   }
   const [fourth, , tall] = prepare(byId("patterns"));
-  drawPatterns(fourth, shown, x, width, tall);
+  drawPatterns(fourth, shown, x, width, tall, now);
   tell(last, shown);
 }
 
@@ -167,6 +231,8 @@ function tell(last, shown) {
   byId("residual").textContent = number(last.residual, " mV", 3);
   byId("score").textContent = number(last.score, "", 1);
   byId("active").textContent = neurons ? `${last.patterns.length} of ${neurons}` : "–";
+  const rate = heartRate(shown);
+  byId("rate").textContent = rate === null ? "–" : `${rate.toFixed(0)}/min`;
   byId("alarms").textContent = String(shown.filter((entry) => entry.alarm).length);
   byId("outside").textContent = String(shown.filter((entry) => entry.outside).length);
 }
@@ -181,6 +247,7 @@ function recolour() {
 
 recolour();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+byId("pause").addEventListener("click", pause);
 addEventListener("resize", () => { dirty = true; });
 const source = new EventSource("events");
 source.onmessage = (message) => take(JSON.parse(message.data));
