@@ -45,7 +45,7 @@ def optimum(X, y, beta, loss, weights=None, free="none"):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("free", ["none", "offset", "linear"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("seed", "beta"), [(0, 0.03), (1, 0.01)])
+@pytest.mark.parametrize(("seed", "beta"), [(0, 0.03), pytest.param(1, 0.01, marks=pytest.mark.slow)])
 def test_the_optimum_over_all_enumerated_patterns(loss, free, weighted, seed, beta):
     X, y = problem(seed, loss)
     weights = np.random.default_rng(seed).integers(0, 4, len(y)).astype(float) if weighted else None
