@@ -59,7 +59,7 @@ class FitOptions:
     def __post_init__(self) -> None:
         check_options(self)
         kind = self.network
-        for name, owned in (("beta", kind.takes_beta), ("time_limit", kind.takes_time_limit), ("prove", kind.bounded)):
+        for name, owned in (("beta", kind.takes_beta), ("prove", kind.bounded)):
             value = getattr(self, name)
             if value is not None and not owned:
                 raise InputError(f"{name} = {value:g}: not an option of {kind.described}; leave it out")

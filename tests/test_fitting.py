@@ -156,7 +156,7 @@ def test_a_solver_over_given_patterns_owns_exactly_the_options_that_it_has(netwo
 
 def test_options_of_every_fit_are_refused_where_they_do_nothing():
     for network, name, value in (
-        ("stack", "beta", 1e-3), ("stack", "time_limit", 5.0), ("stack", "prove", 5.0), ("gated", "prove", 5.0),
+        ("stack", "beta", 1e-3), ("stack", "prove", 5.0), ("gated", "prove", 5.0),
         ("polynomial", "prove", 5.0),
     ):  # fmt: skip
         with pytest.raises(InputError, match=rf"{name} = .*not an option of network='{network}'"):

@@ -111,8 +111,8 @@ class BoundProgram:
 class NetworkKind:
     """Base of all kinds.
 
-    name : in the registry. title : in sentences. summary : in the help. takes_beta, takes_time_limit : whether these
-    options of every fit are its own too. recurrence : whether an interpretation may train it again as a ReLU network to
+    name : in the registry. title : in sentences. summary : in the help. takes_beta : whether beta, an
+    option of every fit, is its own too. recurrence : whether an interpretation may train it again as a ReLU network to
     see which patterns recur.
     """
 
@@ -120,7 +120,6 @@ class NetworkKind:
     title: ClassVar[str]
     summary: ClassVar[str]
     takes_beta: ClassVar[bool] = True
-    takes_time_limit: ClassVar[bool] = True
     recurrence: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -22,7 +22,6 @@ class StackKind(NetworkKind):
     title: ClassVar[str] = "stack"
     summary: ClassVar[str] = "two-layer ReLU networks on top of each other, the most accurate"
     takes_beta: ClassVar[bool] = False
-    takes_time_limit: ClassVar[bool] = False
 
     stages: int | None = option(
         None, "stages at most; one more is kept only if it forecasts the validation part better (default 2)",
@@ -81,15 +80,21 @@ class StackProblem:
         """Train a stack, whose stages choose their betas: `beta` is not looked at."""
         from ecgcvx.stacks.training import train_stack
 
-        found = train_stack(self.windows, self.options, progress)
+        found = train_stack(self.windows, self.options, progress, limits.end)
         stack, last = found.stack, found.stages[0][-1]
         members = f"{len(stack.members)} stacks of up to {stack.depth}" if len(stack.members) > 1 else f"{stack.depth}"
         return Trained(
             network=stack,
             beta=last.beta,
-            gap=Gap(last.primal, last.dual, Evidence.SEARCHED, f"{last.starts:,} starts", "for its last stage"),
+            gap=Gap(
+                last.primal,
+                last.dual,
+                Evidence.SEARCHED,
+                f"{last.starts:,} starts" if last.starts else "not confirmed",
+                "for its last stage",
+            ),
             objective=None,
-            status=last.status,
+            status="time limit" if limits.expired else last.status,
             detail=f"{members} stages, {stack.neurons} neurons",
             seconds=found.seconds,
             iterations=len(found.trials),

@@ -137,25 +137,35 @@ class TrainedStack:
 
 
 def train_stack(
-    windows: Windows, options: StackOptions | None = None, progress: Progress = lambda what, share: None
+    windows: Windows,
+    options: StackOptions | None = None,
+    progress: Progress = lambda what, share: None,
+    end: float = float("inf"),
 ) -> TrainedStack:
     """Train a stack on windows; nothing but them is looked at. progress is called with what is being done.
+
+    end : moment of `time.perf_counter` after which nothing more is begun: no further stack, stage or beta; what is
+    chosen by then is trained on all windows, each stage for a single round at least.
 
     Raises InputError when there are too few windows for a validation part, or an option is unusable.
     """
     options = options or StackOptions()
     started = time.perf_counter()
     with threadpool_limits(1, "blas"):  # whose sums would depend on the number of threads; the solver has its own
-        members, trials = _members(windows, options, progress)
+        members, trials = _members(windows, options, progress, end)
     stack = Stack(tuple(member.stages for member in members))
     solved = tuple(tuple(member.solved) for member in members)
     return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started)
 
 
-def _members(windows: Windows, options: StackOptions, progress: Progress) -> tuple[list["_Member"], list[Trial]]:
+def _members(
+    windows: Windows, options: StackOptions, progress: Progress, end: float
+) -> tuple[list["_Member"], list[Trial]]:
     members: list[_Member] = []
     trials: list[Trial] = []
     for k in range(options.members):
+        if members and time.perf_counter() >= end:
+            break
         seeded = replace(options, seed=options.seed + k)
         name = f"stack {k + 1} of {options.members}, " if options.members > 1 else ""
 
@@ -164,12 +174,12 @@ def _members(windows: Windows, options: StackOptions, progress: Progress) -> tup
 
         if options.betas is None:
             inner, held = hold_out(windows)
-            choices, tried = _choose(inner, held, seeded, tell)
-            members.append(_refine(windows, choices, seeded, tell))
+            choices, tried = _choose(inner, held, seeded, tell, end)
+            members.append(_refine(windows, choices, seeded, tell, end))
             trials.extend(tried)
         else:
-            members.append(_train(windows, options.betas, seeded, tell))
-        if options.joint:
+            members.append(_train(windows, options.betas, seeded, tell, end))
+        if options.joint and time.perf_counter() < end:
             members[-1].descend(windows, tell)
     return members, trials
 
@@ -199,10 +209,10 @@ class _Choice(NamedTuple):
 
 
 class _Member:
-    """A stack that grows on given rows."""
+    """A stack that grows on given rows, until a moment of `time.perf_counter`."""
 
-    def __init__(self, X: Matrix, y: Array, options: StackOptions) -> None:
-        self.X, self.y, self.options = X, y, options
+    def __init__(self, X: Matrix, y: Array, options: StackOptions, end: float) -> None:
+        self.X, self.y, self.options, self.end = X, y, options, end
         self.stages: tuple[Stage, ...] = ()
         self.solved: list[SolvedStage] = []
         self.residual = y
@@ -237,7 +247,7 @@ class _Member:
         solver = ActiveSetSolver(gap=GAP, rounds=rounds, confirm_starts=confirm_starts, seed=o.seed, threads=o.threads)
         warm = self.atoms if self.atoms is not None and len(self.atoms) else None
         program = AllPatterns(self.phi, self.residual - self.phi @ self.linear, beta, family=NEURONS)
-        found = solver.solve(program, warm_start=warm)
+        found = solver.solve(program, warm_start=warm, time_limit=max(self.end - time.perf_counter(), 1e-3))
         self.atoms = found.atoms
         return found
 
@@ -246,10 +256,11 @@ class _Member:
         progress(f"stage {len(self.stages) + 1}: beta = {beta:.2e}", None)
         found = self.solve(beta, rounds, self.options.confirm_starts)
         self.keep(self.stage(beta))
+        starts = 0 if found.confirmation is None else found.confirmation.starts
         self.solved.append(
             SolvedStage(
-                beta, len(found.atoms), self.phi.shape[1], found.primal, found.dual, self.options.confirm_starts,
-                found.status, time.perf_counter() - self.started,
+                beta, len(found.atoms), self.phi.shape[1], found.primal, found.dual, starts, found.status,
+                time.perf_counter() - self.started,
             )
         )  # fmt: skip
 
@@ -294,15 +305,17 @@ class _Member:
 
 
 def _choose(
-    inner: Windows, held: Windows, options: StackOptions, progress: Progress
+    inner: Windows, held: Windows, options: StackOptions, progress: Progress, end: float
 ) -> tuple[tuple[_Choice, ...], tuple[Trial, ...]]:
     """The stages that forecast the held-out windows best, and all that was tried."""
-    member = _Member(inner.X, inner.y, options)
+    member = _Member(inner.X, inner.y, options, end)
     residual = held.y
     trials: list[Trial] = []
     choices: list[_Choice] = []
     best = np.inf
     for number in range(1, options.stages + 1):
+        if choices and time.perf_counter() >= end:
+            break
         member.prepare()
         phi = features(held.X, member.stages, member.projection)
         chosen: _Choice | None = None
@@ -310,6 +323,8 @@ def _choose(
             started = time.perf_counter()
             beta = share * member.scale
             found = member.solve(beta, SEARCH_ROUNDS, 0)
+            if time.perf_counter() >= end and (choices or chosen):  # cut short: it takes no part in the choice
+                break
             stage = member.stage(beta)
             train = root_mean_square(member.residual - stage.output(member.phi))
             error = root_mean_square(residual - stage.output(phi))
@@ -326,9 +341,11 @@ def _choose(
     return tuple(choices), tuple(trials)
 
 
-def _refine(windows: Windows, choices: tuple[_Choice, ...], options: StackOptions, progress: Progress) -> _Member:
+def _refine(
+    windows: Windows, choices: tuple[_Choice, ...], options: StackOptions, progress: Progress, end: float
+) -> _Member:
     """All windows train the stages that validation chose, each from where it was."""
-    member = _Member(windows.X, windows.y, options)
+    member = _Member(windows.X, windows.y, options, end)
     for number, choice in enumerate(choices):
         member.prepare()
         member.carry(tuple(below.stage for below in choices[:number]), choice)
@@ -336,9 +353,11 @@ def _refine(windows: Windows, choices: tuple[_Choice, ...], options: StackOption
     return member
 
 
-def _train(windows: Windows, betas: tuple[float, ...], options: StackOptions, progress: Progress) -> _Member:
+def _train(
+    windows: Windows, betas: tuple[float, ...], options: StackOptions, progress: Progress, end: float
+) -> _Member:
     """All windows train stages of given betas, those above the lowest by way of larger ones."""
-    member = _Member(windows.X, windows.y, options)
+    member = _Member(windows.X, windows.y, options, end)
     for beta in betas:
         member.prepare()
         for share in BETAS if member.stages else ():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ecgcvx
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
@@ -93,6 +94,23 @@ def test_stages_that_do_not_fit_are_refused(name):
         Stack(((stage, stage),))
     with pytest.raises(InputError, match="at least one"):
         Stack(())
+
+
+def test_a_time_limit_ends_the_choice_and_leaves_a_whole_stack(windows):
+    """No time at all: the first beta of the first stage, for one round on all windows, and it says so."""
+    late = train_stack(windows.train, dataclasses.replace(QUICK, members=3, joint=5), end=0.0)
+    assert len(late.trials) == 1
+    assert [[stage.starts for stage in member] for member in late.stages] == [[0]]
+    y = windows.train.y
+    error = np.mean((y - late.stack.predict(windows.train.X)) ** 2)
+    assert error < np.mean((y - windows.train.X[:][:, -2]) ** 2)  # that of the last value
+    found = ecgcvx.fit(Recording(windows.train.signal[:4000], 360.0, "II", "x"), "stack", horizon=5, time_limit=1e-3)
+    assert found.trained.status == "time limit"
+    assert found.trained.gap.detail == "not confirmed"
+    assert found.overrun > 0
+    assert [score.name for score in found.scores] == ["persistence", "linear_ar", "convex"]
+    assert any("more than its time limit of 0.001 s" in caution for caution in found.cautions)
+    assert any("left out" in caution for caution in found.cautions)
 
 
 def test_a_stage_is_the_convex_program_of_its_features(windows):
