@@ -1,14 +1,15 @@
 """From a recording to a certified forecaster and what it is compared with: the work behind `ecgcvx fit`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ecgcvx.baselines.linear import least_squares
 from ecgcvx.cautions import fit_cautions
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
@@ -24,6 +25,7 @@ from ecgcvx.outside import OutsideScore, outside_score
 from ecgcvx.path import RegularisationPath, regularisation_path
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
+from ecgcvx.rows import row_chunks
 from ecgcvx.scores import Score, Scorer, baselines
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check
@@ -32,6 +34,8 @@ from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, WindowMatrix, split_windows
 
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
+FREE_BETAS, FREE_RATIO = 9, 1e-6  # beside a free linear part, from the linear forecast alone
+FREE_READABLE = 6, 5e-3  # where few neurons are chosen
 MANY_ROUNDS = 1000  # where time is the limit
 READABLE_ROUNDS = 8  # where few neurons are chosen: their gap is at least that of the training
 READABLE_RATIO = 5e-6  # its end where few neurons are chosen: smaller beta takes long to certify, and the descent at
@@ -57,14 +61,28 @@ class SizeLine:
     validation_rmse_mv: float
 
 
+@dataclass(frozen=True)
+class LinearChoice:
+    """Root-mean-square errors in mV on the validation part without and with a free linear part beside the neurons."""
+
+    penalised_rmse_mv: float
+    free_rmse_mv: float
+
+    @property
+    def free(self) -> bool:
+        """Whether the linear part was left free."""
+        return self.free_rmse_mv < self.penalised_rmse_mv
+
+
 @dataclass(frozen=True, eq=False)
 class SizeChoice:
-    """The sizes on the validation part, the chosen one, and its atoms there. rule : as it was given."""
+    """The sizes on the validation part, the chosen one, and its atoms and network there. rule : as it was given."""
 
     rule: str
     lines: tuple[SizeLine, ...]
     chosen: SizeLine
     atoms: Any
+    network: Any
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,7 +93,8 @@ class Fit:
     network by other solvers. proof : the proved bound, None where none was asked for. choice :
     what chose the number of neurons, best : the network of all of them; None where all are kept. overrun : seconds of
     training beyond the time limit. outside : how it does on test windows outside the training range.
-    cautions : what its numbers should be read with, a sentence each.
+    cautions : what its numbers should be read with, a sentence each. linear : what chose the linear part, None where
+    nothing did.
     """
 
     forecaster: Forecaster
@@ -91,6 +110,7 @@ class Fit:
     choice: SizeChoice | None = None
     outside: OutsideScore | None = None
     cautions: tuple[str, ...] = ()
+    linear: LinearChoice | None = None
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import grid, number
@@ -119,10 +139,12 @@ def fit(
 
     Raises InputError when the recording or an option does not allow it.
     """
-    kind, limits = options.network, options.limits(checkpoint, resume)
+    limits = options.limits(checkpoint, resume)
     started = time.perf_counter()
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
-    path, trained, problem, choice, inner = _train(recording, split, options, limits, progress)
+    options, linear, path, warm = _start(recording, split, options, limits, progress)
+    kind = options.network
+    trained, problem, choice, inner = _train(recording, split, options, limits, progress, path, warm)
     best = None
     if choice is not None:
         trained, best = problem.readable(trained, choice.atoms, limits, progress)
@@ -154,38 +176,96 @@ def fit(
     cautions = fit_cautions(trained, path, options, outside, overrun, left_out, cut_short)
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
-        proof=proof, overrun=overrun, best=best, choice=choice, outside=outside,
-        cautions=cautions,
+        proof=proof, overrun=overrun, best=best, choice=choice, outside=outside, cautions=cautions, linear=linear,
     )  # fmt: skip
 
 
-def _train(
+class _Start(NamedTuple):
+    """What a training starts from: options with one program, what chose them, and a rough training of less windows."""
+
+    options: FitOptions
+    linear: LinearChoice | None
+    path: RegularisationPath | None
+    warm: Trained | None
+
+
+def _start(recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress) -> _Start:
+    """Choose beta and the linear part, where they are to be chosen, on the last part of the training windows."""
+    beta_chosen = options.beta is None and options.network.takes_beta
+    first, *others = options.network.linear_parts(beta_chosen)
+    options = replace(options, network=first)
+    path, warm = _path(recording, split, options, limits, progress) if beta_chosen else (None, None)
+    if not others:
+        return _Start(options, None, path, warm)
+    inner = path.inner if path is not None else _inner(recording, split, options)
+    free = replace(options, network=others[0])
+    beta = options.beta if path is None else path.chosen.beta
+    if warm is None:
+        warm = _rough(options, inner, beta, None, limits, progress)
+    progress("a free linear part", None)
+    beside = _rough(free, inner, beta, warm, limits, progress)
+    errors = LinearChoice(*(_validation_rmse(one.network.predict, inner) for one in (warm, beside)))
+    if path is not None and not limits.expired:
+        linear = least_squares(inner.train.X, inner.train.y)
+        if min(errors.free_rmse_mv, _validation_rmse(lambda X: X @ linear, inner)) < errors.penalised_rmse_mv:
+            found, beside = _path(recording, split, free, limits, progress)
+            errors = replace(errors, free_rmse_mv=found.chosen.validation_rmse_mv)
+            path = found if errors.free else path
+    return _Start(free, errors, path, beside) if errors.free else _Start(options, errors, path, warm)
+
+
+def _path(
     recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress
-) -> tuple[RegularisationPath | None, Trained, Any, SizeChoice | None, Model | None]:
-    """Choose beta and the number of neurons where they are to be chosen, then train on all training windows.
+) -> tuple[RegularisationPath, Trained]:
+    few = options.network.rule(True) is not None
+    count, ratio, first = PATH_BETAS, READABLE_RATIO if few else PATH_RATIO, PATH_FIRST
+    if options.network.free_linear:
+        (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
+    return regularisation_path(
+        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits
+    )
+
+
+def _rough(
+    options: FitOptions, inner: Split, beta: float | None, warm: Trained | None, limits: Limits, progress: Progress
+) -> Trained:
+    problem = options.network.problem(inner.train, options.seed, progress)
+    return problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
+
+
+def _validation_rmse(predict: Callable[..., Array], inner: Split) -> float:
+    held = inner.test
+    f = np.concatenate([predict(rows) for _, rows in row_chunks(held.X, 1 << 16)])
+    return inner.scaler.scale * root_mean_square(held.y - f)
+
+
+def _train(
+    recording: Recording,
+    split: Split,
+    options: FitOptions,
+    limits: Limits,
+    progress: Progress,
+    path: RegularisationPath | None,
+    warm: Trained | None,
+) -> tuple[Trained, Any, SizeChoice | None, Model | None]:
+    """Choose the number of neurons where it is to be chosen, then train on all training windows.
 
     The last entry is the network of the inner training part that was chosen, None where nothing was.
     """
-    kind, path, warm, choice = options.network, None, None, None
-    beta, rule = options.beta, options.network.rule(options.beta is None)
+    kind, choice = options.network, None
+    beta = options.beta if path is None else path.chosen.beta
+    rule = kind.rule(options.beta is None)
     rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
-    if beta is None and kind.takes_beta:
-        ratio = PATH_RATIO if rule is None else READABLE_RATIO
-        path, warm = regularisation_path(
-            recording, options, PATH_BETAS, ratio, progress, PATH_FIRST, PATH_PATIENCE, split=split, limits=limits
-        )
-        beta = path.chosen.beta
     chosen = None if warm is None else warm.network
     if rule is not None:
         inner = path.inner if path is not None else _inner(recording, split, options)
-        small: Any = kind.problem(inner.train, options.seed, progress) if warm is None else warm.problem
-        if warm is None:
-            warm = small.train(beta or 0.0, warm=None, limits=limits, progress=progress, rough=True)
+        warm = _rough(options, inner, beta, None, limits, progress) if warm is None else warm
         block = round(recording.sampling_frequency)
-        choice = _choose(small.sizes(warm, inner.test, limits, progress), rule, block, inner.scaler.scale, kind)
-        chosen = chosen if choice is None else small.network_of(choice.atoms)
+        sizes = warm.problem.sizes(warm, inner.test, limits, progress)
+        choice = _choose(sizes, rule, block, inner.scaler.scale, kind)
+        chosen = chosen if choice is None else choice.network
     problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
-    return path, problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem, choice, chosen
+    return problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem, choice, chosen
 
 
 def _calibration(
@@ -217,7 +297,9 @@ def _choose(sizes: Sequence[Any], rule: Rule, block: int, scale: float, kind: Ne
         return None
     chosen = smallest_good(rule, [size.neurons for size in sizes], [size.errors for size in sizes], block)
     lines = tuple(SizeLine(size.neurons, scale * float(np.sqrt(size.errors.mean()))) for size in sizes)
-    return SizeChoice(getattr(kind, "choose", None) or "within:1%", lines, lines[chosen], sizes[chosen].atoms)
+    return SizeChoice(
+        getattr(kind, "choose", None) or "within:1%", lines, lines[chosen], sizes[chosen].atoms, sizes[chosen].network
+    )
 
 
 def _proof(forecaster: Forecaster, split: Split, seconds: float, progress: Progress) -> Certificate:
@@ -228,7 +310,7 @@ def _proof(forecaster: Forecaster, split: Split, seconds: float, progress: Progr
 def _sparse_lines(found: Sparsified, problem: Any, split: Split) -> tuple[SparseLine, ...]:
     lines = []
     for point in found.curve:
-        network = problem.network_of(point.atoms)
+        network = problem.network_of(point.atoms, point.free)
         test = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
         increase = point.primal / found.reference - 1 if found.reference > 0 else 0.0
         lines.append(SparseLine(point.neurons, point.primal, increase, split.scaler.scale * point.rmse, test))

@@ -19,7 +19,7 @@ from ecgcvx.evidence import percent
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
-from ecgcvx.fitting import Fit, SizeChoice, SparseLine
+from ecgcvx.fitting import Fit, LinearChoice, SizeChoice, SparseLine
 from ecgcvx.interpretation import interpret
 from ecgcvx.intervals import Interval
 from ecgcvx.model_file import digest
@@ -57,6 +57,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
         **({} if result.choice is None else {"choice": _choice_json(result.choice)}),
+        **({} if result.linear is None else {"linear": {"free": result.linear.free, **asdict(result.linear)}}),
         **result.trained.record,
         **({} if result.forecaster.calibration is None else {"intervals": interval_scores(result, recording)}),
         "proof": None if result.proof is None else proof_json(result.proof),
@@ -199,6 +200,13 @@ def choice_note(choice: SizeChoice, kept: int) -> str:
         f"{kept} neurons chosen by {choice.rule}: validation {choice.chosen.validation_rmse_mv:.5f} mV, all "
         f"{every.neurons} there {every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
     )
+
+
+def linear_note(choice: LinearChoice) -> str:
+    """One sentence on what chose the linear part."""
+    which = "a free linear part beside the neurons" if choice.free else "no free linear part"
+    errors = f"{choice.free_rmse_mv:.5f} mV with it, {choice.penalised_rmse_mv:.5f} mV without"
+    return f"{which}, chosen by validation: {errors}"
 
 
 def _score_json(score: Score) -> dict[str, Any]:

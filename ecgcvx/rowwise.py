@@ -28,7 +28,7 @@ class Layers(NamedTuple):
     """A two-layer network for the kernels.
 
     W1, gates : (m, padded d), a neuron a row; gates (0, 0) without gates. W2 : (m,). polynomial : (3,). kind : RELU,
-    GATED or POLYNOMIAL.
+    GATED or POLYNOMIAL. linear : (padded d,) of a linear part, (0,) without one.
     """
 
     W1: Array
@@ -36,6 +36,7 @@ class Layers(NamedTuple):
     W2: Array
     polynomial: Array
     kind: int
+    linear: Array
 
     def columns(self) -> "Layers":
         """The same with W1 and gates (padded d, m), as `row_output` takes them."""
@@ -43,9 +44,13 @@ class Layers(NamedTuple):
 
 
 def layers(
-    W1: Array, W2: Array, gates: Array | None = None, polynomial: tuple[float, float, float] | None = None
+    W1: Array,
+    W2: Array,
+    gates: Array | None = None,
+    polynomial: tuple[float, float, float] | None = None,
+    linear: Array | None = None,
 ) -> Layers:
-    """Return W1 (d, m), W2 (m,) and gates (d, m) or (a, b, c) as the kernels take them: d padded by zeros."""
+    """Return W1 (d, m), W2 (m,), gates (d, m) or (a, b, c), and linear (d,) as the kernels take them: d padded."""
     kind = GATED if gates is not None else RELU if polynomial is None else POLYNOMIAL
     return Layers(
         _neurons(W1),
@@ -53,6 +58,7 @@ def layers(
         np.array(W2, dtype=np.float64),
         np.array(polynomial or (0.0, 0.0, 0.0)),
         kind,
+        np.empty(0) if linear is None else _neurons(linear[:, None])[0],
     )
 
 
@@ -112,10 +118,31 @@ def row_heights(x: Array, W: Array, z: Array) -> None:
 
 
 @compiled
+def row_height(x: Array, w: Array) -> float:
+    """w'x for one row x (padded d,) and one w (padded d,), summed as in `row_heights`."""
+    z = 0.0
+    for q in range(0, len(w), TILE):
+        z = (
+            z + x[q] * w[q] + x[q + 1] * w[q + 1] + x[q + 2] * w[q + 2] + x[q + 3] * w[q + 3]
+            + x[q + 4] * w[q + 4] + x[q + 5] * w[q + 5] + x[q + 6] * w[q + 6] + x[q + 7] * w[q + 7]
+        )  # fmt: skip
+    return z
+
+
+@compiled
 def tile_output(
-    X: Array, W1: Array, gates: Array, W2: Array, polynomial: Array, kind: int, work: Array, on: Bools, f: Array
+    X: Array,
+    W1: Array,
+    gates: Array,
+    W2: Array,
+    polynomial: Array,
+    kind: int,
+    linear: Array,
+    work: Array,
+    on: Bools,
+    f: Array,
 ) -> None:
-    """f (ROWS,) of a tile X (padded d, ROWS), W1 and gates (m, padded d).
+    """f (ROWS,) of a tile X (padded d, ROWS), W1 and gates (m, padded d), linear (padded d,) or empty.
 
     on : (m, ROWS) or empty, the active patterns. work : (SUMS + 2, ROWS).
     """
@@ -143,11 +170,15 @@ def tile_output(
         f[i] = ((sums[0, i] + sums[1, i]) + (sums[2, i] + sums[3, i])) + (
             (sums[4, i] + sums[5, i]) + (sums[6, i] + sums[7, i])
         )
+    if linear.shape[0]:
+        tile_heights(X, linear, z)
+        for i in range(ROWS):
+            f[i] += z[i]
 
 
 @compiled
 def row_output(
-    x: Array, W1: Array, gates: Array, W2: Array, polynomial: Array, kind: int, work: Array, on: Bools
+    x: Array, W1: Array, gates: Array, W2: Array, polynomial: Array, kind: int, linear: Array, work: Array, on: Bools
 ) -> float:
     """f of one row x (padded d,), W1 and gates (padded d, m), and its active patterns in on (m,). work : (2, m)."""
     z, g = work[0], work[1]
@@ -185,7 +216,8 @@ def row_output(
     s4 += z[whole + 4] if m > whole + 4 else 0.0
     s5 += z[whole + 5] if m > whole + 5 else 0.0
     s6 += z[whole + 6] if m > whole + 6 else 0.0
-    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+    f = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+    return f + row_height(x, linear) if linear.shape[0] else f
 
 
 @compiled
@@ -202,12 +234,14 @@ def _transpose(X: Array, first: int, tile: Array) -> int:
 
 
 @compiled
-def _predict_rows(X: Array, W1: Array, gates: Array, W2: Array, polynomial: Array, kind: int, out: Array) -> None:
+def _predict_rows(
+    X: Array, W1: Array, gates: Array, W2: Array, polynomial: Array, kind: int, linear: Array, out: Array
+) -> None:
     tile, f = np.zeros((W1.shape[1], ROWS)), np.empty(ROWS)
     work, on = np.empty((SUMS + 2, ROWS)), np.empty((0, 0), dtype=np.bool_)
     for first in range(0, X.shape[0], ROWS):
         rows = _transpose(X, first, tile)
-        tile_output(tile, W1, gates, W2, polynomial, kind, work, on, f)
+        tile_output(tile, W1, gates, W2, polynomial, kind, linear, work, on, f)
         out[first : first + rows] = f[:rows]
 
 

@@ -92,9 +92,19 @@ def recording(record_208):
     return ecgcvx.read_recording(record_208, end=20)
 
 
-@pytest.fixture(scope="module", params=list(ROWS))
-def fitted(request, recording):
-    return request.param, ecgcvx.fit(recording, request.param, **ROWS[request.param])
+FREE = [(name, ROWS[name] | {"linear": "free"}) for name in ("relu", "gated", "polynomial", "quadratic")]
+
+
+@pytest.fixture(scope="module", params=[*ROWS.items(), *FREE], ids=[*ROWS, *(f"{name}-free" for name, _ in FREE)])
+def case(request):
+    """A network and its options."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def fitted(case, recording):
+    name, options = case
+    return name, ecgcvx.fit(recording, name, **options)
 
 
 def test_every_network_of_the_registry_is_here():
@@ -146,14 +156,14 @@ def test_it_is_certified_by_the_evidence_of_its_kind(fitted, recording):
         assert certificates[0].primal == pytest.approx(found.trained.objective, rel=1e-9)
 
 
-def test_it_is_interpreted_and_reported(fitted, recording, tmp_path):
+def test_it_is_interpreted_and_reported(case, fitted, recording, tmp_path):
     from ecgcvx.output import write_output
 
     name, found = fitted
     reading = ecgcvx.interpret(found.forecaster, recording, refitting=None)
     assert reading.kind == found.forecaster.network.activation
     assert len(reading.table)
-    told = write_output(found, recording, fit_options(name, **ROWS[name]), tmp_path)
+    told = write_output(found, recording, fit_options(name, **case[1]), tmp_path)
     assert told["models"][-1]["gap_kind"] == str(EVIDENCE[name])
     kept = json.loads((tmp_path / "metrics.json").read_text())
     assert kept["options"]["network"] == name
@@ -162,9 +172,9 @@ def test_it_is_interpreted_and_reported(fitted, recording, tmp_path):
     assert ecgcvx.load(tmp_path).kind == name
 
 
-def test_the_command_line_trains_it_and_reads_its_model(fitted, record_208, tmp_path, capsys):
+def test_the_command_line_trains_it_and_reads_its_model(case, fitted, record_208, tmp_path, capsys):
     name, found = fitted
-    words = [word for key, value in ROWS[name].items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    words = [word for key, value in case[1].items() for word in (f"--{key.replace('_', '-')}", str(value))]
     record = [str(record_208), "--end", "20"]
     assert main(["fit", *record, "--network", name, *words, "--json", "--output", str(tmp_path)]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -15,6 +15,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.models.convolutional import ConvolutionalNetwork
+from ecgcvx.programs.linear_part import LinearPart
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.search import search_price
 from ecgcvx.types import Array
@@ -132,12 +133,13 @@ def certify_bounded(
     """
     _refuse_gated(network)
     v = residual_of(network, X, y, beta, loss)
+    slack = linear_slack(network, X, y, beta, v, primal_objective(network, X, y, beta, loss))
 
     def certificate(bound: PriceBound) -> Certificate:
         detail = f"{bound.cells:,} cells in {bound.seconds:.1f} s"
         price = bound.factor * beta * (1 + ROUNDING)
         found = certificate_of(network, X, y, beta, loss, v, price, Evidence.BOUNDED, detail)
-        return replace(found, dual=found.dual - ROUNDING * abs(found.primal), bound=bound)
+        return replace(found, dual=found.dual - ROUNDING * abs(found.primal) - slack, bound=bound)
 
     report = callback
     bound = bound_price(
@@ -179,7 +181,11 @@ def certificate_of(
 
 
 def residual_of(network: Certified, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> Array:
-    """Return v: y - f of the squared loss, y / (1 + exp(y f)) of the logistic; InputError for unusable y or beta."""
+    """Return v: y - f of the squared loss, y / (1 + exp(y f)) of the logistic, which is dual feasible up to its scale.
+
+    Beside a free linear part the dual has X'v = 0: of y - f what X explains is taken away. Raises InputError for
+    unusable y or beta, and for a linear part with the logistic loss.
+    """
     if y.shape != (X.shape[0],) or not np.isfinite(y).all():
         raise InputError(f"y has shape {y.shape}; give {X.shape[0]} finite numbers, one for each row of X")
     if not (np.isfinite(beta) and beta > 0):
@@ -187,7 +193,37 @@ def residual_of(network: Certified, X: Matrix, y: Array, beta: float, loss: Loss
     if loss == "logistic" and not np.isin(y, (-1.0, 1.0)).all():
         raise InputError("y: the logistic certificate takes labels -1 and 1")
     f = network.predict(X)
-    return y - f if loss == "squared" else y * expit(-y * f)
+    if linear_of(network) is None:
+        return y - f if loss == "squared" else y * expit(-y * f)
+    if loss == "logistic":
+        raise InputError("network: it has a free linear part; its certificate takes the squared loss")
+    return LinearPart(X).dual_feasible(y - f)
+
+
+def linear_of(network: Certified) -> Array | None:
+    """Return the weights (d,) of a free linear part, None where there is none."""
+    return network.linear if isinstance(network, TwoLayerNetwork) else None
+
+
+def linear_slack(network: Certified, X: Matrix, y: Array, beta: float, v: Array, primal: float) -> float:
+    """Return how far D(v) may lie above the optimum since X'v is zero only up to rounding; 0 without a linear part.
+
+    At the optimum (a, atoms) the Lagrangian is at least D(v) - a'X'v/n. There P is at most `primal`, so that the atoms'
+    outputs are at most primal/beta times the rows' lengths, the residual at most sqrt(2 n primal), and Xa, with X of
+    full rank, at most what these and y allow.
+    """
+    if linear_of(network) is None:
+        return 0.0
+    n, gram, lengths = len(y), np.zeros((X.shape[1], X.shape[1])), 0.0
+    for _, rows in row_chunks(X, CHUNK):
+        gram += rows.T @ rows
+        lengths += float((rows * rows).sum())
+    smallest = float(np.linalg.eigvalsh(gram / n)[0])
+    if smallest <= 0:
+        return np.inf
+    size = np.sqrt(2 * primal) + np.sqrt(float(y @ y) / n) + primal / beta * np.sqrt(lengths / n)
+    scale = max(1.0, float(np.linalg.norm(y) / max(np.linalg.norm(v), 1e-300)))  # c of D(c v) is not larger
+    return float(scale * np.linalg.norm(LinearPart(X).correlate(v)) * size / np.sqrt(smallest))
 
 
 def _best_dual(v: Array, y: Array, limit: float, loss: LossName) -> float:

@@ -41,6 +41,9 @@ chosen on a validation part, the last share of the training windows, along a pat
 With ||W1_j|| = 1 and beta ||W2||_1 as penalty, their optimum over networks of any width is a semidefinite program: the
 gap is proved.
 
+--linear free adds a linear part x'a of the window that no penalty shrinks: still a convex program, with X'v = 0 in its
+dual, and never far behind the linear autoregression. Where beta is chosen on the validation part, so is that.
+
 --network stack puts a second network of that kind on the principal components of the window and the first one's
 activations; each stage is a convex program with a gap of its own, and validation chooses its beta. The stack as a whole
 has no gap.
@@ -105,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
-    from ecgcvx.output import check_note, choice_note, interval_note, score_table, sparsity_note
+    from ecgcvx.output import check_note, choice_note, interval_note, linear_note, score_table, sparsity_note
     from ecgcvx.proof import proof_words
 
     windows, trained = found["windows"], result.trained
@@ -118,6 +121,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         f"chosen by {found['beta_chosen_by']}\n",
         score_table(result.scores),
         f"\nconvex: {trained.gap.words}\n{trained.detail}; status {trained.status}",
+        *([] if result.linear is None else [linear_note(result.linear)]),
         *([] if result.choice is None else [choice_note(result.choice, trained.network.neurons)]),
         *trained.notes,
         *([sparsity_note(result.sparse)] if result.sparse else []),

@@ -2,7 +2,7 @@
 
     h = (x, 1),   phi = M'h,   f = f + w'phi + sum_j W2_j a_j(phi),   h = (h, a)     for each stage in turn
 
-A two-layer network is one member of one stage without M and w.
+A two-layer network is one member of one stage without M, and without w unless it has a linear part.
 """
 
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ def parts_of(network: Model) -> tuple[tuple[Part, ...], ...]:
             for member in network.members
         )
     if isinstance(network, GatedNetwork):
-        return ((Part(network.W1, network.W2, gates=network.gates),),)
+        return ((Part(network.W1, network.W2, gates=network.gates, linear=network.linear),),)
     if isinstance(network, PolynomialNetwork):
-        return ((Part(network.W1, network.W2, polynomial=network.polynomial),),)
+        return ((Part(network.W1, network.W2, polynomial=network.polynomial, linear=network.linear),),)
     if type(network) is ReluNetwork:
-        return ((Part(network.W1, network.W2),),)
+        return ((Part(network.W1, network.W2, linear=network.linear),),)
     raise ModelError(f"network = {network.activation!r}: it cannot be exported to this target; export it to numpy")

@@ -20,7 +20,8 @@ def heading(found: Interpretation) -> str:
     network = found.forecaster.network
     of_them = {"test": " that it was not trained on", "train": " that it was trained on", "all": ""}[found.part]
     kind = {"relu": "ReLU"}.get(found.kind, found.kind)
-    whose = f"{network.neurons} neurons"
+    beside = getattr(network, "linear", None) is not None
+    whose = f"{network.neurons} neurons" + (" and a linear part" if beside else "")
     if found.stages:
         whose = f"{found.stages[0].neurons} neurons of the lowest stage and its linear part"
     units = "neurons, no patterns" if found.kind == "polynomial" else f"patterns of {whose}"

@@ -88,7 +88,9 @@ def interpret(
     stability: Stability | None = None
     recurrences: tuple[PatternStability | None, ...] = (None,) * len(index)
     if refitting is not None and len(index) and form is None and not stages:
-        stability, recurrences = recurrence(chosen.gates, train, windows, forecaster.beta, refitting, progress)
+        stability, recurrences = recurrence(
+            chosen.gates, train, windows, forecaster.beta, refitting, progress, linear=network.linear is not None
+        )
     progress(f"{len(index)} patterns in full", None)
     joint = joint_windows(chosen, units, windows)
     on, contributions = masks_of(chosen, windows)
@@ -112,7 +114,7 @@ def interpret(
         explained_variance=float(1 - r.var() / windows.y.var()),
         rmse_mv=float(forecaster.scaler.scale * np.sqrt(r @ r / len(r))),
         importance=importance,
-        table=table_of(columns, units, order, opposite, recurrences),
+        table=table_of(columns, units, network.neurons, order, opposite, recurrences),
         patterns=summaries(forecaster, shown, columns, windows, None if labels is None else labels.beat, recurrences),
         inactive=silent,
         overlap=joint[:, index] / np.maximum(on.sum(axis=1), 1)[:, None],

@@ -22,7 +22,8 @@ Verdict = Literal["stable", "not stable", "not testable"]
 IMPORTANCES: tuple[Importance, ...] = ("explained_variance_drop", "variance_share", "nonlinear_mv", "norm", "coverage")
 
 COLUMNS = {
-    "neurons": "indices (from 0) of the neurons that share the pattern, separated by spaces, the heaviest first",
+    "neurons": "indices (from 0) of the neurons that share the pattern, separated by spaces, the heaviest first; "
+    "'linear' for a linear part, which is on everywhere",
     "explained_variance_drop": "fall of the explained variance 1 - Var(y - f)/Var(y) when the pattern's contribution "
     "is left out, all but its mean (a constant that any bias replaces), nothing refitted",
     "variance_share": "Cov(contribution, forecast) / Var(forecast); the shares of all patterns add up to 1, some may "
@@ -114,7 +115,8 @@ class Stability:
 class PatternSummary:
     """One pattern D_i = diag(1[Xg >= 0]): what switches it, what it does while it is on, and where that is.
 
-    number : row of the table, from 1. neurons : their indices, heaviest first. gate : on where its output is >= 0;
+    number : row of the table, from 1. neurons : their indices, heaviest first; a linear part has the one behind them.
+    gate : on where its output is >= 0;
     its taps (the template, L of them) have norm 1, so that it is in mV; of several neurons the heaviest one's; None in
     a polynomial network. filter : the pattern's own contribution to the forecast while it is on; in a polynomial
     network z = w'x, without unit, of the contribution W2 s(z). network_filter : the linear map of the whole network,
@@ -220,8 +222,9 @@ class Decomposition:
     """One forecast as the sum mean_mv + sum of contributions (m,) of the neurons, mV, equal to forecast_mv.
 
     sample : of the recording, that is forecast. window : (L,) mV. measured_mv : the sample itself, NaN in a gap. on :
-    (m,) which neurons are on. A pattern's contribution is the sum over its neurons. Of a stack the neurons are those of
-    its lowest stage, and one more contribution, the last one, is that of the stages above.
+    (m,) which neurons are on. A pattern's contribution is the sum over its neurons. A linear part counts as one neuron
+    more, on everywhere. Of a stack the neurons are those of its lowest stage, and one more contribution, the last one,
+    is that of the stages above.
     """
 
     sample: int

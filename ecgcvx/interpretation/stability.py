@@ -24,6 +24,7 @@ from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
 from ecgcvx.interpretation.results import PatternStability, Refit, Stability, Verdict
 from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.programs.free import Free
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.solution import AtomSolution
@@ -68,15 +69,22 @@ class Refitting:
 
 
 def recurrence(
-    gates: Array, windows: Windows, common: Windows, beta: float, refitting: Refitting, progress: Progress
+    gates: Array,
+    windows: Windows,
+    common: Windows,
+    beta: float,
+    refitting: Refitting,
+    progress: Progress,
+    *,
+    linear: bool = False,
 ) -> tuple[Stability, tuple[PatternStability, ...]]:
     """Train again on windows, and return how well each refit holds the patterns of gates (K, d) on common windows.
 
-    beta : of the network in question.
+    beta : of the network in question. linear : whether it has a free linear part; then so have the refits.
     """
     started = time.perf_counter()
     refits, networks = [], []
-    for refit, network in _refits(windows, beta, refitting, progress):
+    for refit, network in _refits(windows, beta, refitting, progress, "linear" if linear else "none"):
         refits.append(refit)
         networks.append(network)
     every = rows_of(common, _thinned(len(common), COMMON))
@@ -102,7 +110,9 @@ def rows_of(windows: Windows, index: NDArray[np.intp]) -> Array:
     return np.concatenate([taps, np.ones((len(index), 1))], axis=1)
 
 
-def _refits(windows: Windows, beta: float, refitting: Refitting, progress: Progress) -> Iterator[tuple[Refit, Array]]:
+def _refits(
+    windows: Windows, beta: float, refitting: Refitting, progress: Progress, free: Free
+) -> Iterator[tuple[Refit, Array]]:
     """Every refit with the directions (m, d) of its neurons."""
     random = np.random.default_rng([refitting.seed, 0])
     total, done = refitting.seeds + refitting.folds + len(refitting.factors) + 2, 0
@@ -116,7 +126,7 @@ def _refits(windows: Windows, beta: float, refitting: Refitting, progress: Progr
         done += 1
 
     index = drawn(0, len(windows))
-    program = AllPatterns(rows_of(windows, index), windows.y[index], beta)
+    program = AllPatterns(rows_of(windows, index), windows.y[index], beta, free=free)
     n = program.n
     solutions = []
     for seed in range(refitting.seeds):
@@ -139,7 +149,7 @@ def _refits(windows: Windows, beta: float, refitting: Refitting, progress: Progr
     for fold in range(refitting.folds):
         tell(f"fold {fold + 1} of {refitting.folds}")
         index = drawn(int(bounds[fold]), int(bounds[fold + 1]))
-        solution = _train(AllPatterns(rows_of(windows, index), windows.y[index], beta), 0)
+        solution = _train(AllPatterns(rows_of(windows, index), windows.y[index], beta, free=free), 0)
         label = f"fold {fold + 1} of {refitting.folds}"
         yield _entry("fold", label, beta, len(index), solution.atoms, solution.seconds)
 

@@ -16,6 +16,7 @@ from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
 Columns = dict[str, Array]
+LINEAR = "linear"  # in place of a neuron's index: the linear part
 EMPTY = ("beat_coverage", "on_p", "on_qrs", "on_t", "on_baseline", "peak_ms")  # without beats
 
 
@@ -30,7 +31,7 @@ def numbers(
     with_forecast = found.cf / n - mean * f.mean()
     linear = np.linalg.lstsq(found.xx, found.cx.T, rcond=1e-12)[0].T  # predictors of every contribution
     network = forecaster.network.on_window()
-    norms = np.linalg.norm(network.W1, axis=0) * np.abs(network.W2)
+    norms = np.append(np.linalg.norm(network.W1, axis=0) * np.abs(network.W2), 0.0)  # of a linear part no penalty
     beats = {name: np.full(len(units), np.nan) for name in EMPTY}
     if labels is not None and (labels.beat >= 0).any():
         beats = beat_columns(labels, found.segments, found.bins, found.beats)
@@ -51,18 +52,20 @@ def numbers(
 def table_of(
     columns: Columns,
     units: Units,
+    neurons: int,
     order: NDArray[np.intp],
     opposite: NDArray[np.intp],
     recurrences: Sequence[PatternStability | None],
 ) -> pd.DataFrame:
-    """Return the table in the order given; opposite (p,) by unit, -1 for none; recurrences of the first patterns."""
+    """Return the table in the order given; neurons : of the network; opposite (p,) by unit, -1 for none; recurrences
+    of the first patterns."""
     p = len(order)
     place = np.empty(p, dtype=np.intp)
     place[order] = np.arange(1, p + 1)
     known = [*recurrences, *[None] * (p - len(recurrences))]
     table = pd.DataFrame(
         {
-            "neurons": [" ".join(map(str, units.neurons[i])) for i in order],
+            "neurons": [" ".join(str(j) if j < neurons else LINEAR for j in units.neurons[i]) for i in order],
             **{name: values[order] for name, values in columns.items()},
             "opposite": pd.array([place[opposite[i]] if opposite[i] >= 0 else None for i in order], dtype="Int64"),
             "recurrence": [np.nan if one is None else one.recurrence for one in known],

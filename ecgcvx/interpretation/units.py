@@ -52,6 +52,7 @@ def group(units: Units, X: Matrix, seed: int = 0) -> tuple[Units, tuple[int, ...
         units.gates[heaviest],
         np.array([units.filters[m].sum(axis=0) for m in members]).reshape(-1, units.filters.shape[1]),
         tuple(tuple(k for j in m for k in units.neurons[j]) for m in members),
+        np.array([units.linear[m].any() for m in members], dtype=np.bool_),
     )
     silent = tuple(k for j in sorted(set(range(len(units))) - set(alive)) for k in units.neurons[j])
     return grouped, silent, opposite
@@ -80,5 +81,8 @@ def quadratic_form(network: PolynomialNetwork, forecaster: Forecaster) -> Quadra
     shift = network.W1[-1] - scaler.mean * T.sum(axis=0)
     W2 = scaler.scale * network.W2
     constant = scaler.mean + float(W2 @ ((a * shift + b) * shift + c))
-    linear = LinearFilter(T @ (W2 * (2 * a * shift + b)), constant, forecaster.sampling_frequency)
-    return QuadraticForm((T * (a * W2)) @ T.T, linear)
+    taps = T @ (W2 * (2 * a * shift + b))
+    if network.linear is not None:
+        beside = in_mv(forecaster, network.linear)
+        taps, constant = taps + beside.taps, constant + beside.bias
+    return QuadraticForm((T * (a * W2)) @ T.T, LinearFilter(taps, constant, forecaster.sampling_frequency))

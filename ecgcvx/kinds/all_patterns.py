@@ -29,10 +29,11 @@ MOST_READABLE = 256  # neurons of the largest pruned network to choose from
 
 
 class Size(NamedTuple):
-    """A network of some size: its atoms, and its squared errors (v,) on held-out windows, standardised."""
+    """A network of some size, its atoms, and its squared errors (v,) on held-out windows, standardised."""
 
     neurons: int
     atoms: Atoms
+    network: Any
     errors: Array
 
 
@@ -94,8 +95,8 @@ class AllPatternsProblem:
         atoms, primal = found.chosen.atoms, found.chosen.primal
         counts = f"from {len(trained.solution.atoms)} to {len(atoms)} neurons ({found.status})"
         pruned = replace(
-            trained, network=self.network_of(atoms), objective=primal, gap=replace(trained.gap, primal=primal),
-            detail=f"{trained.detail}; sparsified {counts}", warm=atoms,
+            trained, network=self.network_of(atoms, found.chosen.free), objective=primal,
+            gap=replace(trained.gap, primal=primal), detail=f"{trained.detail}; sparsified {counts}", warm=atoms,
         )  # fmt: skip
         return pruned, found
 
@@ -104,9 +105,9 @@ class AllPatternsProblem:
         sizes: list[Size] = []
 
         def seen(point: RelaxedPoint) -> None:
-            network = self.network_of(point.relaxed.atoms)
+            network = self.network_of(point.relaxed.atoms, point.relaxed.free)
             r = held.y - network.predict(held.X)
-            sizes.append(Size(point.neurons, point.relaxed.atoms, r * r))
+            sizes.append(Size(point.neurons, point.relaxed.atoms, network, r * r))
             progress(f"pruned to {point.neurons} neurons, validation {np.sqrt(np.mean(r * r)):.5f}", None)
 
         program = self.program.at(trained.beta)
@@ -135,14 +136,16 @@ class AllPatternsProblem:
     def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:
         primal = program.objective(point.atoms)
         return replace(
-            trained, network=self.network_of(point.atoms), objective=primal, warm=point.atoms,
+            trained, network=self.network_of(point.atoms, point.free), objective=primal, warm=point.atoms,
             gap=replace(trained.gap, primal=primal, whose=f"at beta = {trained.beta:.3g}"),
             detail=f"{trained.detail}; {which} neurons ({len(point.atoms)}) relaxed at {RELAXED:g} beta",
         )  # fmt: skip
 
-    def network_of(self, atoms: Atoms) -> Any:
-        """Return the network of atoms, as it is kept."""
+    def network_of(self, atoms: Atoms, free: Array) -> Any:
+        """Return the network of atoms and the weights (q,) of the free part, as it is kept."""
         network = self.program.family.network(atoms)
+        if self.program.free == "linear":
+            network = replace(network, linear=free)
         return network if self.plain is None else self.plain(network, self.program)
 
     def check(self, trained: Trained, limits: Limits) -> tuple[Check, ...]:
@@ -155,7 +158,7 @@ class AllPatternsProblem:
         found = solution.confirmation
         starts = f"{found.starts:,} starts" if found is not None else "not confirmed"
         return Trained(
-            network=self.network_of(solution.atoms),
+            network=self.network_of(solution.atoms, solution.free),
             beta=beta,
             gap=Gap(solution.primal, solution.dual, Evidence.SEARCHED, starts),
             objective=solution.primal,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecgcvx.kinds.kind import SOLVER_METHODS, NetworkKind, Problem
+from ecgcvx.kinds.kind import SOLVER_METHODS, NetworkKind, Problem, linear_option
 from ecgcvx.options import option
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Gated(NetworkKind):
         methods=("group-lasso", "fista", "admm", "osqp"),
     )  # fmt: skip
 
+    linear: str | None = linear_option()
+
     @property
     def method(self) -> str:
         return self.solver or "group-lasso"
@@ -53,9 +55,12 @@ class Gated(NetworkKind):
 
         count = self.patterns or PATTERNS
         progress(f"{count} patterns of {len(windows):,} windows", None)
-        patterns = fit_patterns(windows, count, "gated", seed)
+        free = self.linear == "free"
+        patterns = fit_patterns(windows, count, "gated", seed, free=free)
         options = {name: getattr(self, name) for name in ("gap", "rounds") if getattr(self, name) is not None}
-        return given_patterns_problem(windows, patterns, gated_relu_program, self.method, options, progress, self.name)
+        return given_patterns_problem(
+            windows, patterns, gated_relu_program, self.method, options, progress, self.name, free=free
+        )
 
     @classmethod
     def certify(cls, network: Any, X: "Matrix", y: "Array", beta: float) -> "Certificate | None":

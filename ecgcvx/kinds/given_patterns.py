@@ -14,6 +14,7 @@ from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.models import network_of
 from ecgcvx.models.maps import merge
 from ecgcvx.programs.features import PatternFeatures, two_layer_features
+from ecgcvx.programs.linear_part import LinearPart
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.admm import AdmmSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
@@ -31,7 +32,7 @@ SOLVERS: dict[str, Callable[..., Solver]] = {
     "cvxpy": CvxpySolver,
     "osqp": OsqpSolver,
 }
-Build = Callable[[PatternFeatures, Any, float], ConvexProgram]
+Build = Callable[..., ConvexProgram]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,30 +84,35 @@ def given_patterns_problem(
     options: dict[str, Any],
     progress: Progress,
     name: str,
+    *,
+    free: bool = False,
 ) -> GivenPatternsProblem:
     """Return the problem of a program over patterns of the windows; its Gram matrix serves every beta.
 
-    Where the solver forms the blocks of the Gram matrix that it needs, none is formed here.
+    Where the solver forms the blocks of the Gram matrix that it needs, none is formed here. build : of features, y,
+    beta and a linear part. free : whether a linear part that no penalty shrinks stands beside the patterns.
     """
-    program = build(PatternFeatures(windows.X, patterns), windows.y, 1.0)
+    linear = LinearPart(windows.X) if free else None
+    program = build(PatternFeatures(windows.X, patterns), windows.y, 1.0, linear=linear)
     if solver != "group-lasso":
         progress(f"Gram matrix of {len(patterns)} blocks", None)
         _ = program.quadratic
     return GivenPatternsProblem(program, SOLVERS[solver](**options), f"{name} network, {solver}")
 
 
-def fit_patterns(windows: Windows, count: int, network: str, seed: int) -> Patterns:
+def fit_patterns(windows: Windows, count: int, network: str, seed: int, *, free: bool = False) -> Patterns:
     """Return `count` patterns of the windows: those of the linear predictor first, then those of Gaussian gates.
 
     With them the network is never worse than the penalised linear predictor: a gated network holds it in the pattern
-    of all samples (the gate of the bias), a ReLU network as (Xw)_+ - (-Xw)_+ in the patterns of w and -w.
+    of all samples (the gate of the bias), a ReLU network as (Xw)_+ - (-Xw)_+ in the patterns of w and -w. Beside a
+    free linear part a gated network does without.
     """
     d = windows.X.shape[1]
     if network == "relu":
         w = least_squares(windows.X, windows.y)
         linear = np.stack([w, -w])
     else:
-        linear = np.eye(d)[-1:]
+        linear = np.eye(d)[-1:] if not free else np.empty((0, d))
     sampled = sample_patterns(windows.X, count, seed)
     patterns = patterns_of_gates(windows.X, np.concatenate([linear, sampled.gates]))
     return patterns.subset(np.arange(count))

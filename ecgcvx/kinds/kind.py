@@ -7,7 +7,7 @@ line can list options without them.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -155,6 +155,21 @@ class NetworkKind:
         return None
 
     @property
+    def free_linear(self) -> bool:
+        """Whether a linear part stands beside the neurons that no penalty shrinks."""
+        return getattr(self, "linear", None) == "free"
+
+    def linear_parts(self, beta_chosen: bool) -> "tuple[NetworkKind, ...]":
+        """Return the networks between whose linear parts a validation part is to choose; itself where none is.
+
+        beta_chosen : whether beta is chosen by validation too, which makes 'auto' the default.
+        """
+        linear = getattr(self, "linear", self)
+        if linear == "auto" or (linear is None and beta_chosen):
+            return tuple(replace(self, linear=one) for one in ("penalised", "free"))
+        return (self,)
+
+    @property
     def keeps_checkpoints(self) -> bool:
         """Whether a training can go on from a checkpoint."""
         return False
@@ -190,6 +205,19 @@ class NetworkKind:
 
 SOLVER_METHODS = ("fista", "admm", "cvxpy", "osqp")
 """Solvers over given patterns."""
+
+
+LINEAR = ("penalised", "free", "auto")
+
+
+def linear_option() -> Any:
+    """Return the option that says whether a part x'a of the forecast is left alone by the penalty."""
+    return option(
+        None,
+        "penalised: neurons alone; free: a linear part beside them that no penalty shrinks; auto: the better one on a "
+        "validation part (default: auto where beta is chosen too, else penalised)",
+        choices=LINEAR,
+    )
 
 
 def solver_option(choices: tuple[str, ...], help: str) -> Any:

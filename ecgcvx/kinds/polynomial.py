@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecgcvx.evidence import Evidence, Gap
-from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained
+from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained, linear_option
 from ecgcvx.options import option
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class PolynomialKind(NetworkKind):
     )
     gap: float | None = option(None, "relative gap to stop at (default 1e-6)", metavar="TOL", above=0.0, example="1e-6")
 
+    linear: str | None = linear_option()
+
     @property
     def method(self) -> str:
         return self.solver or "semidefinite"
@@ -45,10 +47,12 @@ class PolynomialKind(NetworkKind):
         return RELU_LIKE
 
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
+        from ecgcvx.programs.linear_part import LinearPart
         from ecgcvx.programs.polynomial import PolynomialProgram
         from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 
-        program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation())
+        linear = LinearPart(windows.X) if self.linear == "free" else None
+        program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation(), linear=linear)
         progress(f"moments of {len(windows):,} windows", None)
         _ = program.quadratic  # computed here once, so that every beta shares it
         options: dict[str, Any] = {} if self.gap is None else {"gap": self.gap}

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecgcvx.choice import Rule
 from ecgcvx.errors import InputError
-from ecgcvx.kinds.kind import SOLVER_METHODS, BoundProgram, Limits, NetworkKind, Problem, Trained
+from ecgcvx.kinds.kind import SOLVER_METHODS, BoundProgram, Limits, NetworkKind, Problem, Trained, linear_option
 from ecgcvx.options import option
 
 if TYPE_CHECKING:
+    from ecgcvx.programs.free import Free
     from ecgcvx.rows import Matrix
     from ecgcvx.solvers.active_set.sparsify import Sparsified
     from ecgcvx.solvers.check import Check
@@ -72,6 +73,7 @@ class Relu(NetworkKind):
         "one-se, or best (default: within:1% where beta is chosen too, else all neurons)",
         metavar="RULE", methods=(ACTIVE_SET,),
     )  # fmt: skip
+    linear: str | None = linear_option()
     check: bool = option(
         False, "solve the convex program over the network's patterns by cvxpy and osqp as well", methods=ALL
     )
@@ -141,7 +143,8 @@ class Relu(NetworkKind):
             most = MANY_ROUNDS if self.gap is not None else rounds or ROUNDS
             most = most if self.rounds is None else self.rounds
             solver = ActiveSetSolver(gap=gap, rounds=most, confirm_starts=starts, seed=seed)
-        return AllPatternsProblem(AllPatterns(windows.X, windows.y, 1.0), solver, seed)
+        free: Free = "linear" if self.linear == "free" else "none"
+        return AllPatternsProblem(AllPatterns(windows.X, windows.y, 1.0, free=free), solver, seed)
 
     def _over_sample(self, windows: "Windows", seed: int, progress: "Progress") -> Problem:
         from ecgcvx.kinds.given_patterns import fit_patterns, given_patterns_problem
@@ -151,7 +154,9 @@ class Relu(NetworkKind):
         progress(f"{self.patterns} patterns of {len(windows):,} windows", None)
         patterns = fit_patterns(windows, self.patterns, "relu", seed)
         options = {name: getattr(self, name) for name in ("gap", "rounds") if getattr(self, name) is not None}
-        return given_patterns_problem(windows, patterns, relu_program, self.method, options, progress, self.name)
+        return given_patterns_problem(
+            windows, patterns, relu_program, self.method, options, progress, self.name, free=self.linear == "free"
+        )
 
     def rule(self, beta_chosen: bool) -> Rule | None:
         """Return the rule that chooses how many neurons are kept; None for all of them.

@@ -63,7 +63,10 @@ def polynomial_network_of(program: PolynomialProgram, Z: Array) -> PolynomialNet
         (alpha, u), (other, w) = (neural_decomposition(part) for part in Z)
         W1, W2 = np.concatenate([u, w]).T, np.concatenate([alpha, -other])
     order = np.argsort(-np.abs(W2), kind="stable")
-    return PolynomialNetwork(np.ascontiguousarray(W1[:, order]), W2[order], polynomial=program.activation)
+    linear = None if program.linear is None else program.fit(Z).a
+    return PolynomialNetwork(
+        np.ascontiguousarray(W1[:, order]), W2[order], polynomial=program.activation, linear=linear
+    )
 
 
 def _form(p: Array, q: Array) -> float:

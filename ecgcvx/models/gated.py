@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
 from ecgcvx.models.two_layer import TwoLayerNetwork
-from ecgcvx.models.units import Units
+from ecgcvx.models.units import Units, switched
 from ecgcvx.rowwise import Layers, layers, product
 from ecgcvx.types import Array
 
@@ -29,7 +29,7 @@ class GatedNetwork(TwoLayerNetwork):
 
     @cached_property
     def compiled(self) -> Layers:
-        return layers(self.W1, self.W2, self.gates)
+        return layers(self.W1, self.W2, self.gates, linear=self.linear)
 
     def activations(self, X: Array) -> Array:
         return np.where(self.active(X), product(X, self.W1), 0.0)
@@ -38,12 +38,11 @@ class GatedNetwork(TwoLayerNetwork):
         return product(rows, self.gates) >= 0
 
     def units(self) -> Units:
-        neurons = tuple((j,) for j in range(self.neurons))
-        return Units(np.ascontiguousarray(self.gates.T), np.ascontiguousarray((self.W1 * self.W2).T), neurons)
+        return switched(self.gates.T, (self.W1 * self.W2).T, self.linear)
 
     def tensors(self) -> dict[str, Array]:
         return {**super().tensors(), "gates": self.gates}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Array], attributes: dict[str, Any]) -> Self:
-        return cls(tensors["W1"], tensors["W2"], tensors["gates"])
+        return cls(tensors["W1"], tensors["W2"], tensors["gates"], linear=tensors.get("linear"))

@@ -35,7 +35,8 @@ def variables_of(program: ConvexProgram, network: TwoLayerNetwork) -> Array:
 
     ReLU: u_j = |w2| w1 in a variable of the neuron's sign whose cone contains w1; gated: u_j = s_j w2 w1 in one with
     the gate's pattern. Neurons that meet add up. sum ||u_j|| is at most the weight decay 1/2 (||W1||^2 + ||W2||^2).
-    Neurons without an active sample are left out: D = 0 contributes nothing to the prediction.
+    Neurons without an active sample are left out: D = 0 contributes nothing to the prediction. A linear part is no
+    variable of the program, which has the best one beside any u.
 
     Raises InputError if one of program and network is gated and the other is not, if their inputs differ, or if the
     program has no variable for the pattern and sign of a neuron.
@@ -90,7 +91,7 @@ def merge(network: TwoLayerNetwork, X: Matrix) -> ReluNetwork | GatedNetwork:
                 break
         else:
             first.append(k)
-    return _network(scaled[first], signs[first], None if gates is None else gates[first])
+    return _network(scaled[first], signs[first], None if gates is None else gates[first], network.linear)
 
 
 def balance(network: TwoLayerNetwork) -> ReluNetwork | GatedNetwork:
@@ -98,7 +99,7 @@ def balance(network: TwoLayerNetwork) -> ReluNetwork | GatedNetwork:
 
     The output stays; the weight decay 1/2 (||w1||^2 + w2^2) falls to its minimum over rescalings, |w2| ||w1||.
     """
-    return _network(*_neurons(network))
+    return _network(*_neurons(network), network.linear)
 
 
 def decompose(
@@ -209,14 +210,16 @@ def _neurons(network: TwoLayerNetwork) -> tuple[Array, Array, Array | None]:
     return scaled[alive], np.sign(network.W2[alive]), gates
 
 
-def _network(scaled: Array, signs: Array, gates: Array | None) -> ReluNetwork | GatedNetwork:
-    """The balanced network of scaled neurons (m, d), signs and gates."""
+def _network(scaled: Array, signs: Array, gates: Array | None, linear: Array | None) -> ReluNetwork | GatedNetwork:
+    """The balanced network of scaled neurons (m, d), signs and gates, and the linear part as it is."""
     norms = np.linalg.norm(scaled, axis=1)
     alive = norms > 0
     roots = np.sqrt(norms[alive])
     W1 = np.ascontiguousarray((scaled[alive] / roots[:, None]).T)
     W2 = signs[alive] * roots
-    return ReluNetwork(W1, W2) if gates is None else GatedNetwork(W1, W2, np.ascontiguousarray(gates[alive].T))
+    if gates is None:
+        return ReluNetwork(W1, W2, linear=linear)
+    return GatedNetwork(W1, W2, np.ascontiguousarray(gates[alive].T), linear=linear)
 
 
 def _sides(X: Matrix, w: Array) -> tuple[Bits, Bits]:

@@ -1,6 +1,6 @@
 """The network with a polynomial activation, f(x) = sum_j W2_j s(x'W1_j), s(t) = a t^2 + b t + c."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.activations import Polynomial
 from ecgcvx.models.two_layer import TwoLayerNetwork
-from ecgcvx.models.units import Units
+from ecgcvx.models.units import Units, switched
 from ecgcvx.rowwise import Layers, layers, product
 from ecgcvx.types import Array
 
@@ -24,7 +24,7 @@ class PolynomialNetwork(TwoLayerNetwork):
 
     @cached_property
     def compiled(self) -> Layers:
-        return layers(self.W1, self.W2, polynomial=self.polynomial)
+        return layers(self.W1, self.W2, polynomial=self.polynomial, linear=self.linear)
 
     def activations(self, X: Array) -> Array:
         return self.polynomial(product(X, self.W1))
@@ -40,8 +40,9 @@ class PolynomialNetwork(TwoLayerNetwork):
     def units(self) -> Units:
         always = np.zeros_like(self.W1.T)
         always[:, -1] = 1.0  # the gate of the bias
-        neurons = tuple((j,) for j in range(self.neurons))
-        return Units(always, np.ascontiguousarray(self.W1.T), neurons, self.polynomial, self.W2)
+        found = switched(always, self.W1.T, self.linear)
+        amplitudes = np.append(self.W2, np.zeros(len(found) - self.neurons))
+        return replace(found, activation=self.polynomial, amplitudes=amplitudes)
 
     def attributes(self) -> dict[str, Any]:
         return {"polynomial": list(self.polynomial)}
@@ -49,4 +50,4 @@ class PolynomialNetwork(TwoLayerNetwork):
     @classmethod
     def from_tensors(cls, tensors: dict[str, Array], attributes: dict[str, Any]) -> Self:
         a, b, c = (float(number) for number in attributes["polynomial"])
-        return cls(tensors["W1"], tensors["W2"], Polynomial(a, b, c))
+        return cls(tensors["W1"], tensors["W2"], Polynomial(a, b, c), linear=tensors.get("linear"))

@@ -10,7 +10,7 @@ from ecgcvx.types import Array
 
 
 def network_of(program: ConvexProgram, u: Array) -> ReluNetwork | GatedNetwork:
-    """Return the network of a convex program's variables u (g, d), zeros left out.
+    """Return the network of a convex program's variables u (g, d), zeros left out, the linear part beside it.
 
     Its output is the program's prediction (for a ReLU program: where u lies in its cones), and its weight decay
     1/2 (||W1||^2 + ||W2||^2) is the program's penalty sum ||u||. Raises InputError for a program of another network.
@@ -20,9 +20,11 @@ def network_of(program: ConvexProgram, u: Array) -> ReluNetwork | GatedNetwork:
     features = two_layer_features(program.features, "network_of")
     active = np.flatnonzero(np.linalg.norm(u, axis=1))
     W1, W2 = _balanced(u[active], program.signs[active])
+    linear = None if program.linear is None else program.fit(u).a
     if program.cones:
-        return ReluNetwork(W1, W2)
-    return GatedNetwork(W1, W2, np.ascontiguousarray(features.interior(program.blocks[active]).T))
+        return ReluNetwork(W1, W2, linear=linear)
+    gates = np.ascontiguousarray(features.interior(program.blocks[active]).T)
+    return GatedNetwork(W1, W2, gates, linear=linear)
 
 
 def network_of_neurons(u: Array, signs: Array) -> ReluNetwork:

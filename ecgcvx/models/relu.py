@@ -1,4 +1,4 @@
-"""The two-layer ReLU network f(x) = sum_j W2_j (x'W1_j)_+."""
+"""The two-layer ReLU network f(x) = sum_j W2_j (x'W1_j)_+, a linear part beside it or none."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.models.two_layer import TwoLayerNetwork
-from ecgcvx.models.units import Units
+from ecgcvx.models.units import Units, switched
 from ecgcvx.rowwise import Layers, layers, product
 from ecgcvx.types import Array
 
@@ -21,7 +21,7 @@ class ReluNetwork(TwoLayerNetwork):
 
     @cached_property
     def compiled(self) -> Layers:
-        return layers(self.W1, self.W2)
+        return layers(self.W1, self.W2, linear=self.linear)
 
     def activations(self, X: Array) -> Array:
         return np.maximum(product(X, self.W1), 0.0)
@@ -30,5 +30,4 @@ class ReluNetwork(TwoLayerNetwork):
         return product(rows, self.W1) > 0
 
     def units(self) -> Units:
-        neurons = tuple((j,) for j in range(self.neurons))
-        return Units(np.ascontiguousarray(self.W1.T), np.ascontiguousarray((self.W1 * self.W2).T), neurons)
+        return switched(self.W1.T, (self.W1 * self.W2).T, self.linear)

@@ -110,13 +110,11 @@ class Stack:
         )
 
     def on_window(self) -> ReluNetwork:
-        """The lowest stage, mean over the members, as a two-layer network on the inputs; w'x = (w'x)_+ - (-w'x)_+."""
-        W1, W2 = [], []
-        for stage, *_ in self.members:
-            w = stage.projection @ stage.linear
-            W1 += [stage.projection @ stage.network.W1, w[:, None], -w[:, None]]
-            W2 += [stage.network.W2, np.array([1.0, -1.0])]
-        return ReluNetwork(np.concatenate(W1, axis=1), np.concatenate(W2) / len(self.members))
+        """The lowest stage, mean over the members, as a two-layer network with a linear part on the inputs."""
+        W1 = np.concatenate([stage.projection @ stage.network.W1 for stage, *_ in self.members], axis=1)
+        W2 = np.concatenate([stage.network.W2 for stage, *_ in self.members])
+        linear = np.sum([stage.projection @ stage.linear for stage, *_ in self.members], axis=0)
+        return ReluNetwork(W1, W2 / len(self.members), linear=linear / len(self.members))
 
     def active(self, rows: Array) -> NDArray[np.bool_]:
         """Which neurons of the lowest stages are on (n, m) for rows (n, d), those of all members in turn."""

@@ -1,6 +1,6 @@
-"""What two-layer networks have in common: f(x) = sum_j W2_j a_j(x), with one direction W1_j a neuron."""
+"""What two-layer networks have in common: f(x) = sum_j W2_j a_j(x) + x'linear, with one direction W1_j a neuron."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -20,14 +20,15 @@ CHUNK_ROWS = 1 << 13
 class TwoLayerNetwork:
     """Weights of a two-layer network with m neurons on d inputs, the last of which is the constant 1.
 
-    W1 : (d, m). W2 : (m,). A row has the same output, bit for bit, in every batch (`rowwise`): a stream forecasts what
-    a whole recording does.
+    W1 : (d, m). W2 : (m,). linear : (d,) of a linear part, which no penalty shrinks; None without one. A row has the
+    same output, bit for bit, in every batch (`rowwise`): a stream forecasts what a whole recording does.
 
     Raises InputError when the shapes do not fit together or a weight is not finite.
     """
 
     W1: Array
     W2: Array
+    linear: Array | None = field(default=None, kw_only=True)
 
     activation: ClassVar[str] = ""
     stage_neurons: ClassVar[tuple[int, ...]] = ()
@@ -35,6 +36,8 @@ class TwoLayerNetwork:
     def __post_init__(self) -> None:
         if self.W1.ndim != 2 or self.W2.shape != self.W1.shape[1:]:
             raise InputError(f"W1 {self.W1.shape} and W2 {self.W2.shape} do not fit; give (d, m) and (m,)")
+        if self.linear is not None and self.linear.shape != self.W1.shape[:1]:
+            raise InputError(f"linear {self.linear.shape} does not fit W1 {self.W1.shape}; give (d,)")
         for name, weights in self.tensors().items():
             if not np.isfinite(weights).all():
                 raise InputError(f"{name} holds a number that is not finite; the training has failed")
@@ -68,7 +71,7 @@ class TwoLayerNetwork:
         raise NotImplementedError
 
     def units(self) -> Units:
-        """Return one unit a neuron, with its gate and filter."""
+        """Return one unit a neuron, with its gate and filter, and one for the linear part where there is one."""
         raise NotImplementedError
 
     def predict(self, X: Matrix) -> Array:
@@ -106,7 +109,7 @@ class TwoLayerNetwork:
 
     def tensors(self) -> dict[str, Array]:
         """Return the arrays that make the network, by name."""
-        return {"W1": self.W1, "W2": self.W2}
+        return {"W1": self.W1, "W2": self.W2} | ({} if self.linear is None else {"linear": self.linear})
 
     def attributes(self) -> dict[str, Any]:
         """Return what makes the network besides its arrays, as JSON has it."""
@@ -118,4 +121,4 @@ class TwoLayerNetwork:
 
         Raises KeyError, TypeError, ValueError or InputError when something is missing or does not fit.
         """
-        return cls(tensors["W1"], tensors["W2"])
+        return cls(tensors["W1"], tensors["W2"], linear=tensors.get("linear"))

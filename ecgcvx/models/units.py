@@ -1,8 +1,9 @@
 """Neurons as gates and linear filters: what an interpretation reads of a network.
 
 On standardised rows x = ((s - mean)/scale, 1) a ReLU neuron is s_j |W2_j| 1[x'W1_j >= 0] x'W1_j: gate g_j = W1_j,
-filter u_j = W2_j W1_j. A gated neuron has its own gate. In mV, times the scale, filters add up to the forecast
-minus the mean of the signal.
+filter u_j = W2_j W1_j. A gated neuron has its own gate. A linear part x'a is one more unit behind the neurons: its gate
+is that of the bias, which is on everywhere, its filter a. In mV, times the scale, filters add up to the forecast minus
+the mean of the signal.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from ecgcvx.types import Array
 class Units:
     """p patterns: gates (p, d) and filters (p, d) on standardised rows, and the neurons of each, heaviest first.
 
-    A unit of a polynomial network is on everywhere and puts out amplitude * activation(filter): amplitudes (p,).
+    linear : (p,) which is the linear part; its neuron is numbered behind those of the network. A unit of a polynomial
+    network is on everywhere and puts out amplitude * activation(filter): amplitudes (p,), 0 for the linear part.
     """
 
     gates: Array
     filters: Array
     neurons: tuple[tuple[int, ...], ...]
+    linear: NDArray[np.bool_]
     activation: Polynomial | None = None
     amplitudes: Array | None = None
 
@@ -44,12 +47,23 @@ class Units:
         """What they add to the output of the network (n, p), given where they are on."""
         if self.activation is not None:
             assert self.amplitudes is not None
-            return self.activation(rows @ self.filters.T) * self.amplitudes
+            heights = rows @ self.filters.T
+            return np.where(self.linear, heights, self.activation(heights) * self.amplitudes)
         return (rows @ self.filters.T) * on
 
     def subset(self, chosen: NDArray[np.intp]) -> "Units":
         """The units of an index array, in that order."""
         return Units(
-            self.gates[chosen], self.filters[chosen], tuple(self.neurons[i] for i in chosen), self.activation,
-            None if self.amplitudes is None else self.amplitudes[chosen],
+            self.gates[chosen], self.filters[chosen], tuple(self.neurons[i] for i in chosen), self.linear[chosen],
+            self.activation, None if self.amplitudes is None else self.amplitudes[chosen],
         )  # fmt: skip
+
+
+def switched(gates: Array, filters: Array, linear: Array | None) -> Units:
+    """Return the units of neurons with gates and filters (m, d), and of a linear part (d,) behind them."""
+    m, d = gates.shape
+    if linear is not None:
+        gates, filters = np.concatenate([gates, np.eye(d)[-1:]]), np.concatenate([filters, linear[None]])
+    p = len(gates)
+    gates, filters = np.ascontiguousarray(gates), np.ascontiguousarray(filters)
+    return Units(gates, filters, tuple((j,) for j in range(p)), np.arange(p) >= m)

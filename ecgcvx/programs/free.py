@@ -14,12 +14,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ecgcvx.errors import InputError
+from ecgcvx.programs.linear_part import Basis, basis_of
 from ecgcvx.programs.losses import Loss, SquaredLoss
 from ecgcvx.rows import Matrix
 from ecgcvx.types import Array
 
 Free = Literal["none", "offset", "linear"]
-ROWS = 1 << 14
 SINGULAR = 1e-12  # of the largest eigenvalue of U'U: directions below it are left alone
 NEWTON_STEPS = 60
 SUFFICIENT = 1e-4
@@ -27,7 +27,7 @@ ORTHOGONAL = 1e-9  # of v, in units of its length times that of a column: what c
 
 
 class Fitted(NamedTuple):
-    """A program at the outputs f (n,) of its atoms: the loss, the residual v (n,), a (q,), and U a + f (n,)."""
+    """A program at the outputs f (n,) of its atoms: the loss, the residual v (n,), a (q,) of U, and U a + f (n,)."""
 
     loss: float
     v: Array
@@ -55,15 +55,23 @@ class FreePart:
     @property
     def width(self) -> int:
         """Number of columns q."""
-        return {"none": 0, "offset": 1, "linear": int(self.X.shape[1])}[self.kind]
+        return 0 if self.kind == "none" else int(self.columns.shape[1])
 
     @cached_property
     def columns(self) -> Array:
-        """U (n, q)."""
-        n = len(self.y)
+        """U (n, q): of a linear part an orthonormal basis of X's columns, U'U = n I."""
+        return self.basis.E
+
+    @cached_property
+    def basis(self) -> Basis:
+        """The columns, and what makes them of those of X."""
         if self.kind == "linear":
-            return np.concatenate([np.asarray(self.X[a : a + ROWS], dtype=np.float64) for a in range(0, n, ROWS)])
-        return np.ones((n, self.width))
+            return basis_of(self.X)
+        return Basis(np.ones((len(self.y), int(self.kind == "offset"))), np.eye(int(self.kind == "offset")))
+
+    def weights_of(self, a: Array) -> Array:
+        """Return the weights of X's columns (d,), or of the constant (1,), of the weights a (q,) of U."""
+        return self.basis.T @ a
 
     @cached_property
     def inverse(self) -> Array:

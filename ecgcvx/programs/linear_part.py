@@ -6,13 +6,15 @@ For given u the best a has a closed form, with S = X'X/n and t = y - F u:
 
     a = (S + ridge I)^-1 X't/n        (of least norm where S + ridge I is singular)
 
-so that a is eliminated: what remains is a program in u alone, with F, y and their moments replaced by those of what X
-does not explain. The dual of the program has the constraint X'v = 0, or, with a ridge, the further term
--||X'v/n||^2 / (2 ridge).
+by an orthonormal basis E of X's columns, E'E = n I, and not by S, whose condition is that of X squared: the windows of
+a smooth signal are nearly dependent. So a is eliminated: what remains is a program in u alone, with F, y and their
+moments replaced by those of what X does not explain. The dual of the program has the constraint X'v = 0, or, with a
+ridge, the further term -||X'v/n||^2 / (2 ridge).
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +24,27 @@ from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
 CHUNK_ROWS = 1 << 16
-RANK = 1e-13  # of the largest eigenvalue of S: smaller ones are rounding
+RANK = 1e-12  # of the largest singular value of X: smaller ones are rounding
+
+
+class Basis(NamedTuple):
+    """E (n, r) and T (d, r), E'E = n I and X T = E; with a ridge E is the part of such a basis that belongs to X."""
+
+    E: Array
+    T: Array
+
+
+def basis_of(X: Matrix, ridge: float = 0.0) -> Basis:
+    """Return a basis of the columns of X (n, d), in whose span those are left out that are rounding."""
+    n, d = X.shape
+    rows = np.concatenate([np.asarray(part, dtype=np.float64) for _, part in row_chunks(X, CHUNK_ROWS)])
+    if ridge > 0:
+        rows = np.concatenate([rows, np.sqrt(n * ridge) * np.eye(d)])
+    Q, R = np.linalg.qr(rows)
+    U, values, Vt = np.linalg.svd(R)
+    kept = values > RANK * values[0]
+    root = np.sqrt(n)
+    return Basis(np.ascontiguousarray(Q[:n] @ U[:, kept]) * root, Vt[kept].T / values[kept] * root)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +73,9 @@ class LinearPart:
         return int(self.X.shape[1])
 
     @cached_property
-    def inverse(self) -> Array:
-        """(S + ridge I)^-1, or the pseudo-inverse (d, d)."""
-        S = np.zeros((self.width, self.width))
-        for _, rows in row_chunks(self.X, CHUNK_ROWS):
-            S += rows.T @ rows
-        values, V = np.linalg.eigh(S / self.n)
-        kept = values > RANK * values[-1] if self.ridge == 0 else np.ones(len(values), dtype=bool)
-        return (V[:, kept] / (np.maximum(values[kept], 0.0) + self.ridge)) @ V[:, kept].T
+    def basis(self) -> "Basis":
+        """An orthonormal basis of the columns of X, of those of (X; sqrt(n ridge) I) with a ridge."""
+        return basis_of(self.X, self.ridge)
 
     def correlate(self, r: Array) -> Array:
         """Return X'r/n (d,)."""
@@ -73,7 +90,11 @@ class LinearPart:
 
     def coefficients(self, t: Array) -> Array:
         """Return the best a (d,) for what the blocks leave, t = y - F u (n,)."""
-        return self.inverse @ self.correlate(t)
+        E, T = self.basis
+        a: Array = T @ (E.T @ t / self.n)
+        if self.ridge == 0 and len(T):  # the second time refines the first
+            a = a + T @ (E.T @ (t - self.apply(a)) / self.n)
+        return a
 
     def beside(self, f: Array, y: Array) -> tuple[Array, Array, float]:
         """Return f + X a for the best a beside a prediction f (n,), that a (d,), and loss and ridge there."""
@@ -84,7 +105,12 @@ class LinearPart:
 
     def dual_feasible(self, v: Array) -> Array:
         """Return v (n,) without what X explains of it, so that X'v = 0 but for rounding; v itself with a ridge."""
-        return v if self.ridge > 0 else v - self.apply(self.coefficients(v))
+        if self.ridge > 0:
+            return v
+        E = self.basis.E
+        for _ in range(2):  # the second time takes away what rounding left
+            v = v - E @ (E.T @ v / self.n)
+        return v
 
     def dual_penalty(self, v: Array) -> float:
         """Return ||X'v/n||^2 / ridge, what the dual adds to ||v||^2/n; 0 without a ridge, where X'v = 0."""

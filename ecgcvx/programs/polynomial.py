@@ -262,26 +262,28 @@ class PolynomialProgram:
     def _moments(self, weights: Array | None) -> Moments:
         q, n = len(self.upper.rows), len(self.y)
         G, c = np.zeros((q, q), order="F"), np.zeros(q)
-        explained = None if self.linear is None else self.linear.inverse @ self._cross(self.linear)
+        C = None if self.linear is None else self._cross(self.linear)
         with self.threads():
             for rows, monomials in self._monomials():
-                if self.linear is not None and explained is not None:
+                if self.linear is not None and C is not None:
                     # Of the monomials themselves, not of their moments: what X explains leaves no rounding behind.
-                    monomials -= explained.T @ np.asarray(self.linear.X[rows]).T
+                    monomials -= C.T @ self.linear.basis.E[rows].T
                 c += monomials @ self.unexplained[rows]
                 factor = monomials if weights is None else monomials * np.sqrt(weights[rows])
                 G = dsyrk(1 / n, factor.T, beta=1.0, c=G, trans=1, overwrite_c=1)  # half the work of a product
         G = np.triu(G) + np.triu(G, 1).T
-        if self.linear is not None and explained is not None:
+        if self.linear is not None and C is not None and self.linear.ridge > 0:
+            explained = self.linear.basis.T @ C
             G += self.linear.ridge * (explained.T @ explained)
             c = c + self.linear.ridge * n * (explained.T @ self.linear.coefficients(self.y))
         return Moments(G, c / n)
 
     def _cross(self, linear: LinearPart) -> Array:
-        """X'Phi/n (columns of the linear part, q), Phi the monomials."""
-        total = np.zeros((linear.width, len(self.upper.rows)))
+        """E'Phi/n (r, q) of the linear part's basis and the monomials Phi."""
+        E = linear.basis.E
+        total = np.zeros((E.shape[1], len(self.upper.rows)))
         for rows, monomials in self._monomials():
-            total += np.asarray(linear.X[rows]).T @ monomials.T
+            total += E[rows].T @ monomials.T
         return total / len(self.y)
 
     def _monomials(self) -> Iterator[tuple[slice, Array]]:

@@ -167,10 +167,9 @@ class ConvexProgram:
 
     @cached_property
     def cross(self) -> Array:
-        """B = X'F/n (columns of X, g d) of the linear part and the signed blocks of all variables."""
+        """C = E'F/n (r, g d) of the linear part's basis and the signed blocks of all variables."""
         assert self.linear is not None
-        every = self.linear.X[0 : self.features.n]
-        return np.stack([self.descents(np.ascontiguousarray(x)).ravel() for x in np.asarray(every).T])
+        return np.stack([self.descents(np.ascontiguousarray(e)).ravel() for e in self.linear.basis.E.T])
 
     @cached_property
     def gram(self) -> Gram:
@@ -187,8 +186,7 @@ class ConvexProgram:
             sign = np.repeat(self.signs, d)
             H, c = H[np.ix_(index, index)] * sign[:, None] * sign, sign * c[index]
         if self.linear is not None:
-            explained = self.linear.inverse @ self.cross
-            H = H - self.cross.T @ explained
+            H = H - self.cross.T @ self.cross
             c = self.descents(self.unexplained).ravel()
             yy = float(self.y @ self.unexplained) / len(self.y)
         return Quadratic(H, c, yy / 2)
@@ -204,7 +202,7 @@ class ConvexProgram:
             return self.quadratic.H[np.ix_(rows, columns)]
         H = self.features.products(self.blocks[first], self.blocks[second])
         H = np.repeat(self.signs[first], d)[:, None] * H * np.repeat(self.signs[second], d)
-        return H if self.linear is None else H - self.cross[:, rows].T @ self.linear.inverse @ self.cross[:, columns]
+        return H if self.linear is None else H - self.cross[:, rows].T @ self.cross[:, columns]
 
     def violation(self, u: Array) -> float:
         """Return the largest violation of a cone, max_jk -(C_j u_j)_k / ||u_j||, 0 without cones: a sine."""

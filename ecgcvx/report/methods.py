@@ -6,7 +6,7 @@ from ecgcvx import __version__
 from ecgcvx.beats import why_no_beats
 from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.training import Training
-from ecgcvx.report.words import duration, share, size, tiny
+from ecgcvx.report.words import beside, duration, share, size, tiny
 
 NETWORKS = {
     "relu": ("ReLU network f(x) = Σ w₂ (x′w₁)₊", "Σ |w₂| ‖w₁‖", "Pilanci & Ergen 2020"),
@@ -65,7 +65,7 @@ def _network(reading: Interpretation) -> str:
     forecaster, scaler = reading.forecaster, reading.forecaster.scaler
     rate, steps = forecaster.sampling_frequency, "step" if forecaster.horizon == 1 else "steps"
     network, penalty, source = NETWORKS[reading.kind]
-    what = f"The {network} of {forecaster.network.neurons} neurons was"
+    what = f"The {network} of {forecaster.network.neurons} neurons{beside(forecaster.network)} was"
     if reading.stages:
         what = (
             f"A stack of {len(reading.stages)} stages with {forecaster.network.neurons} neurons in all forecast it: "

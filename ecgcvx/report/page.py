@@ -33,6 +33,7 @@ from ecgcvx.report.text import LIMITS, REFERENCES
 from ecgcvx.report.training import Training
 from ecgcvx.report.words import (
     at_most,
+    beside,
     certificate,
     contender_name,
     duration,
@@ -155,7 +156,7 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
     forecaster, rate = reading.forecaster, reading.forecaster.sampling_frequency
     ahead = "1 sample" if forecaster.horizon == 1 else f"{forecaster.horizon} samples"
     neurons = forecaster.network.neurons
-    what = f"A network of {neurons} {'neuron' if neurons == 1 else 'neurons'}"
+    what = f"A network of {neurons} {'neuron' if neurons == 1 else 'neurons'}{beside(forecaster.network)}"
     if reading.stages:
         what = f"A stack of {len(reading.stages)} networks with {neurons} neurons in all"
     words = (

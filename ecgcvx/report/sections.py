@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from ecgcvx.interpretation import Decomposition, Interpretation, PatternSummary, decompose
+from ecgcvx.interpretation.table import LINEAR
 from ecgcvx.report.beats import beat_figure
 from ecgcvx.report.figures import (
     example_figures,
@@ -273,7 +274,8 @@ def example_section(reading: Interpretation, windows: Windows) -> dict[str, Any]
     """One forecast as the sum of its parts."""
     found = _decomposition(reading, windows)
     unit = unit_of(reading)
-    groups = [[int(k) for k in str(text).split()] for text in reading.table["neurons"]]
+    linear = reading.forecaster.network.on_window().neurons  # the place of a linear part, behind the neurons
+    groups = [[linear if k == LINEAR else int(k) for k in str(text).split()] for text in reading.table["neurons"]]
     parts = np.array([found.contributions[group].sum() for group in groups])
     largest = np.argsort(-np.abs(parts), kind="stable")[:PARTS_SHOWN]
     rest = float(np.delete(parts, largest).sum())

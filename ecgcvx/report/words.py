@@ -23,6 +23,11 @@ LARGE_GAP = 0.1
 ALIKE = 1.5  # times as often on, and as often off, in one part of the beat as in another
 
 
+def beside(network: Any) -> str:
+    """' and a free linear part' of a network that has one."""
+    return "" if getattr(network, "linear", None) is None else " and a free linear part"
+
+
 def share(value: float) -> str:
     """A share as a percentage, next to 100 with two digits more and below it; '–' where there is none."""
     if not math.isfinite(value):

@@ -30,6 +30,7 @@ from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
+from ecgcvx.programs.linear_part import LinearPart
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.pricing import (
@@ -228,8 +229,10 @@ def _relu(program: AllPatterns) -> ReluFamily:
     if not isinstance(program.family, ReluFamily):
         name = type(program.family).__name__
         raise SolverError(f"family = {name}: column generation works on ReLU neurons; use the active set")
-    if program.free != "none" or program.sample_weight is not None:
-        raise SolverError("free, sample_weight: the programs over given patterns take neither; use the active set")
+    if program.free == "offset" or program.sample_weight is not None:
+        raise SolverError(
+            "free, sample_weight: the programs over given patterns take no offset and no weights; use the active set"
+        )
     return program.family
 
 
@@ -263,4 +266,5 @@ def restricted_program(program: AllPatterns, atoms: Atoms) -> tuple[ConvexProgra
     features = PatternFeatures(X, Patterns(bits, X.shape[0], np.array(gates)))
     blocks, kept = (np.array(column) for column in zip(*variables, strict=True))
     y, beta, loss = program.y, program.beta, program.loss
-    return ConvexProgram(features, y, beta, blocks.astype(np.intp), kept, True, loss), np.array(u)
+    linear = LinearPart(X) if program.free == "linear" else None
+    return ConvexProgram(features, y, beta, blocks.astype(np.intp), kept, True, loss, linear), np.array(u)

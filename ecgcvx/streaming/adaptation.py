@@ -5,6 +5,7 @@ c >= 0 that are best for the past, a sample of age t weighted lambda^t, solve th
 
     min over c >= 0 of  P(c) = 1/(2N) sum_t lambda^t (f(x_t) - y_t)^2 + beta sum_j c_j,    N = sum_t lambda^t
 
+(of a network with a linear part, y_t less of what that forecasts: it stays as it was trained)
 that depends on the past only through Q = sum lambda^t phi phi' / N, b = sum lambda^t y phi / N, sum lambda^t y^2 / N
 and N, whatever its length. It is P of all networks with these directions; sizes are used only with a duality gap
 below GAP in it. Directions that the network lacks are not found: that is what training is for.
@@ -94,8 +95,9 @@ class SizeStatistics:
         features = self._network.activations(windows.X[:]) * self._units
         weighted = weights[:, None] * features
         self._Q += features.T @ weighted
-        self._b += weighted.T @ windows.y
-        self._yy += float(weights @ windows.y**2)
+        y = windows.y if self._network.linear is None else windows.y - windows.X[:] @ self._network.linear
+        self._b += weighted.T @ y
+        self._yy += float(weights @ y**2)
         self._n += float(weights.sum())
 
     def solve(self) -> Adapted | None:

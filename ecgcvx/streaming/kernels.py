@@ -111,7 +111,8 @@ def beyond(x: Array, rules: Any, border: Any) -> bool:
             return True
     k = border.columns.shape[1]
     work, on = np.empty((2, k)), np.empty(k, dtype=np.bool_)
-    return not (row_output(x, border.columns, border.gates, border.W2, border.polynomial, 2, work, on) <= border.limit)
+    leverage = row_output(x, border.columns, border.gates, border.W2, border.polynomial, 2, border.W2[:0], work, on)
+    return not (leverage <= border.limit)
 
 
 @compiled
@@ -134,7 +135,9 @@ def push_sample(
     x[rules.window - 1] = (sample - rules.mean) / rules.scale
     forecast, outside = np.nan, False
     if count_run(sample, 0, state, rules) >= rules.window:
-        forecast = row_output(x, network.W1, network.gates, network.W2, network.polynomial, network.kind, work, on)
+        forecast = row_output(
+            x, network.W1, network.gates, network.W2, network.polynomial, network.kind, network.linear, work, on
+        )
         outside = beyond(x, rules, border)
         if outside and border.policy > 0:
             forecast = replaced_row(x, border)
@@ -156,7 +159,7 @@ def beyond_tile(
     away: NDArray[np.bool_],
 ) -> None:
     """Which windows (ROWS,) of a tile are outside, and in f (ROWS,) what stands for their forecast, standardised."""
-    tile_output(tile, border.W1, border.gates, border.W2, border.polynomial, 2, work, none, f)
+    tile_output(tile, border.W1, border.gates, border.W2, border.polynomial, 2, border.W2[:0], work, none, f)
     for i in range(ROWS):
         away[i] = not (f[i] <= border.limit)
     for k in range(rules.window):
@@ -209,7 +212,10 @@ def forecast_chunk(
             filled += count
             t += count
             if filled == ROWS or (c == channels - 1 and t == T):
-                tile_output(tile, network.W1, network.gates, network.W2, network.polynomial, network.kind, work, on, f)
+                tile_output(
+                    tile, network.W1, network.gates, network.W2, network.polynomial, network.kind, network.linear, work,
+                    on, f,
+                )  # fmt: skip
                 for i in range(filled):
                     forecasts[first + i] = f[i] * rules.scale + rules.mean
                 if border.W1.shape[0]:

@@ -42,10 +42,10 @@ class Confirmation(NamedTuple):
 class AtomSolution:
     """What a run over all patterns arrived at.
 
-    atoms. free : (q,) weights of the program's free part. primal : P in float64. dual : D at the largest price found, a
-    searched bound and no proof, as evidence says. confirmation : the search by fresh starts that the bound rests on,
-    None where the run was interrupted before one. status : 'optimal' when the gap is within what was asked for, else
-    why it stopped. history : every round.
+    atoms. free : weights of the program's free part, (d,) of x or (1,) of the constant. primal : P in float64. dual : D
+    at the largest price found, a searched bound and no proof, as evidence says. confirmation : the search by fresh
+    starts that the bound rests on, None where the run was interrupted before one. status : 'optimal' when the gap is
+    within what was asked for, else why it stopped. history : every round.
     """
 
     atoms: Atoms
@@ -65,7 +65,7 @@ class AtomSolution:
 
 
 class Iterate(NamedTuple):
-    """Atoms with their objective P, residual v (n,) and free weights (q,), all in float64."""
+    """Atoms with their objective P, residual v (n,) and the weights of the free part, all in float64."""
 
     atoms: Atoms
     primal: float
@@ -76,7 +76,7 @@ class Iterate(NamedTuple):
 def evaluate(program: AllPatterns, atoms: Atoms) -> Iterate:
     """Return the atoms with P and v, in one pass in float64."""
     found = program.fitted(program.passes.outputs(atoms))
-    return Iterate(atoms, found.loss + program.penalty(atoms), found.v, found.free)
+    return Iterate(atoms, found.loss + program.penalty(atoms), found.v, program.part.weights_of(found.free))
 
 
 def used(program: AllPatterns, atoms: Atoms) -> Atoms:

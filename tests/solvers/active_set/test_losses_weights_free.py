@@ -58,7 +58,8 @@ def test_the_optimum_over_all_enumerated_patterns(loss, free, weighted, seed, be
     found = ActiveSetSolver(gap=1e-4, confirm_starts=300, rounds=80, threads=1).solve(program)
     assert found.dual <= exact * (1 + 1e-3)  # searched: on few rows the maxima are kinks
     assert exact * (1 - 1e-7) <= found.primal <= exact * (1 + 1e-3)
-    f = program.part.columns @ found.free + np.maximum(X @ found.atoms.points.T, 0) @ program.family.signs(found.atoms)
+    U = {"none": np.ones((len(y), 0)), "offset": np.ones((len(y), 1)), "linear": X}[free]
+    f = U @ found.free + np.maximum(X @ found.atoms.points.T, 0) @ program.family.signs(found.atoms)
     expected = LOSSES[loss].value(f, y, weights) + beta * np.linalg.norm(found.atoms.points, axis=1).sum()
     assert found.primal == pytest.approx(expected, rel=1e-10)
 
