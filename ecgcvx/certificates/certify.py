@@ -222,7 +222,7 @@ def linear_slack(network: Certified, X: Matrix, y: Array, beta: float, v: Array,
     if smallest <= 0:
         return np.inf
     size = np.sqrt(2 * primal) + np.sqrt(float(y @ y) / n) + primal / beta * np.sqrt(lengths / n)
-    scale = max(1.0, float(np.linalg.norm(y) / max(np.linalg.norm(v), 1e-300)))  # c of D(c v) is not larger
+    scale = max(1.0, float(np.linalg.norm(y)) / max(float(np.linalg.norm(v)), 1e-300))  # c of D(c v) is not larger
     return float(scale * np.linalg.norm(LinearPart(X).correlate(v)) * size / np.sqrt(smallest))
 
 

@@ -89,7 +89,13 @@ def interpret(
     recurrences: tuple[PatternStability | None, ...] = (None,) * len(index)
     if refitting is not None and len(index) and form is None and not stages:
         stability, recurrences = recurrence(
-            chosen.gates, train, windows, forecaster.beta, refitting, progress, linear=network.linear is not None
+            chosen.gates,
+            train,
+            windows,
+            forecaster.beta,
+            refitting,
+            progress,
+            linear=forecaster.network.on_window().linear is not None,
         )
     progress(f"{len(index)} patterns in full", None)
     joint = joint_windows(chosen, units, windows)

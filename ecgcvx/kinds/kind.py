@@ -166,7 +166,7 @@ class NetworkKind:
         """
         linear = getattr(self, "linear", self)
         if linear == "auto" or (linear is None and beta_chosen):
-            return tuple(replace(self, linear=one) for one in ("penalised", "free"))
+            return tuple(_with_linear(self, one) for one in ("penalised", "free"))
         return (self,)
 
     @property
@@ -205,6 +205,11 @@ class NetworkKind:
 
 SOLVER_METHODS = ("fista", "admm", "cvxpy", "osqp")
 """Solvers over given patterns."""
+
+
+def _with_linear(kind: Any, linear: str) -> "NetworkKind":
+    found: NetworkKind = replace(kind, linear=linear)
+    return found
 
 
 LINEAR = ("penalised", "free", "auto")
