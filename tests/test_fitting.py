@@ -200,7 +200,7 @@ def test_without_beta_the_validation_part_chooses_it(minute):
 
 def test_the_default_keeps_few_neurons_and_states_both_networks(minute):
     """The chosen network and that of all neurons: P at one beta, above one lower bound, chosen by validation alone."""
-    found = fit(minute, fit_options(rounds=2, confirm_starts=20), silent)
+    found = fit(minute, fit_options(rounds=2, confirm_starts=20, linear="penalised"), silent)
     assert [score.name for score in found.scores[-2:]] == ["convex_best", "convex"]
     best, convex = found.scores[-2:]
     assert convex.neurons == found.forecaster.network.neurons <= found.choice.chosen.neurons <= best.neurons
