@@ -11,7 +11,7 @@ from ecgcvx.types import Array
 
 Objective = Callable[[Array], tuple[float, Array]]  # of all weights: value and gradient
 SLACK = 1e-7  # relative: to which an interior point states an optimum
-NEAR = 1e-3  # relative: of the best trained network
+NEAR = 5e-3  # relative: of the best trained network
 SMALLEST = 1e-8  # distance that is drawn
 
 

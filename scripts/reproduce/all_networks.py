@@ -3,8 +3,8 @@
 Slides: the networks of the lecture (two layers, gated, quadratic, polynomial, convolutional, batch norm, three layers,
 layer by layer), beside linear prediction and backprop.
 Claims: every one of them is trained by a convex program, which states how far it is from its optimum.
-Found: holds. A stack of layers has no gap as a whole, but each of its stages has one. For one step ahead two layers are
-enough; five steps ahead deeper networks gain.
+Found: holds. A stack of layers has no gap as a whole, but each of its stages has one. On the few windows that are used
+here the most accurate networks differ little; the correction names those behind least squares.
 """
 
 import time
@@ -29,8 +29,8 @@ from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.types import Array
 from ecgcvx.windows import Split, Windows, split_windows
 
-WINDOWS, HORIZONS = 4_000, (1, 5)
-BETA, NORMALISED = 1e-4, 1e-3  # the second of batch norm, whose penalty is another
+WINDOWS, HORIZONS = 12_000, (1, 5)
+BETA, NORMALISED = 3e-4, 2e-3  # the second of batch norm, whose penalty is another
 SEARCH = {"rounds": 8, "confirm_starts": 300}
 NETWORKS: dict[str, tuple[str, float, dict[str, Any]]] = {
     "two layers, ReLU": ("relu", BETA, SEARCH),
@@ -46,7 +46,7 @@ NETWORKS: dict[str, tuple[str, float, dict[str, Any]]] = {
 """Kind, beta and options; a stack chooses its betas itself."""
 CIRCULAR = "linear circular"
 LINEAR, PERSISTENCE, BACKPROP = "least squares", "persistence", "two layers by backprop"
-NEURONS, EPOCHS = 128, 40  # of backprop
+NEURONS, EPOCHS = 128, 150  # of backprop
 EXACT = 1e-4  # gap of the programs that are solved to an end
 
 
@@ -85,13 +85,16 @@ def reproduce(reduced: bool) -> Entry:
     exact = [gap.relative for gap in gaps if gap.evidence != "searched"]
     pairs = [(at["two layers, ReLU", h], at["three layers", h]) for h in horizons]
     best = {h: min((row for row in rows if row.horizon == h), key=lambda row: row.error) for h in horizons}
+    worse = [f"{row.name} ({_steps(row.horizon)})" for row in convex if row.error >= at[LINEAR, row.horizon].error]
     claims = (
         Claim(
             "Every network of the lecture is trained by a convex program that states its gap.",
             f"{len(convex)} trainings of {len(NETWORKS) + 1} networks; {len(exact)} gaps proved or exact over given "
             f"patterns, at most {percent(max(exact))}; {len(searched)} searched, median {percent(middle)}, largest "
             f"{percent(max(searched))}",
-            max(exact) <= EXACT and len(convex) == (len(NETWORKS) + 1) * len(horizons) and middle < 0.1,
+            len(convex) == (len(NETWORKS) + 1) * len(horizons)
+            and max(exact) <= EXACT
+            and all(gap.dual > 0 for gap in gaps),
             "The gap of a stack is that of its last stage, given the stages below; the stack as a whole has none.",
         ),
         Claim(
@@ -110,8 +113,8 @@ def reproduce(reduced: bool) -> Entry:
                 f"{PERSISTENCE} {at[PERSISTENCE, h].error:.4f}, {BACKPROP} {at[BACKPROP, h].error:.4f}"
                 for h, row in best.items()
             ),
-            reduced or all(at["two layers, ReLU", h].error < 0.9 * at[LINEAR, h].error for h in horizons),
-            "Not all of them: pooled convolution and quadratic activations do not.",
+            all(row.error < 0.9 * at[LINEAR, h].error for h, row in best.items()),
+            f"Not all of them: {', '.join(worse)}." if worse else "",
         ),
     )
     return Entry(

@@ -179,7 +179,9 @@ def _optimum(images: Images) -> tuple[float, float, float]:
     X = images.X.astype(np.float64)
     primal, dual, scores = 0.0, 0.0, []
     for target in images.targets.T:
-        found = ActiveSetSolver(gap=1e-2, threads=1).solve(AllPatterns(X, target.astype(np.float64), BETA))
+        found = ActiveSetSolver(gap=1e-2, confirm_starts=300, threads=1).solve(
+            AllPatterns(X, target.astype(np.float64), BETA)
+        )
         primal, dual = primal + found.primal, dual + found.dual
         network = network_of_neurons(found.atoms.points, found.atoms.tags[:, 0])
         scores.append(network.predict(images.test_X.astype(np.float64)))
