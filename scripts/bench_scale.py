@@ -125,6 +125,7 @@ def print_table(arguments: argparse.Namespace) -> None:
 
 def _draw(stored: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(8, 3.4), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -140,6 +141,9 @@ def _draw(stored: list[dict[str, Any]], path: Path) -> None:
         axes.axvline(24 * 3600 * DAY_HZ, color="0.7", linestyle=":", linewidth=1)
         axes.text(24 * 3600 * DAY_HZ, axes.get_ylim()[0], "24 h ", ha="right", va="bottom", fontsize=8, color="0.4")
         axes.grid(color="#ececec", linewidth=0.5)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     left.legend(frameon=False, fontsize=9)
     figure.savefig(path)
 
