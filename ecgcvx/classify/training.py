@@ -55,7 +55,7 @@ class TrainOptions:
     balanced: tuple[bool, ...] = (False,)
     folds: int = option(4, "groups of patients that are left out in turn", least=2)
     others: int = option(12_000, "beats of the other classes at most, spread evenly over the recordings", least=10)
-    rough: float = option(0.5, "share of the beats that the choice is made on", above=0.0)
+    rough: float = option(0.25, "share of the beats that the choice is made on", above=0.0)
     gap: float = option(2e-2, "relative searched gap of the final networks", above=0.0)
     rounds: int = option(40, "rounds of the final networks at most", least=1)
     confirm_starts: int = option(300, "fresh starts that confirm the searched gap", least=1)
