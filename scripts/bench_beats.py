@@ -2,7 +2,7 @@
 
     train    the classifier on DS1, choices by leaving its patients out; FOLDER/model: model, metrics, report
     test     DS2 once: tables per class and record, confusion, jk index, intervals over patients; FOLDER/test.json
-    peers    logistic regression, gradient boosting, MLPs, an SVM and the two-layer convex network on the same rows,
+    peers    logistic regression, gradient boosting, MLPs, an SVM and the two-layer convex network on the same beats,
              thresholds by the same folds; FOLDER/peers.json
     noise    F1 of V against the signal-to-noise ratio, another lead, another rate, beside boosting; FOLDER/noise.json
     proof    the gap proved at large beta, on 4,000 beats
@@ -36,7 +36,7 @@ from ecgcvx.classify.machine import Setting, best_threshold, prove_machine, trai
 from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
 from ecgcvx.classify.output import training_words, write_training
 from ecgcvx.classify.stream import BeatStream
-from ecgcvx.classify.training import TrainOptions, patient_folds, program_of, train
+from ecgcvx.classify.training import TrainOptions, patient_folds, program_of, rows_of, train
 from ecgcvx.classify.windows import BeatWindows, beat_windows, joined
 from ecgcvx.figures import save_figure
 from ecgcvx.programs.all_patterns import AllPatterns
@@ -55,6 +55,7 @@ DS2 = [
 ]  # fmt: skip
 RATIOS = (24, 18, 12, 6, 0, -6)  # dB
 KINDS = {"baseline wander": (0.05, 0.8), "muscle-like": (20.0, 120.0), "white": None}  # of noise: bands in Hz
+DRAWS = 200  # of patients
 STREAMED, STREAMED_SECONDS = ("200", "213", "233"), 600.0
 TWO_LAYER_BETA = 5e-3
 PROOF = ((3e-2, 9), (1e-2, 9), (3e-3, 9))
@@ -117,9 +118,12 @@ def measures(
     """Measures of one class with intervals over patients."""
     positive = truth == name
     found = measures_of(truth, decided, name)
-    f1 = bootstrap(record, lambda i: measures_of(truth[i], decided[i], name).f1)
-    auc = bootstrap(record, lambda i: roc_area(scores[i], positive[i]), draws=200)
-    ap = bootstrap(record, lambda i: average_precision(scores[i], positive[i]), draws=200)
+    called = decided == name
+    f1 = bootstrap(
+        record, lambda i: 2 * float(np.sum(positive[i] & called[i])) / float(positive[i].sum() + called[i].sum()), DRAWS
+    )
+    auc = bootstrap(record, lambda i: roc_area(scores[i], positive[i]), DRAWS)
+    ap = bootstrap(record, lambda i: average_precision(scores[i], positive[i]), DRAWS)
     return {
         "sensitivity": found.sensitivity, "precision": found.precision, "f1": found.f1, "f1_interval": f1,
         "roc_area": roc_area(scores, positive), "roc_interval": auc,
@@ -194,11 +198,10 @@ class TwoLayer:
         self.words = ""
 
     def fit(self, X: Array, y: NDArray[np.bool_]) -> "TwoLayer":
-        """Train on rows (n, d), of which every fourth negative is used."""
-        rows = np.flatnonzero(y | (np.arange(len(y)) % 4 == 0))
-        ones = np.concatenate([X[rows], np.ones((len(rows), 1))], axis=1)
+        """Train on rows (n, d)."""
+        ones = np.concatenate([X, np.ones((len(X), 1))], axis=1)
         program = AllPatterns(
-            ones, np.where(y[rows], 1.0, -1.0), TWO_LAYER_BETA, LogisticLoss(), ReluFamily(), None, "offset"
+            ones, np.where(y, 1.0, -1.0), TWO_LAYER_BETA, LogisticLoss(), ReluFamily(), None, "offset"
         )
         found = ActiveSetSolver(gap=2e-2, rounds=12, confirm_starts=0).solve(program)
         self.network, self.offset = program.family.network(found.atoms), float(found.free[0])
@@ -231,7 +234,7 @@ def peers() -> dict[str, Callable[[], Any]]:
         "MLP 100": lambda: mlp((100,)),
         "MLP 100, 100": lambda: mlp((100, 100)),
         "two-layer convex": TwoLayer,
-        "SVM, RBF, every 4th N": lambda: scaled(SVC(C=1.0, gamma="scale", class_weight=None)),
+        "SVM, RBF": lambda: scaled(SVC(C=1.0, gamma="scale")),
     }
 
 
@@ -252,19 +255,20 @@ def run_peers(arguments: Namespace) -> None:
     """Train and evaluate the peers on V against N."""
     train_windows, train_truth = beats_of(arguments, DS1)
     test_windows, test_truth = beats_of(arguments, DS2)
+    options = TrainOptions(classes=arguments.classes)
     X, y = train_windows.X[:, :-1], train_truth == "V"
     T = test_windows.X[:, :-1]
-    folds, _ = patient_folds(train_windows, train_truth, TrainOptions(classes=arguments.classes))
+    folds, _ = patient_folds(train_windows, train_truth, options)
+    rows = rows_of(train_truth, "V", options)
     out: dict[str, Any] = {}
     for name, make in peers().items():
-        fewer = y | (np.arange(len(y)) % 4 == 0) if "4th" in name else np.ones(len(y), dtype=bool)
         held = np.zeros(len(y))
         for fold in np.unique(folds):
-            used = fewer & (folds != fold)
+            used = rows[folds[rows] != fold]
             held[folds == fold] = scores_of(make().fit(X[used], y[used]), X[folds == fold])
         threshold, held_f1 = best_threshold(held, y)
         started = time.process_time()
-        model = make().fit(X[fewer], y[fewer])
+        model = make().fit(X[rows], y[rows])
         seconds = time.process_time() - started
         scores = scores_of(model, T)
         found = measures(
@@ -309,7 +313,8 @@ def run_noise(arguments: Namespace) -> None:
 
     classifier = ConvexBeatClassifier.load(arguments.folder / "model")
     windows, truth = beats_of(arguments, DS1)
-    model = boosting(HistGradientBoostingClassifier)().fit(windows.X[:, :-1], truth == "V")
+    rows = rows_of(truth, "V", TrainOptions(classes=arguments.classes))
+    model = boosting(HistGradientBoostingClassifier)().fit(windows.X[rows][:, :-1], truth[rows] == "V")
     threshold = json.loads((arguments.folder / "peers.json").read_text())["gradient boosting, 300 trees"]["threshold"]
     clean = recordings(arguments.database, DS2)
 

@@ -122,8 +122,12 @@ def train(
     trials = _trials(windows, truth, folds, options, say)
     chosen = max(trials, key=lambda setting: trials[setting].f1)
     odds, thresholds, calibrations = [], [], []
+    held_scores = trials[chosen].scores
+    if options.rough < 1:  # networks like the final ones, for their scores are what is calibrated
+        solver = replace(options.solver, confirm_starts=0)
+        held_scores = _scores(windows, truth, folds, (chosen,), options, 1.0, solver, say)[chosen][0]
     for k, name in enumerate(options.classes[1:]):
-        scores = trials[chosen].scores[:, k]
+        scores = held_scores[:, k]
         slope, shift = calibration(scores, truth == name)
         odds.append(slope * scores + shift)
         calibrations.append((slope, shift))
@@ -195,11 +199,11 @@ def patient_folds(windows: BeatWindows, truth: NDArray[np.str_], options: TrainO
     return fold_of[windows.record], "patients"
 
 
-def program_of(
-    windows: BeatWindows, truth: NDArray[np.str_], name: str, setting: Setting, options: TrainOptions,
-    allowed: NDArray[np.bool_] | None = None, share: float = 1.0,
-) -> AllPatterns:  # fmt: skip
-    """Return the program that a class is learned by.
+def rows_of(
+    truth: NDArray[np.str_], name: str, options: TrainOptions, allowed: NDArray[np.bool_] | None = None,
+    share: float = 1.0,
+) -> NDArray[np.intp]:  # fmt: skip
+    """Return the beats (k,) that a class is learned from, of truth (n,).
 
     All beats of the class, and `options.others` of the others at most, evenly through the recordings; of both only a
     `share`. allowed : (n,) beats that may be used, None for all.
@@ -207,21 +211,40 @@ def program_of(
     positive = np.flatnonzero(truth == name)
     negative = _spread(np.flatnonzero(truth != name), options.others)
     rows = np.sort(np.concatenate([_spread(part, int(np.ceil(share * len(part)))) for part in (positive, negative)]))
-    if allowed is not None:
-        rows = rows[allowed[rows]]
-    chosen = windows.subset(rows)
-    return beat_program(chosen.X, np.where(truth[rows] == name, 1.0, -1.0), setting)
+    return rows if allowed is None else rows[allowed[rows]]
+
+
+def program_of(
+    windows: BeatWindows, truth: NDArray[np.str_], name: str, setting: Setting, options: TrainOptions,
+    allowed: NDArray[np.bool_] | None = None, share: float = 1.0,
+) -> AllPatterns:  # fmt: skip
+    """Return the program that a class is learned by, on the beats of `rows_of`."""
+    rows = rows_of(truth, name, options, allowed, share)
+    return beat_program(windows.subset(rows).X, np.where(truth[rows] == name, 1.0, -1.0), setting)
 
 
 def _trials(
     windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], options: TrainOptions,
     say: Callable[[str, float | None], None],
 ) -> dict[Setting, Trial]:  # fmt: skip
-    """Held-out scores of every setting."""
-    settings, names = options.settings, options.classes[1:]
+    """Held-out scores of every setting, on a share of the beats."""
+    solver = ActiveSetSolver(
+        gap=ROUGH_GAP, rounds=ROUGH_ROUNDS, starts=STARTS, confirm_starts=0, seed=options.seed
+    )  # fmt: skip
+    found = _scores(windows, truth, folds, options.settings, options, options.rough, solver, say)
+    return {
+        setting: _trial(scores, truth, options.classes[1:], filters) for setting, (scores, filters) in found.items()
+    }
+
+
+def _scores(
+    windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], settings: tuple[Setting, ...],
+    options: TrainOptions, share: float, solver: ActiveSetSolver, say: Callable[[str, float | None], None],
+) -> dict[Setting, tuple[Array, float]]:  # fmt: skip
+    """For every setting the scores (n, classes - 1) of beats whose fold was left out, and the filters, a mean."""
+    names = options.classes[1:]
     scores = {setting: np.zeros((len(truth), len(names))) for setting in settings}
     filters = dict.fromkeys(settings, 0)
-    solver = ActiveSetSolver(gap=ROUGH_GAP, rounds=ROUGH_ROUNDS, starts=STARTS, confirm_starts=0, seed=options.seed)
     present = np.unique(folds)
     total, done = len(present) * len(names) * len(settings), 0
     for fold in present:
@@ -230,18 +253,18 @@ def _trials(
             warm: Atoms | None = None
             before: Setting | None = None
             for setting in settings:
-                say(f"choosing: {name}, {setting.words}, fold {fold + 1} of {len(present)}", done / total)
-                program = program_of(windows, truth, name, setting, options, folds != fold, options.rough)
+                say(f"{name}, {setting.words}, fold {fold + 1} of {len(present)} left out", done / total)
+                program = program_of(windows, truth, name, setting, options, folds != fold, share)
                 if len(np.unique(program.y)) < 2:
                     raise InputError(
                         f"classes: too few beats of class {name} to leave patients out; give more recordings"
                     )
-                same = before is not None and before.taps == setting.taps and before.balanced == setting.balanced
+                same = before is not None and (before.taps, before.balanced) == (setting.taps, setting.balanced)
                 machine = train_machine(name, program, solver, warm=warm if same else None)
                 scores[setting][folds == fold, k] = machine.scores(held)
                 filters[setting] += machine.network.neurons
                 warm, before, done = machine.atoms, setting, done + 1
-    return {setting: _trial(scores[setting], truth, names, filters[setting] / len(present)) for setting in settings}
+    return {setting: (scores[setting], filters[setting] / len(present)) for setting in settings}
 
 
 def _trial(scores: Array, truth: NDArray[np.str_], names: tuple[str, ...], filters: float) -> Trial:
