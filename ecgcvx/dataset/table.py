@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FEWEST = 5  # beats of a type whose error is given
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """What one signal of a data set gave.
 
