@@ -63,7 +63,7 @@ def reproduce(reduced: bool) -> Entry:
 
 
 def _study(horizon: int, reduced: bool) -> Study:
-    split = split_windows(read_recording(RECORD).signal[: 20_000 if reduced else None], 15, horizon)
+    split = split_windows(read_recording(RECORD).signal[: 60_000 if reduced else None], 15, horizon)
     network = Training("relu", split.train, rounds=4, confirm_starts=0).at(BETA).network
     w = least_squares(split.train.X, split.train.y)
     linear = split.scaler.scale * root_mean_square(split.test.y - np.asarray(split.test.X) @ w)
