@@ -147,6 +147,9 @@ def test_pooled_is_one_program_of_all_training_windows(folder, tmp_path):
     assert len({row.neurons for row in rows}) == 1
     model = ecgcvx.load(tmp_path / "out" / "r0.csv" / "model.safetensors")
     assert model.scaler.mean == pytest.approx(splits[0].scaler.mean)
+    known = model.training_range  # of all their training windows: none of them is outside
+    assert not known.outside(X).any()
+    assert (known.low, known.high) == (X[:, :-1].min(), X[:, :-1].max())
 
 
 def test_the_record_that_is_left_out_is_not_trained_on(folder, tmp_path):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecgcvx.baselines.linear import least_squares
 from ecgcvx.dataset.table import Row, error_by_beat
 from ecgcvx.errors import EcgcvxError, InputError
 from ecgcvx.forecaster import Forecaster
@@ -15,7 +14,8 @@ from ecgcvx.kinds.kind import Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.path import path_betas
 from ecgcvx.records import Recording, read_recording
-from ecgcvx.types import Array, Progress
+from ecgcvx.training_range import TrainingRange, training_range
+from ecgcvx.types import Progress
 from ecgcvx.windows import Scaler, WindowCounts, Windows, all_windows, split_windows
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
         raise InputError(f"records: sampled at {listed} Hz; pass resample (--resample HZ) to bring them to one rate")
     if options.evaluate == "pooled":
         started = time.perf_counter()
-        trained, weights = _train(parts, options, progress)
+        trained, known = _train(parts, options, progress)
         seconds = time.perf_counter() - started
         for part in parts:
-            _save(part, trained, options)
-            yield _row(part, trained, weights, part.counts.train, seconds)
+            _save(part, trained, known, options)
+            yield _row(part, trained, known, part.counts.train, seconds)
         return
     for place, part in enumerate(parts):
         started = time.perf_counter()
@@ -82,10 +82,10 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
         def tell(what: str, share: float | None, place: int = place) -> None:
             progress(f"record {place + 1} of {len(parts)}: {what}", (place + (share or 0.0)) / len(parts))
 
-        trained, weights = _train(others, options, tell)
-        _save(part, trained, options)
+        trained, known = _train(others, options, tell)
+        _save(part, trained, known, options)
         count = sum(len(other.train) for other in others)
-        yield _row(part, trained, weights, count, time.perf_counter() - started)
+        yield _row(part, trained, known, count, time.perf_counter() - started)
 
 
 def _part(task: "Task", options: "DatasetOptions") -> Part:
@@ -104,8 +104,8 @@ def _part(task: "Task", options: "DatasetOptions") -> Part:
     return Part(task, recording, windows, windows, scaler, counts)
 
 
-def _train(parts: Sequence[Part], options: "DatasetOptions", progress: Progress) -> tuple[Trained, Array]:
-    """The network of some records' training windows, and the linear forecast beside it.
+def _train(parts: Sequence[Part], options: "DatasetOptions", progress: Progress) -> tuple[Trained, TrainingRange]:
+    """The network of some records' training windows, and their range with the linear forecast.
 
     Without a beta, the last record validates along a path of falling beta on the others.
     """
@@ -125,14 +125,14 @@ def _train(parts: Sequence[Part], options: "DatasetOptions", progress: Progress)
         beta, warm = float(betas[best]), found[best]
     problem = kind.problem(windows, fit.seed, progress)
     trained = problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress)
-    return trained, least_squares(windows.X, windows.y)
+    return trained, training_range(windows.X, windows.y)
 
 
-def _row(part: Part, trained: Trained, weights: Array, count: int, seconds: float) -> Row:
+def _row(part: Part, trained: Trained, known: TrainingRange, count: int, seconds: float) -> Row:
     """The row of a record; count : windows that trained."""
     scale, test = part.scaler.scale, part.test
     error = scale * (test.y - trained.network.predict(test.X))
-    linear = scale * (test.y - np.asarray(test.X) @ weights)
+    linear = scale * (test.y - np.asarray(test.X) @ known.linear)
     counts = part.counts
     return Row(
         record=part.task.source, name=part.recording.name, lead=part.recording.lead, status=trained.status,
@@ -143,11 +143,11 @@ def _row(part: Part, trained: Trained, weights: Array, count: int, seconds: floa
     )  # fmt: skip
 
 
-def _save(part: Part, trained: Trained, options: "DatasetOptions") -> None:
+def _save(part: Part, trained: Trained, known: TrainingRange, options: "DatasetOptions") -> None:
     """The network with the scaling of one record, in that record's folder."""
     part.task.folder.mkdir(parents=True, exist_ok=True)
     forecaster = Forecaster(
         trained.network, part.scaler, part.recording.lead, part.recording.sampling_frequency, options.fit.window,
-        options.fit.horizon, trained.beta, options.fit.network.name,
+        options.fit.horizon, trained.beta, options.fit.network.name, training_range=known,
     )  # fmt: skip
     forecaster.save(part.task.folder / "model.safetensors")
