@@ -36,6 +36,8 @@ from ecgcvx.windows import Split, WindowMatrix, split_windows
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
 FREE_BETAS, FREE_RATIO = 9, 1e-6  # beside a free linear part, from the linear forecast alone
 FREE_READABLE = 6, 5e-3  # where few neurons are chosen
+# Of what is left of a time limit: for the path, then for the sizes, then for the training where neurons are chosen.
+PATH_SHARE, SIZES_SHARE, TRAIN_SHARE = 0.4, 0.3, 0.7
 MANY_ROUNDS = 1000  # where time is the limit
 READABLE_ROUNDS = 8  # where few neurons are chosen: their gap is at least that of the training
 READABLE_RATIO = 5e-6  # its end where few neurons are chosen: smaller beta takes long to certify, and the descent at
@@ -222,7 +224,7 @@ def _path(
     if options.network.free_linear:
         (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
     return regularisation_path(
-        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits
+        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits.share(PATH_SHARE)
     )
 
 
@@ -261,11 +263,12 @@ def _train(
         inner = path.inner if path is not None else _inner(recording, split, options)
         warm = _rough(options, inner, beta, None, limits, progress) if warm is None else warm
         block = round(recording.sampling_frequency)
-        sizes = warm.problem.sizes(warm, inner.test, limits, progress)
+        sizes = warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)
         choice = _choose(sizes, rule, block, inner.scaler.scale, kind)
         chosen = chosen if choice is None else choice.network
     problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
-    return problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress), problem, choice, chosen
+    own = limits if choice is None else limits.share(TRAIN_SHARE)
+    return problem.train(beta or 0.0, warm=warm, limits=own, progress=progress), problem, choice, chosen
 
 
 def _calibration(

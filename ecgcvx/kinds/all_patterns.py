@@ -127,9 +127,13 @@ class AllPatternsProblem:
         program = self.program.at(trained.beta)
         progress(f"{len(atoms)} neurons on all windows", None)
         smaller = RELAXED * trained.beta
-        few = relax(program, relax(program, atoms, beta=trained.beta).atoms, beta=smaller)
+
+        def stop() -> bool:
+            return limits.expired
+
+        few = relax(program, relax(program, atoms, beta=trained.beta, expired=stop).atoms, beta=smaller, expired=stop)
         progress("all neurons at a smaller beta", None)
-        every = None if limits.expired else relax(program, trained.solution.atoms, beta=smaller)
+        every = None if limits.expired else relax(program, trained.solution.atoms, beta=smaller, expired=stop)
         best = trained if every is None else self._at(program, trained, every, "all")
         return self._at(program, trained, few, "chosen"), best
 

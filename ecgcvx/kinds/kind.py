@@ -44,6 +44,13 @@ class Limits:
         """Seconds that are left, above 0 even where none are: a solver that starts makes its first point."""
         return max(self.end - time.perf_counter(), 1e-3)
 
+    def share(self, share: float) -> "Limits":
+        """Return limits that end after a share of the time that is left, so that what follows has the rest."""
+        if self.end == float("inf"):
+            return self
+        now = time.perf_counter()
+        return replace(self, end=now + share * max(self.end - now, 0.0))
+
     @property
     def expired(self) -> bool:
         """Whether no time is left."""

@@ -173,18 +173,29 @@ def _point(program: AllPatterns, atoms: Atoms) -> SparsePoint:
     return SparsePoint(atoms, here.free, here.primal, float(np.sqrt(here.v @ here.v / program.n)))
 
 
-def relax(program: AllPatterns, atoms: Atoms, *, beta: float | None = None, threads: int | None = None) -> SparsePoint:
+def relax(
+    program: AllPatterns,
+    atoms: Atoms,
+    *,
+    beta: float | None = None,
+    threads: int | None = None,
+    expired: Callable[[], bool] = lambda: False,
+) -> SparsePoint:
     """Return atoms after a descent at a smaller beta, a tenth of the program's unless given; P is that of this beta.
+
+    expired : asked between steps whether the descent is to end with what it has.
 
     Raises InputError for a beta that is not positive.
     """
     with workers(threads) as pool:
-        return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms)
+        return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms, expired)
 
 
 def _relax(program: AllPatterns, atoms: Atoms, expired: Callable[[], bool] = lambda: False) -> SparsePoint:
     best = _point(program, atoms)
     for width in RELAXED_WIDTHS:
+        if expired():
+            break
         atoms, _ = descend(program, atoms, width, DESCENT_TOLERANCE, RELAXED_STEPS, expired)
         best = min(best, _point(program, atoms), key=lambda point: point.primal)
     return best
