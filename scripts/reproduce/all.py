@@ -92,7 +92,9 @@ def write_docs(records: list[Record], output: Path, docs: Path) -> None:
         shutil.copyfile(output / name, pictures / name)
     for stale in {path for path in pictures.glob("*.png") if path.name not in names}:
         stale.unlink()
-    text = docs_page(records, INTRODUCTION)
+    left = [f"`{script}.py`" for script in SCRIPTS if script not in {record.script for record in records}]
+    note = f"\n\n`make reproduce` also runs {', '.join(left)}, which were not run for this page." if left else ""
+    text = docs_page(records, INTRODUCTION + note)
     atomic_write(docs / "lecture.md", lambda file: file.write(text.encode()))
 
 
