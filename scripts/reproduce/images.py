@@ -165,12 +165,12 @@ def made_up(size: int) -> Images:
     """Noise about a mean image for each class, of CIFAR's shape."""
     random = np.random.default_rng(0)
     means = 0.1 * random.standard_normal((CLASSES, PIXELS), dtype=np.float32)
-    parts: list = []
+    parts: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
     for n in (size, size // 10):
         labels = random.integers(0, CLASSES, n)
         X = np.ones((n, PIXELS + 1), dtype=np.float32)
         X[:, :-1] = 0.5 * random.standard_normal((n, PIXELS), dtype=np.float32) + means[labels]
-        parts += [X, labels]
+        parts.append((X, labels))
     return Images(*parts[0], *parts[1])
 
 

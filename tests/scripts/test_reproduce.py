@@ -135,6 +135,16 @@ def test_reads_the_binary_files_of_cifar(names, labels, tmp_path):
     assert (read.X[:, -1] == 1).all()
 
 
+def test_data_of_the_shape_of_cifar_have_ten_classes_and_a_column_of_ones():
+    made = images.made_up(60)
+    assert made.X.shape == (60, images.PIXELS + 1)
+    assert made.test_X.shape == (6, images.PIXELS + 1)
+    assert (made.X[:, -1] == 1).all()
+    assert set(made.labels) <= set(range(10))
+    assert made.targets.shape == (60, 10)
+    assert (made.targets.sum(axis=1) == -8).all()
+
+
 def test_convex_sgd_arrives_at_the_optimum_of_the_hinge_form():
     random = np.random.default_rng(0)
     X = np.c_[random.standard_normal((60, 3)), np.ones(60)].astype(np.float32)
