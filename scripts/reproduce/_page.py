@@ -171,8 +171,14 @@ def read_record(path: Path) -> Record:
 
 
 def style(axes: Axes, **settings: Any) -> None:
-    """Set labels, limits and scales of axes, with a faint grid and without the upper and right lines."""
+    """Set labels, limits and scales of axes, with a faint grid and without the upper and right lines.
+
+    Of a logarithmic axis only the powers of ten are labelled; `plain_log` is for one of few decades.
+    """
     axes.set(**settings)
+    for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
+        if scale == "log":
+            axis.set_minor_formatter(NullFormatter())
     axes.grid(color=FAINT, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from _page import BLUE, GREY, Claim, Entry, Picture, main, new_figure, plain_log, style
 from ecgcvx.baselines.backprop import Layers
@@ -174,7 +173,6 @@ def _curve_figure(studies: list[Study]) -> Figure:
         right.margins(y=0.25)
         right.grid(axis="x", visible=False)
         plain_log(left.xaxis)
-        left.yaxis.set_minor_formatter(NullFormatter())
     grid[-1, 0].set_xlabel("processor time of one thread (s)", fontsize=9)
     return figure
 

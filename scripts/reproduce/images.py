@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from _page import BLUE, GREEN, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, style
+from _page import BLUE, GREEN, GREY, INK, ORANGE, Claim, Entry, Picture, main, new_figure, plain_log, style
 from _race import in_stretches
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.optimisers import ADAM, SGD, Optimiser
@@ -293,7 +293,7 @@ def _epoch(images: Images) -> tuple[float, float, float, float]:
 
 
 def _figure(curves: dict[str, list[Curve]], optimum: float, best: float) -> Figure:
-    figure = new_figure("Digits: ten networks, one against all", 3.6)
+    figure = new_figure("Digits: ten networks, one against all", 3.8)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     colors = dict(zip(curves, (GREY, ORANGE, BLUE), strict=True))
     for name, several in curves.items():
@@ -302,7 +302,9 @@ def _figure(curves: dict[str, list[Curve]], optimum: float, best: float) -> Figu
                       label=name if i == 0 else None)  # fmt: skip
     left.axhline(optimum, color=INK, linestyle="--", linewidth=1.1, label="convex optimum")
     style(left, xscale="log", yscale="log", xlabel="processor time (s)", ylabel="objective, sum over the classes")
-    left.legend(frameon=False, fontsize=8, loc="upper right")
+    plain_log(left.xaxis)
+    plain_log(left.yaxis)
+    left.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2)
     for x, (name, several) in enumerate(curves.items()):
         right.plot(np.full(len(several), x), [100 * c.accuracy for c in several], "o", color=colors[name], markersize=6)
     right.plot(len(curves), 100 * best, "D", color=GREEN, markersize=6)

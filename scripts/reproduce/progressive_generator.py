@@ -36,7 +36,7 @@ def reproduce(reduced: bool, mitdb: Path | None = None) -> Entry:
     moments = moment_error(X, drawn["progressive"])
     stages = {factor: [s for s in whole.stages if s.resolution == factor] for factor in RESOLUTIONS}
     said = "; ".join(
-        f"{360 // factor} Hz: {len(some)} stages of {sum(s.width for s in some)} scores, "
+        f"{360 // factor} Hz: {len(some)} stage{'s' * (len(some) > 1)} of {sum(s.width for s in some)} scores, "
         f"{sum(len(s.neurons) for s in some)} neurons, gap at most {max(s.gap for s in some):.2f}"
         for factor, some in stages.items()
         if some
