@@ -105,8 +105,8 @@ class _Splitting:
             last, last_s = z, s
             relaxed = RELAXATION * u + (1 - RELAXATION) * z
             rows = RELAXATION * stack.values(u) + (1 - RELAXATION) * s
-            norms = np.linalg.norm(relaxed + a, axis=1, keepdims=True)
-            z = np.maximum(1 - self.program.beta / (rho * np.maximum(norms, np.finfo(float).tiny)), 0.0) * (relaxed + a)
+            norms, least = np.linalg.norm(relaxed + a, axis=1, keepdims=True), self.program.beta / rho
+            z = (1 - least / np.maximum(norms, least)) * (relaxed + a)
             s = np.maximum(rows + t, 0.0)
             a = a + relaxed - z
             t = t + rows - s

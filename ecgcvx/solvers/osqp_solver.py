@@ -152,7 +152,7 @@ class _State:
         problem.setup(
             sp.triu(sp.csc_matrix(P * (self.unit / beta)), format="csc"), q / beta, A, np.zeros(rows),
             np.full(rows, np.inf), eps_abs=RESIDUAL, eps_rel=RESIDUAL, max_iter=QP_ITERATIONS, check_termination=50,
-            polishing=rows > 0, verbose=False,
+            verbose=False,
         )  # fmt: skip
         problem.warm_start(x=self.u[groups].ravel() / self.unit)
         result = problem.solve(raise_error=False)

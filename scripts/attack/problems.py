@@ -69,11 +69,11 @@ def case(seed: int) -> Case:
     y = rng.standard_normal((n, 2) if kind == "vector" else n)
     if kind.startswith("logistic"):
         y = np.where(y > 0, 1.0, -1.0)
-        y[0] = -y[1:].mean() if abs(y[1:].sum()) == n - 1 else y[0]
+        y[0] = -y[1]
     share = float(rng.choice([0.5, 0.1, 0.02]))
     a = 1.0 if kind in ("polynomial", "quadratic") else float(rng.choice(SCALES))
     b = 1.0 if kind.startswith("logistic") else float(rng.choice(SCALES))
-    beta = share * SIZES[kind](X, y)
+    beta = share * (SIZES[kind](X, y) or 1.0)
     optimum = OPTIMA[kind](X, y, beta)
     units = 1.0 if kind.startswith("logistic") else b * b
     zero = np.log(2.0) if kind.startswith("logistic") else float(np.sum(y * y)) / (2 * n)

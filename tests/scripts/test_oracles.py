@@ -57,3 +57,12 @@ def test_a_solver_that_raises_is_counted(monkeypatch):
     assert attack(1, 1, lines.append)["FistaSolver"] == {"crashed": 1}
     assert "ZeroDivisionError: no" in lines[0]
     assert "FistaSolver" in {name for name, _ in attempts(case(1))}
+
+
+def test_a_large_beta_overflows_nowhere_and_no_solver_prints(capfd):
+    """Zero rows, a zero iterate, beta = 1e5: the ratio of beta to a norm that is zero is not formed."""
+    faults = []
+    verdicts = attack(92, 1, faults.append)
+    assert all(not found["crashed"] and not found["wrong"] for found in verdicts.values()), faults
+    assert verdicts["AdmmSolver"] == verdicts["OsqpSolver"] == {"solved": 1}
+    assert capfd.readouterr().out == ""
