@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RECORD ?= data/mitdb208/208
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-lowest lock reproduce lint format docs clean
+.PHONY: help demo test test-slow test-lowest attack lock reproduce lint format docs clean
 # The versions that CI runs, with their hashes: make LOCKED=1 ...
 LOCKED ?=
 LOCK := requirements/ci.txt
@@ -44,6 +44,11 @@ test-lowest: ## run the fast tests with the lowest versions that pyproject.toml 
 
 lock: ## resolve requirements/ci.txt (newest versions, hashes) and requirements/lowest.txt anew
 	$(PYTHON) scripts/lock.py
+
+attack: $(VENV)/made ## fuzz what is read for a minute, kill and interrupt commands for a minute each
+	cd scripts && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m attack --seconds 60
+	cd scripts && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m attack.kills --seconds 60
+	cd scripts && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(CURDIR)/$(BIN)/python -m attack.interrupts --seconds 60
 
 reproduce: $(VENV)/made ## every slide of the lecture as figure and checked claim; page in out/lecture
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/reproduce/all.py $(if $(MITDB),--mitdb $(MITDB)) \

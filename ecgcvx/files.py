@@ -1,13 +1,27 @@
-"""Writes that either happen as a whole or leave nothing behind: temporary name in the same folder, fsync, rename."""
+"""Writes that either happen as a whole or leave nothing behind: temporary name in the same folder, fsync, rename.
 
+Several files that belong together go through `write_files`: they are made in a scratch folder, which one rename makes
+the new content of their folder. What is killed before that leaves the old files; what is killed after it is finished by
+whoever next reads or writes there (`settle`).
+"""
+
+import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from shutil import rmtree
+from typing import BinaryIO, TypeVar
 
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import keeping
+
+SCRATCH, MADE, ABSENT = ".writing-", ".made", ".absent"
+STALE = 3600.0  # s: a scratch folder of that age belongs to no one any more
+Result = TypeVar("Result")
 
 ROOM = 1 << 20  # bytes that a result may take
 
@@ -107,3 +121,74 @@ def atomic_folder(path: str | Path, fill: Callable[[Path], object]) -> None:
         except OSError:
             if not path.is_dir():
                 raise
+
+
+def write_files(folder: Path, fill: Callable[[Path], Result], without: Sequence[str] = ()) -> Result:
+    """Call `fill` on an empty folder and move the files that it makes into `folder`, all of them or none.
+
+    without : files of an earlier run that go where `fill` makes no others of their name. Ctrl-C waits for the end.
+
+    Raises
+    ------
+    InputError
+        when the folder cannot be made or written. Other errors of `fill` pass through.
+    """
+    with keeping():
+        make_folder(folder)
+        settle(folder)
+        _remove_stale(folder)
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
+        except OSError as error:
+            raise InputError(f"output = {folder}: cannot be written ({error.strerror}); name another folder") from None
+        try:
+            result = fill(scratch)
+            absent = [name for name in without if not (scratch / name).exists()]
+            (scratch / ABSENT).write_text(json.dumps(absent), encoding="utf-8")
+            for file in scratch.iterdir():
+                _sync(file)
+            os.rename(scratch, folder / MADE)
+        except OSError as error:
+            raise InputError(f"output = {folder}: cannot be written ({error.strerror}); name another folder") from error
+        finally:
+            rmtree(scratch, ignore_errors=True)
+        settle(folder)
+        return result
+
+
+def settle(folder: Path) -> None:
+    """Finish what `write_files` had made whole but not moved when it was killed; nothing where there is no such thing.
+
+    A folder that cannot be written is left as it is.
+    """
+    made = folder / MADE
+    with suppress(OSError, ValueError):
+        if (made / ABSENT).exists():
+            for name in json.loads((made / ABSENT).read_text(encoding="utf-8")):
+                (folder / Path(name).name).unlink(missing_ok=True)
+            # The model last, as metrics name the model that they belong to.
+            for file in sorted(made.iterdir(), key=lambda file: (file.suffix == ".safetensors", file.name)):
+                if file.name != ABSENT:
+                    os.replace(file, folder / file.name)
+            (made / ABSENT).unlink()
+        made.rmdir()
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder; InputError when that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
+
+
+def _remove_stale(folder: Path) -> None:
+    with suppress(OSError):
+        for left in folder.glob(f"{SCRATCH}*"):
+            if time.time() - left.stat().st_mtime > STALE:
+                rmtree(left, ignore_errors=True)
+
+
+def _sync(file: Path) -> None:
+    with open(file, "rb+") as stream:
+        os.fsync(stream.fileno())

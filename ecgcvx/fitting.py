@@ -16,6 +16,7 @@ from ecgcvx.choice import Rule, smallest_good
 from ecgcvx.evidence import percent
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.interruption import check, keeping, raising, stoppable, wanted
 from ecgcvx.intervals import COVERAGES, Calibration, calibrate
 from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
 from ecgcvx.kinds.registry import kind_class
@@ -96,7 +97,8 @@ class Fit:
     what chose the number of neurons, best : the network of all of them; None where all are kept. overrun : seconds of
     training beyond the time limit. outside : how it does on test windows outside the training range.
     cautions : what its numbers should be read with, a sentence each. linear : what chose the linear part, None where
-    nothing did.
+    nothing did. interrupted : what Ctrl-C ended and what is kept, '' for a whole run; the scores of baselines that were
+    not trained are missing then.
     """
 
     forecaster: Forecaster
@@ -113,6 +115,7 @@ class Fit:
     outside: OutsideScore | None = None
     cautions: tuple[str, ...] = ()
     linear: LinearChoice | None = None
+    interrupted: str = ""
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import grid, number
@@ -124,6 +127,21 @@ class Fit:
         ]  # fmt: skip
         words = "" if self.trained.gap is None else f"<div>{escape(self.trained.gap.words)}</div>"
         return grid(("model", "neurons", "train mV", "test mV", "gap", "seconds"), rows) + words
+
+
+class _Training(NamedTuple):
+    """What the training came to: its windows, and what it went through.
+
+    chosen : the network of the inner training part that was chosen, None where nothing was. cut : where Ctrl-C ended
+    it, '' if nowhere.
+    """
+
+    split: Split
+    trained: Trained
+    problem: Any
+    choice: SizeChoice | None
+    chosen: Model | None = None
+    cut: str = ""
 
 
 def fit(
@@ -139,26 +157,50 @@ def fit(
     Without a beta, the path of `regularisation_path` chooses it, and the training starts from its point. checkpoint,
     resume : see `ActiveSetSolver`; where the network keeps checkpoints.
 
+    Ctrl-C ends the work: the best network so far is kept, and what comes after it is left out (`Fit.interrupted`).
+    KeyboardInterrupt passes where there is no network yet.
+
     Raises InputError when the recording or an option does not allow it.
     """
+    with keeping():
+        return _fit(recording, options, progress, checkpoint, resume)
+
+
+def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoint: Path | None, resume: bool) -> Fit:
     limits = options.limits(checkpoint, resume)
     started = time.perf_counter()
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
+    check()
     options, linear, path, warm = _start(recording, split, options, limits, progress)
     kind = options.network
-    trained, problem, choice, inner = _train(recording, split, options, limits, progress, path, warm)
+    split, trained, problem, choice, inner, cut = _train(recording, split, options, limits, progress, path, warm)
     best = None
-    if choice is not None:
-        trained, best = problem.readable(trained, choice.atoms, limits, progress)
-    trained, sparsified = kind.pruned(problem, trained, limits, progress)
+    if choice is not None and not cut:
+        few, every = problem.readable(trained, choice.atoms, limits, progress)
+        if wanted():
+            choice, cut = None, "while the chosen neurons were fitted to all windows; all neurons are kept"
+        else:
+            trained, best = few, every
+    sparsified = None
+    if not cut:
+        trained, sparsified = kind.pruned(problem, trained, limits, progress)
+        cut = "while neurons were removed" if wanted() else ""
     sparse = () if sparsified is None else _sparse_lines(sparsified, problem, split)
     seconds = time.perf_counter() - started
     calibration = None
-    if options.intervals is not None:
+    if options.intervals is not None and not cut:
         if sparsified is not None:  # fewer neurons than those of the path: trained and pruned alike
             inner = None
-        calibration = _calibration(recording, split, options, path, trained.beta, inner, limits, progress)
-    checks = kind.checks(problem, trained, limits, progress)
+        with stoppable():
+            calibration = _calibration(recording, split, options, path, trained.beta, inner, limits, progress)
+        if wanted():
+            calibration, cut = None, "while the intervals were calibrated"
+    checks: tuple[Check, ...] = ()
+    if not cut:
+        with stoppable():
+            checks = kind.checks(problem, trained, limits, progress)
+        if wanted():
+            checks, cut = (), "while the network was checked by other solvers"
     forecaster = Forecaster(
         trained.network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
         trained.beta, options.network.name, recording.given_unit,
@@ -167,18 +209,25 @@ def fit(
     )  # fmt: skip
     scorer = Scorer(split, forecaster.beyond(split.test))
     others = baselines(options.baselines, scorer, trained, options.seed, limits, progress)
+    if wanted() and not cut:
+        cut = "while the baselines were trained"
     overrun = max(time.perf_counter() - limits.end, 0.0)
-    proof = None if options.prove is None else _proof(forecaster, split, options.prove, progress)
+    proof = None
+    if options.prove is not None and not cut:
+        with stoppable():
+            proof = _proof(forecaster, split, options.prove, progress)
+        cut = "while the gap was proved" if wanted() else ""
     convex = replace(scorer.convex("convex", trained, seconds), proved_gap=None if proof is None else proof.gap)
     every = () if best is None else (scorer.convex("convex_best", best, seconds),)
     scores = (*others, *every, convex)
     outside = outside_score(forecaster, split.test)
-    left_out = ("backprop_adam",) if options.baselines == "all" and len(others) < 3 else ()
+    left_out = ("backprop_adam",) if options.baselines == "all" and len(others) < 3 and not cut else ()
     cut_short = tuple(score.name for score in others if score.status)
     cautions = fit_cautions(trained, path, options, outside, overrun, left_out, cut_short)
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
         proof=proof, overrun=overrun, best=best, choice=choice, outside=outside, cautions=cautions, linear=linear,
+        interrupted=f"interrupted {cut}" if cut else "",
     )  # fmt: skip
 
 
@@ -197,7 +246,7 @@ def _start(recording: Recording, split: Split, options: FitOptions, limits: Limi
     first, *others = options.network.linear_parts(beta_chosen)
     options = replace(options, network=first)
     path, warm = _path(recording, split, options, limits, progress) if beta_chosen else (None, None)
-    if not others:
+    if not others or wanted():
         return _Start(options, None, path, warm)
     inner = path.inner if path is not None else _inner(recording, split, options)
     free = replace(options, network=others[0])
@@ -206,11 +255,17 @@ def _start(recording: Recording, split: Split, options: FitOptions, limits: Limi
         warm = _rough(options, inner, beta, None, limits, progress)
     progress("a free linear part", None)
     beside = _rough(free, inner, beta, warm, limits, progress)
+    if wanted():
+        return _Start(options, None, path, warm)
     errors = LinearChoice(*(_validation_rmse(one.network.predict, inner) for one in (warm, beside)))
     if path is not None and not limits.expired:
         linear = least_squares(inner.train.X, inner.train.y)
         if min(errors.free_rmse_mv, _validation_rmse(lambda X: X @ linear, inner)) < errors.penalised_rmse_mv:
-            found, beside = _path(recording, split, free, limits, progress)
+            found = path
+            with stoppable():
+                found, beside = _path(recording, split, free, limits, progress)
+            if wanted():
+                return _Start(options, None, path, warm)
             errors = replace(errors, free_rmse_mv=found.chosen.validation_rmse_mv)
             path = found if errors.free else path
     return _Start(free, errors, path, beside) if errors.free else _Start(options, errors, path, warm)
@@ -231,7 +286,11 @@ def _path(
 def _rough(
     options: FitOptions, inner: Split, beta: float | None, warm: Trained | None, limits: Limits, progress: Progress
 ) -> Trained:
-    problem = options.network.problem(inner.train, options.seed, progress)
+    with raising() if warm is None else stoppable():
+        problem = options.network.problem(inner.train, options.seed, progress)
+        check()
+    if warm is not None and wanted():
+        return warm
     return problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
 
 
@@ -249,26 +308,47 @@ def _train(
     progress: Progress,
     path: RegularisationPath | None,
     warm: Trained | None,
-) -> tuple[Trained, Any, SizeChoice | None, Model | None]:
-    """Choose the number of neurons where it is to be chosen, then train on all training windows.
-
-    The last entry is the network of the inner training part that was chosen, None where nothing was.
-    """
+) -> _Training:
+    """Choose the number of neurons where it is to be chosen, then train on all training windows."""
     kind, choice = options.network, None
     beta = options.beta if path is None else path.chosen.beta
     rule = kind.rule(options.beta is None)
     rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
     chosen = None if warm is None else warm.network
+    inner = path.inner if path is not None else None if warm is None else _inner(recording, split, options)
+    if wanted() and inner is not None and warm is not None:
+        return _before_all(recording, split, inner, warm, "while beta was chosen")
     if rule is not None:
-        inner = path.inner if path is not None else _inner(recording, split, options)
+        inner = _inner(recording, split, options) if inner is None else inner
         warm = _rough(options, inner, beta, None, limits, progress) if warm is None else warm
-        block = round(recording.sampling_frequency)
-        sizes = warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)
-        choice = _choose(sizes, rule, block, inner.scaler.scale, kind)
+        sizes = [] if wanted() else warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)
+        if wanted():
+            return _before_all(recording, split, inner, warm, "while the number of neurons was chosen")
+        choice = _choose(sizes, rule, round(recording.sampling_frequency), inner.scaler.scale, kind)
         chosen = chosen if choice is None else choice.network
-    problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
-    own = limits if choice is None else limits.share(TRAIN_SHARE)
-    return problem.train(beta or 0.0, warm=warm, limits=own, progress=progress), problem, choice, chosen
+    with raising() if warm is None else stoppable():
+        problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
+        check()
+    if not wanted():
+        own = limits if choice is None else limits.share(TRAIN_SHARE)
+        trained: Trained = problem.train(beta or 0.0, warm=warm, limits=own, progress=progress)
+        if not wanted():
+            return _Training(split, trained, problem, choice, chosen)
+        if inner is None or warm is None or trained.gap.relative <= warm.gap.relative:
+            return _Training(split, trained, problem, None, None, "during the training")
+    assert inner is not None
+    assert warm is not None
+    return _before_all(recording, split, inner, warm, "during the training")
+
+
+def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained, when: str) -> _Training:
+    """The training on the first part of the training windows, where Ctrl-C came before a better one on all of them."""
+    signal = inner.scaler.standardise(recording.signal)
+    train, test = replace(inner.train, signal=signal), replace(split.test, signal=signal)
+    counts = replace(split.counts, train=len(train), split=split.counts.split + split.counts.train - len(train))
+    part = Split(train, test, inner.scaler, split.boundary, counts)
+    kept = f"the network kept was trained on the first {len(train):,} of {len(split.train):,} training windows"
+    return _Training(part, warm, warm.problem, None, None, f"{when}; {kept}")
 
 
 def _calibration(

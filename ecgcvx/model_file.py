@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ecgcvx.errors import InputError, ModelError, RecordError
+from ecgcvx.errors import ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.intervals import NEWEST, Calibration, feature_count
@@ -45,7 +45,7 @@ def load(path: str | Path) -> Forecaster:
         if number in LEGACY:
             metadata = _modern(metadata, tensors)
         forecaster = _forecaster(metadata, tensors)
-    except (KeyError, TypeError, ValueError, InputError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
     if number not in LEGACY and metadata.get("digest") != digest(forecaster):
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
@@ -83,7 +83,7 @@ def _settings(forecaster: Forecaster) -> dict[str, Any]:
 
 
 def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecaster:
-    """The forecaster of checked metadata; ValueError, TypeError, KeyError or InputError for what does not fit."""
+    """The forecaster of checked metadata; what does not fit is a ValueError, TypeError, LookupError or the like."""
     scaler, attributes = metadata["scaler"], metadata["attributes"]
     if not isinstance(scaler, dict) or not isinstance(attributes, dict):
         raise TypeError("scaler and attributes are no JSON objects")

@@ -2,22 +2,19 @@
 
 import csv
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from ecgcvx import __version__
-from ecgcvx.errors import InputError
 from ecgcvx.evidence import percent
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
-from ecgcvx.files import atomic_write
+from ecgcvx.files import write_files
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.fitting import Fit, LinearChoice, SizeChoice, SparseLine
 from ecgcvx.interpretation import interpret
@@ -60,6 +57,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         **({} if result.linear is None else {"linear": {"free": result.linear.free, **asdict(result.linear)}}),
         **result.trained.record,
         **({} if result.forecaster.calibration is None else {"intervals": interval_scores(result, recording)}),
+        "interrupted": result.interrupted or None,
         "proof": None if result.proof is None else proof_json(result.proof),
         "output": str(folder),
     }
@@ -106,23 +104,14 @@ def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
 def write_output(result: Fit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
     """Write model, metrics, figure and report into a folder; return the metrics.
 
-    All files are written into a scratch folder first and then moved, the model last: an interrupted run leaves the old
-    files, and metrics name the model that they belong to by its digest. Files of an earlier run that this one does not
-    have are removed. The report leaves out which patterns recur: the trainings that show it take as long as the fit.
+    All files or none (`write_files`), and metrics name the model that they belong to by its digest. The report leaves
+    out which patterns recur: the trainings that show it take as long as the fit.
 
     Raises InputError when the folder cannot be made.
     """
-    make_folder(folder)
     found = metrics(result, recording, options, folder)
-    settings = _settings(result, options)
-    with TemporaryDirectory(prefix=".writing-", dir=folder) as name:
-        scratch = Path(name)
-        _write_files(scratch, result, recording, options, found | settings, folder)
-        for old in OPTIONAL:
-            if not (scratch / old).exists():
-                (folder / old).unlink(missing_ok=True)
-        for file in sorted(scratch.iterdir(), key=lambda file: file.name == MODEL):
-            os.replace(file, folder / file.name)
+    whole = found | _settings(result, options)
+    write_files(folder, lambda scratch: _fill(scratch, result, recording, options, whole, folder), OPTIONAL)
     return found
 
 
@@ -142,12 +131,12 @@ def _settings(result: Fit, options: FitOptions) -> dict[str, Any]:
     }
 
 
-def _write_files(
+def _fill(
     scratch: Path, result: Fit, recording: Recording, options: FitOptions, found: dict[str, Any], folder: Path
 ) -> None:
     text = json.dumps(found, indent=2, allow_nan=False) + "\n"
     result.forecaster.save(scratch / MODEL)
-    atomic_write(scratch / "metrics.json", lambda file: file.write(text.encode()))
+    (scratch / "metrics.json").write_text(text, encoding="utf-8")
     forecast = result.forecaster.predict(recording)
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
@@ -168,7 +157,7 @@ def _write_files(
     )
     save_figure(figure, scratch / "predictions.png")
     if result.sparse:
-        atomic_write(scratch / "sparsity.csv", lambda file: file.write(_sparsity_csv(result.sparse).encode()))
+        (scratch / "sparsity.csv").write_bytes(_sparsity_csv(result.sparse).encode())
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
         save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), scratch / "sparsity.png")
     reading = interpret(result.forecaster, recording, part="test", refitting=None, split=result.split)
@@ -307,19 +296,14 @@ def path_json(path: RegularisationPath, recording: Recording, options: FitOption
 
 
 def write_path(path: RegularisationPath, recording: Recording, folder: Path) -> None:
-    """Write path.csv and path.png into a folder, each whole or not at all."""
-    make_folder(folder)
-    text = path_csv(path)
-    atomic_write(folder / "path.csv", lambda file: file.write(text.encode()))
-    save_figure(path_figure(path, f"{recording.name}, {recording.lead}: regularisation path"), folder / "path.png")
+    """Write path.csv and path.png into a folder, both or none."""
 
+    def fill(scratch: Path) -> None:
+        (scratch / "path.csv").write_bytes(path_csv(path).encode())
+        title = f"{recording.name}, {recording.lead}: regularisation path"
+        save_figure(path_figure(path, title), scratch / "path.png")
 
-def make_folder(folder: Path) -> None:
-    """Make an output folder; InputError when that is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output = {folder}: cannot be made ({error.strerror}); name another folder") from None
+    write_files(folder, fill)
 
 
 def forecast_csv(

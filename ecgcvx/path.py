@@ -13,11 +13,12 @@ import numpy as np
 
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import FitOptions
-from ecgcvx.kinds.kind import Limits, Trained
+from ecgcvx.interruption import check, keeping, raising, wanted
+from ecgcvx.kinds.kind import Limits, Problem, Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.records import Recording
 from ecgcvx.types import Array, Progress
-from ecgcvx.windows import Split, split_windows
+from ecgcvx.windows import Split, Windows, split_windows
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def regularisation_path(
     not used; train_fraction serves for both splits.
     The betas fall from first * largest to ratio * largest; patience > 0 ends the path after as many points in a row
     with a larger validation error. At the end of the time limit or on Ctrl-C the path ends with the points that are
-    whole; a point that was cut short takes no part in the choice unless it is the only one.
+    whole; a point that was cut short takes no part in the choice unless it is the only one. KeyboardInterrupt passes
+    where there is none yet.
 
     Returns the path and the chosen training. Raises InputError when the recording is too short for three parts or an
     option is unusable.
@@ -100,23 +102,37 @@ def regularisation_path(
     inner = split_windows(signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
     test = replace(outer.test, signal=inner.scaler.standardise(signal))
     parts = (inner.train, inner.test, test)
-    problem = kind.problem(inner.train, options.seed, progress)
-    progress("the largest beta", None)
-    largest = problem.largest_beta()
-    betas = path_betas(first * largest, count, ratio / first)
+    with keeping():
+        with raising():
+            problem = kind.problem(inner.train, options.seed, progress)
+            progress("the largest beta", None)
+            largest = problem.largest_beta()
+        betas = path_betas(first * largest, count, ratio / first)
+        points, trained, status = _points(problem, betas, parts, inner.scaler.scale, patience, limits, progress)
+    best = _best(points)
+    sizes = (len(inner.train), len(inner.test), len(test))
+    floor = points[best].beta == float(betas[-1])
+    return RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor), trained[best]
+
+
+def _points(
+    problem: Problem, betas: Array, parts: tuple[Windows, ...], scale: float, patience: int, limits: Limits,
+    progress: Progress,
+) -> tuple[list[PathPoint], list[Trained], str]:  # fmt: skip
+    """The points of falling beta with their trainings, and why they end."""
     points: list[PathPoint] = []
     trained: list[Trained] = []
-    started, status = time.perf_counter(), "complete"
+    started = time.perf_counter()
+    check()
     for beta in betas:
         found = problem.train(
             float(beta), warm=trained[-1] if trained else None, limits=limits, progress=progress, rough=True
         )
         cut = found.status in ("interrupted", "time limit")
-        status = found.status if cut else "complete"
         if cut and points:
-            break
+            return points, trained, found.status
         train, validation, held_out = (
-            inner.scaler.scale * root_mean_square(part.y - found.network.predict(part.X)) for part in parts
+            scale * root_mean_square(part.y - found.network.predict(part.X)) for part in parts
         )
         now = time.perf_counter()
         neurons = found.network.neurons
@@ -124,13 +140,17 @@ def regularisation_path(
         points.append(PathPoint(float(beta), primal, gap, neurons, train, validation, held_out, now - started))
         trained.append(found)
         started = now
-        progress(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / count)
-        best = int(np.argmin([point.validation_rmse_mv for point in points]))
-        if cut or (patience and len(points) - 1 - best >= patience):
+        progress(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / len(betas))
+        if cut or (wanted() and len(points) < len(betas)):
+            return points, trained, found.status if cut else "interrupted"
+        if patience and len(points) - 1 - _best(points) >= patience:
             break
-    sizes = (len(inner.train), len(inner.test), len(test))
-    floor = points[best].beta == float(betas[-1])
-    return RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor), trained[best]
+    return points, trained, "complete"
+
+
+def _best(points: list[PathPoint]) -> int:
+    """Index of the point with the smallest validation error."""
+    return int(np.argmin([point.validation_rmse_mv for point in points]))
 
 
 def path_csv(path: RegularisationPath) -> str:

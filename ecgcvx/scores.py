@@ -12,6 +12,7 @@ from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem as BackpropProblem
 from ecgcvx.evidence import Gap
+from ecgcvx.interruption import stoppable, wanted
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import ReluNetwork
@@ -106,12 +107,15 @@ class Scorer:
 def baselines(
     which: str, scorer: Scorer, trained: Trained, seed: int, limits: Limits, progress: Progress
 ) -> tuple[Score, ...]:
-    """Return the lines of the baselines: 'none', 'linear' or 'all'; backprop only where the limits leave it time."""
+    """Return the lines of the baselines: 'none', 'linear' or 'all'; backprop where limits and Ctrl-C leave it time."""
     if which == "none":
         return ()
     lines = [scorer.linear(name) for name in ("persistence", "linear_ar")]
-    if which == "all" and limits.left >= LEAST:
-        lines.append(scorer.backprop(trained, seed, limits, progress))
+    if which == "all" and limits.left >= LEAST and not wanted():
+        with stoppable():
+            lines.append(scorer.backprop(trained, seed, limits, progress))
+        if wanted():  # one that was cut short would be no fair comparison
+            lines = lines[:2]
     return tuple(lines)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ecgcvx import __version__
 from ecgcvx.errors import ModelError
-from ecgcvx.files import atomic_write
+from ecgcvx.files import atomic_write, settle
 from ecgcvx.types import Array
 
 FILE = "model.safetensors"  # in the output folder of a training
@@ -48,6 +48,7 @@ def read_tensors(path: str | Path, maker: str) -> tuple[Path, dict[str, Array], 
     file = Path(path)
     if file.is_dir():
         file = file / FILE
+    settle(file.parent)
     try:
         with safe_open(str(file), framework="numpy") as model:
             text = (model.metadata() or {}).get("ecgcvx")

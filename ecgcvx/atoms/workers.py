@@ -5,7 +5,7 @@ added in the order of the groups.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -41,7 +41,7 @@ class Workers:
         groups = [(int(a), int(b)) for a, b in pairwise(group_bounds(n))]
         if self.pool is None:
             return [work(a, b) for a, b in groups]
-        return list(self.pool.map(lambda group: work(*group), groups))
+        return self._every(work, groups)
 
     def over_groups(self, groups: int, operations: float, work: Callable[[int, int], None]) -> None:
         """Call work(first, stop) for ranges of groups that cover them all; work must be a kernel without Python's lock.
@@ -53,7 +53,19 @@ class Workers:
             return
         parts = min(groups, self.count if operations < 10 * SMALL else 4 * self.count)
         cuts = groups * np.arange(parts + 1) // parts
-        list(self.pool.map(lambda cut: work(*cut), [(int(a), int(b)) for a, b in pairwise(cuts)]))
+        self._every(work, [(int(a), int(b)) for a, b in pairwise(cuts)])
+
+    def _every(self, work: Callable[[int, int], Result], parts: list[tuple[int, int]]) -> list[Result]:
+        """work(*part) of every part; on an error or Ctrl-C nothing of it runs any more, since it writes into arrays."""
+        assert self.pool is not None
+        futures = [self.pool.submit(work, *part) for part in parts]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            raise
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from ecgcvx.baselines.linearisation import Linearisation
 from ecgcvx.baselines.minibatch import BackpropResult, Status
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import stoppable
 from ecgcvx.types import Array
 
 FIRST_DAMPING = 0.1
@@ -66,22 +67,23 @@ def train_gauss_newton(
     status: Status = "finished"
     x = np.array(start, dtype=np.float64)
     with threadpool_limits(1, "blas"):
-        try:
-            here = _Point(x, *problem.objective_and_gradient(x))
-            while len(history) < iterations and not _stationary(here):
-                J = Linearisation(problem, here.parameters, clock)
-                solve = curvature(J, problem.beta + damping, random)
-                there, damping = _step(problem, here, J, solve, damping)
-                if there is None:
-                    break
-                here, x = there, there.parameters
-                history.append(here.value)
-                if callback is not None:
-                    callback(len(history), here.value)
-                clock.see(x)
-        except TimeUp:
-            status = "time limit"
-        except KeyboardInterrupt:
+        with stoppable() as loop:
+            try:
+                here = _Point(x, *problem.objective_and_gradient(x))
+                while len(history) < iterations and not _stationary(here):
+                    J = Linearisation(problem, here.parameters, clock)
+                    solve = curvature(J, problem.beta + damping, random)
+                    there, damping = _step(problem, here, J, solve, damping)
+                    if there is None:
+                        break
+                    here, x = there, there.parameters
+                    history.append(here.value)
+                    if callback is not None:
+                        callback(len(history), here.value)
+                    clock.see(x)
+            except TimeUp:
+                status = "time limit"
+        if loop.stopped:
             status = "interrupted"
     return BackpropResult(x, tuple(history), status)
 

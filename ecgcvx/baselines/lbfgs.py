@@ -12,6 +12,7 @@ from ecgcvx.baselines.clock import Clock, TimeUp
 from ecgcvx.baselines.minibatch import BackpropResult, Status
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import stoppable
 
 MEMORY = 30  # pairs that the inverse Hessian is made of
 
@@ -50,10 +51,11 @@ def train_lbfgs(
     status: Status = "finished"
     options = {"maxiter": iterations, "maxfun": 20 * iterations, "maxcor": MEMORY, "ftol": 0.0, "gtol": 1e-9}
     with threadpool_limits(1, "blas"):
-        try:
-            minimize(objective, best[0], method="L-BFGS-B", jac=True, callback=seen, options=options)
-        except TimeUp:
-            status = "time limit"
-        except KeyboardInterrupt:
+        with stoppable() as loop:
+            try:
+                minimize(objective, best[0], method="L-BFGS-B", jac=True, callback=seen, options=options)
+            except TimeUp:
+                status = "time limit"
+        if loop.stopped:
             status = "interrupted"
     return BackpropResult(best[0], tuple(history), status)

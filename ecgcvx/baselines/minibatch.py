@@ -16,6 +16,7 @@ from ecgcvx.baselines.clock import Clock, TimeUp
 from ecgcvx.baselines.optimisers import ADAM, Optimiser, Schedule, State, cosine
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.interruption import stoppable
 
 Array = NDArray[Any]
 Status = Literal["finished", "time limit", "interrupted"]
@@ -85,22 +86,23 @@ def train_minibatch(
     status: Status = "finished"
     # A minibatch is too small to share between threads; one keeps the bits independent of the machine's cores.
     with threadpool_limits(1, "blas"):
-        try:
-            while epochs is None or len(history) < epochs:
-                loss = 0.0
-                for chosen in minibatches(n, batch, random):
-                    rate = step_size * schedule(max(state.steps / total_steps, clock.share))
-                    part, state = _train_step(problem, state, optimiser, chosen, rate, workspace)
-                    loss += part
-                    clock.see(state.parameters)
-                history.append(loss / n + problem.penalty(state.parameters))
-                if not isfinite(history[-1]):
-                    raise _diverged(optimiser, step_size)
-                if callback is not None:
-                    callback(len(history), history[-1])
-        except TimeUp:
-            status = "time limit"
-        except KeyboardInterrupt:
+        with stoppable() as loop:
+            try:
+                while epochs is None or len(history) < epochs:
+                    loss = 0.0
+                    for chosen in minibatches(n, batch, random):
+                        rate = step_size * schedule(max(state.steps / total_steps, clock.share))
+                        part, state = _train_step(problem, state, optimiser, chosen, rate, workspace)
+                        loss += part
+                        clock.see(state.parameters)
+                    history.append(loss / n + problem.penalty(state.parameters))
+                    if not isfinite(history[-1]):
+                        raise _diverged(optimiser, step_size)
+                    if callback is not None:
+                        callback(len(history), history[-1])
+            except TimeUp:
+                status = "time limit"
+        if loop.stopped:
             status = "interrupted"
     if not np.isfinite(state.parameters).all():
         raise _diverged(optimiser, step_size)

@@ -27,6 +27,7 @@ import numpy as np
 from ecgcvx.certificates.axes import weighted_axes
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import raising, stoppable, wanted
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -103,25 +104,26 @@ def bound_price(
     _check(X, v, level, factor, time_limit, threads)
     from ecgcvx.certificates.frontier import Frontier
 
-    _compile(X.shape[1])
-    started = time.perf_counter()
-    problem, plain = _problem(X, v / (len(v) * level))
+    with raising():
+        _compile(X.shape[1])
+        started = time.perf_counter()
+        problem, plain = _problem(X, v / (len(v) * level))
     best = PriceBound(plain * level * OUTWARD, plain, 0, 0.0, "reached")
     if plain <= factor or plain == 0:
         return best
     deadline = started + time_limit
     status: Status = "reached"
     with Frontier(problem, plain, factor, threads or usable_cores()) as frontier:
-        try:
+        with stoppable() as loop:
             while best.factor > (aim := frontier.attainable(factor)) and status == "reached":
                 pace = _Pace(aim, best.factor, started, deadline, frontier.reference)
                 if callback is not None:
                     callback(best, pace.target)
                 frontier.lower(pace.target, deadline, pace.adjust_target)
                 best = _bound_of(frontier, level, started)
-                if best.factor > frontier.attainable(factor) and time.perf_counter() >= deadline:
-                    status = "time limit"
-        except KeyboardInterrupt:
+                if best.factor > frontier.attainable(factor) and (wanted() or time.perf_counter() >= deadline):
+                    status = "interrupted" if wanted() else "time limit"
+        if loop.stopped:
             status = "interrupted"
     best = _bound_of(frontier, level, started)
     return replace(best, status="out of reach" if status == "reached" and best.factor > factor else status)

@@ -13,6 +13,7 @@ from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.classify.windows import CONTEXT
 from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.interruption import check
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.patches import Convolution
 from ecgcvx.programs.all_patterns import AllPatterns
@@ -113,6 +114,7 @@ def train_machine(
         coarse = replace(solver, gap=max(COARSE_GAP, solver.gap), rounds=COARSE_ROUNDS, confirm_starts=0)
         warm = coarse.solve(part, callback=tell, time_limit=time_limit).atoms
     found = solver.solve(program, warm_start=warm, time_limit=time_limit, callback=tell)
+    check()
     starts = "not confirmed" if found.confirmation is None else f"{found.confirmation.starts:,} starts"
     gap = Gap(found.primal, found.dual, Evidence.SEARCHED, starts)
     network = program.family.network(found.atoms)

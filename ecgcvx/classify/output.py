@@ -16,24 +16,24 @@ from ecgcvx.classify.measures import ClassMeasures, measures_of
 from ecgcvx.classify.training import Training
 from ecgcvx.errors import InputError
 from ecgcvx.evidence import percent
-from ecgcvx.files import atomic_write
-from ecgcvx.output import make_folder
+from ecgcvx.files import atomic_write, write_files
 from ecgcvx.tensor_file import FILE
 
 NO_DEVICE = "not a medical device: not for diagnosis or treatment"
 
 
 def write_training(training: Training, folder: Path) -> dict[str, Any]:
-    """Write model.safetensors, metrics.json and report.html into a folder, each whole or not at all; return metrics."""
+    """Write model.safetensors, metrics.json and report.html into a folder, all or none; return metrics."""
     from ecgcvx.classify.report import report_html
 
     found = training_json(training)
-    make_folder(folder)
-    training.classifier.save(folder / FILE)
-    text = json.dumps(found, indent=2, allow_nan=False) + "\n"
-    atomic_write(folder / "metrics.json", lambda file: file.write(text.encode()))
-    page = report_html(training)
-    atomic_write(folder / "report.html", lambda file: file.write(page.encode()))
+
+    def fill(scratch: Path) -> None:
+        training.classifier.save(scratch / FILE)
+        (scratch / "metrics.json").write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        (scratch / "report.html").write_text(report_html(training), encoding="utf-8")
+
+    write_files(folder, fill)
     return found | {"output": str(folder)}
 
 

@@ -28,6 +28,7 @@ from ecgcvx.classify.measures import average_precision, roc_area
 from ecgcvx.classify.novelty import Novelty
 from ecgcvx.classify.windows import CONTEXT, BeatWindows, beat_windows, joined
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import keeping, raising
 from ecgcvx.options import check_options, option
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
@@ -103,9 +104,15 @@ def train(
 ) -> Training:
     """Train a classifier on annotated recordings, each taken as one patient; see the module for the steps.
 
+    Ctrl-C ends it: KeyboardInterrupt passes, for a classifier that is not calibrated is none.
+
     Raises InputError for recordings that cannot be used.
     """
-    options = TrainOptions() if options is None else options
+    with keeping(), raising():
+        return _train(recordings, TrainOptions() if options is None else options, progress)
+
+
+def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Progress | None) -> Training:
     lead = _common_lead(recordings)
     windows = joined([beat_windows(_checked(recording)) for recording in recordings])
     truth = class_of(windows.symbols)

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from ecgcvx.certificates import certify_searched
     from ecgcvx.errors import InputError
+    from ecgcvx.interruption import check, keeping, raising, stoppable, wanted
     from ecgcvx.kinds.registry import kind_class
     from ecgcvx.model_file import load
     from ecgcvx.proof import certificate_json, proof_json, proof_words, prove, searched_words
@@ -52,14 +53,21 @@ def run(options: argparse.Namespace) -> int:
     kind, network = kind_class(forecaster.kind), forecaster.network
     results: list[dict[str, Any]] = []
     lines = [f"{recording.name}, lead {recording.lead}: {len(train):,} training windows"]
-    with progress_bar() as progress:
-        exact = kind.certify(network, train.X, train.y, forecaster.beta)
+    with keeping(), progress_bar() as progress:
+        with raising():
+            exact = kind.certify(network, train.X, train.y, forecaster.beta)
+            programs = kind.programs(network, train.X, train.y, forecaster.beta)
         if exact is not None:
             results.append(certificate_json(exact))
             lines += [f"beta = {forecaster.beta:.3g}, {network.neurons} neurons", str(exact)]
-        for one in kind.programs(network, train.X, train.y, forecaster.beta):
+        for one in programs:
             progress(f"{one.name}search from {options.starts} starts", None)
-            searched = certify_searched(one.network, one.X, one.y, one.beta, options.starts, 0)
+            with stoppable() if results else raising():
+                check()
+                searched = certify_searched(one.network, one.X, one.y, one.beta, options.starts, 0)
+            if wanted():
+                lines.append(f"interrupted before {one.name or 'the search'}")
+                break
             proof = prove(one, options.seconds, progress)
             results.append(proof_json(proof, searched))
             lines += [

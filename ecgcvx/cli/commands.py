@@ -9,6 +9,7 @@ from typing import Protocol
 from ecgcvx import __version__
 from ecgcvx.cli.standard import guarded
 from ecgcvx.errors import EcgcvxError
+from ecgcvx.interruption import INTERRUPTED, signals, wanted
 
 COMMANDS = {
     "fit": "train on a record and compare",
@@ -35,6 +36,7 @@ exit codes:
   0    done
   2    refused: a wrong argument, an unusable record or model; one line on standard error says why
   130  interrupted by Ctrl-C or SIGTERM; what was finished is kept"""
+BEFORE = "ecgcvx: interrupted before there was a result"
 
 
 class Command(Protocol):
@@ -53,22 +55,36 @@ class Command(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C."""
-    return guarded(lambda: _run(arguments))
+    """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C.
+
+    SIGTERM is as Ctrl-C. A command that has something to keep says so itself and ends as usual.
+    """
+
+    def run() -> int:
+        with signals():
+            code = _run(arguments)
+            return INTERRUPTED if wanted() else code
+
+    return guarded(run)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     from ecgcvx.cli.terminal import one_line
 
-    options = parse(arguments)
     try:
+        options = parse(arguments)
         return command(options.command).run(options)
     except EcgcvxError as error:
         print(f"ecgcvx: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ecgcvx: interrupted", file=sys.stderr)
-        return 130
+        print(BEFORE, file=sys.stderr)
+        return INTERRUPTED
+    except Exception:
+        if not wanted():
+            raise
+        print(BEFORE, file=sys.stderr)  # KeyboardInterrupt, as compiled code passes it on
+        return INTERRUPTED
 
 
 def command(name: str) -> Command:

@@ -54,10 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; 130 when it was interrupted, with what was done until then."""
+    """Run the command; what is interrupted tells what was done until then."""
     from ecgcvx.comparison.report import compare_table, fairness, linear_table, write_comparison
     from ecgcvx.comparison.study import CompareOptions, compare
     from ecgcvx.files import check_folder
+    from ecgcvx.interruption import keeping
 
     shared = ("window", "horizon", "train_fraction", "beta", "neurons", "runs", "seconds", "gap", "jobs", "seed")
     chosen = CompareOptions(**{name: getattr(options, name) for name in shared})
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
     check_folder(folder)
-    with progress_bar() as progress:
+    with keeping(), progress_bar() as progress:
         found = compare(recording, chosen, progress)
         progress("writing the results", None)
         facts = write_comparison(found, recording, folder)

@@ -31,23 +31,26 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     import numpy as np
 
+    from ecgcvx.files import write_files
     from ecgcvx.gan.denoise import denoise_recording
     from ecgcvx.gan.records import write_record
-    from ecgcvx.output import make_folder
 
     recording = read_record(options)
     found = denoise_recording(recording, options.noise)
     name = Path(recording.name).name
     folder = options.output or Path("out") / f"{name}-denoised"
-    make_folder(folder)
     rate, unit = recording.sampling_frequency, recording.unit
     comment = (
         f"Denoised beats of record {recording.name}, lead {recording.lead}: {found.noise:.4g} {unit} rms taken off."
     )
-    files = write_record(
-        folder, f"{name}_denoised", found.signal[:, None], rate, (recording.lead,), unit, [comment], found.peaks,
-        found.symbols,
+    made = write_files(
+        folder,
+        lambda scratch: write_record(
+            scratch, f"{name}_denoised", found.signal[:, None], rate, (recording.lead,), unit, [comment], found.peaks,
+            found.symbols,
+        ),
     )  # fmt: skip
+    files = [folder / file.name for file in made]
     change = float(np.sqrt(np.nanmean((found.signal - recording.signal) ** 2)))
     facts = {
         "record": recording.name, "lead": recording.lead, "unit": unit, "noise": found.noise, "beats": len(found.peaks),

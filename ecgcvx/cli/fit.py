@@ -51,7 +51,8 @@ has no gap.
 --intervals calibrates prediction intervals by the errors on the validation part, made by a network that was trained
 without it; they are kept in the model file, for predict, stream and the report.
 
-Ctrl-C ends the training and keeps the best network so far; --resume goes on after a crash from the checkpoint in the
+Ctrl-C or SIGTERM ends the work, keeps and writes the best network so far, says where it ended, and leaves the rest out;
+the exit code is 130 then. --resume goes on after a crash from the checkpoint in the
 output folder. The folder holds model.safetensors, metrics.json, predictions.png and report.html, which tells in words
 and figures what the network does; with --max-neurons or --tolerance, sparsity.csv and sparsity.png show what every
 neuron is worth."""
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from ecgcvx.files import check_folder
     from ecgcvx.fitting import fit
+    from ecgcvx.interruption import keeping
     from ecgcvx.output import write_output
 
     chosen = fit_options_of(options)
@@ -96,14 +98,17 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options)
     folder = options.output or Path("out") / Path(recording.name).name
     check_folder(folder)
-    with progress_bar() as progress:
-        result = fit(recording, chosen, progress, checkpoint=folder / "checkpoint.safetensors", resume=options.resume)
-        progress("writing the results", None)
-        found = write_output(result, recording, chosen, folder)
-    if options.json:
-        print(json.dumps(found, allow_nan=False))
-    else:
-        _show(result, recording, chosen, found, folder)
+    with keeping():
+        with progress_bar() as progress:
+            result = fit(
+                recording, chosen, progress, checkpoint=folder / "checkpoint.safetensors", resume=options.resume
+            )
+            progress("writing the results", None)
+            found = write_output(result, recording, chosen, folder)
+        if options.json:
+            print(json.dumps(found, allow_nan=False))
+        else:
+            _show(result, recording, chosen, found, folder)
     return 0
 
 
@@ -128,6 +133,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         *map(check_note, result.checks),
         *([interval_note(found["intervals"])] if "intervals" in found else []),
         *([] if result.proof is None else [proof_words(result.proof)]),
+        *([result.interrupted] if result.interrupted else []),
         *(f"note: {caution}" for caution in result.cautions),
         f"train, test: root-mean-square error; gap: relative to P\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"

@@ -25,7 +25,8 @@ same. 60 % of the beats are for the generator, the others for the comparison: a 
 cannot tell, needs scikit-learn), the distance to the nearest training beat, MMD, the error of the moments.
 
 The folder gets, for each class, NAME_CLASS_synthetic_beats (one beat after the other), NAME_CLASS_synthetic_strip (a
-running strip), both WFDB records whose headers say that they are synthetic, a figure, and metrics.json."""
+running strip), both WFDB records whose headers say that they are synthetic, a figure, and metrics.json. Ctrl-C keeps
+the classes that are done."""
 EXAMPLES = """\
 examples:
   ecgcvx generate mitdb/119 --class N V --count 1000 --seed 1
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.files import check_folder
     from ecgcvx.gan.aligned import aligned_beats
     from ecgcvx.gan.generate import generate, metrics, write_generated
-    from ecgcvx.output import make_folder
+    from ecgcvx.interruption import keeping, wanted
 
     if options.lead is not None and options.leads:
         raise InputError(f"lead = {options.lead}: --leads names the leads already; give one of them")
@@ -71,12 +72,11 @@ def run(options: argparse.Namespace) -> int:
     beats = aligned_beats(recordings, options.before, options.after)
     folder = options.output or Path("out") / f"{Path(beats.name).name}-generated"
     check_folder(folder)
-    with progress_bar() as progress:
+    with keeping(), progress_bar() as progress:
         found = generate(
             beats, options.classes, options.count, kind=options.kind, seed=options.seed, mixed=options.mixed,
             joint_rr=options.rr, beta_d=options.beta_d, rank=options.rank, progress=progress,
         )  # fmt: skip
-        make_folder(folder)
         files = write_generated(found, folder, options.seed)
     if options.json:
         print(json.dumps([metrics(one) for one in found], allow_nan=False))
@@ -84,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
     show(f"{beats.name}, {'leads' if len(beats.leads) > 1 else 'lead'} {', '.join(beats.leads)}: {beats.counts}")
     for one in found:
         show(_summary(one))
+    if wanted():
+        show(f"interrupted: {', '.join(one.classes for one in found)} done, of {', '.join(options.classes)}")
     show(f"wrote {', '.join(file.name for file in files if file.suffix in ('.hea', '.png', '.json'))} in {folder}")
     return 0
 

@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
         table_csv,
         template_table,
     )
+    from ecgcvx.interruption import keeping, wanted
     from ecgcvx.model_file import digest, load
     from ecgcvx.report import read_training, report_path, write_report
 
@@ -87,14 +88,16 @@ def run(options: argparse.Namespace) -> int:
             forecaster, recording, top=options.top, part=options.part, train_fraction=options.train_fraction,
             importance=options.importance, refitting=refitting, progress=progress,
         )  # fmt: skip
-    if options.csv is not None:
-        atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
-    if report is not None:
-        write_report(report, found, training, str(options.model))
+    with keeping():
+        if options.csv is not None:
+            atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
+        if report is not None:
+            write_report(report, found, training, str(options.model))
     if options.json:
         print(json.dumps(interpretation_json(found), allow_nan=False))
         return 0
     files = ", ".join(str(file) for file in (report, options.csv) if file is not None)
     filters = (template_table(found), "") if found.templates else ()
-    show(heading(found), "", *filters, pattern_table(found), "", notes(found), f"wrote {files}", width=WIDE)
+    cut = ["interrupted: which patterns recur is left out"] if wanted() else []
+    show(heading(found), "", *filters, pattern_table(found), "", notes(found), *cut, f"wrote {files}", width=WIDE)
     return 0

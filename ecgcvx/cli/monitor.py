@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import signal
 import sys
 import threading
-from contextlib import suppress
 
 from ecgcvx.errors import InputError
 from ecgcvx.text import clean
@@ -29,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted; the end of standard input ends the signal, not the page."""
+    from ecgcvx.interruption import stoppable
     from ecgcvx.streaming.monitor import Feed, Monitor
 
     feed = Feed(clean(options.title, 80))
@@ -38,8 +37,7 @@ def run(options: argparse.Namespace) -> int:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"port = {options.host}:{options.port}: {reason}; choose another --port") from None
     print(f"monitor at {server.address}", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=feed.read, args=(os.fdopen(0, "rb"),), daemon=True).start()
-    with suppress(KeyboardInterrupt):
+    with stoppable():
         server.serve_forever()
     return 0

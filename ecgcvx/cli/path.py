@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from ecgcvx.files import check_folder
+    from ecgcvx.interruption import keeping
     from ecgcvx.output import path_json, path_table, write_path
     from ecgcvx.path import regularisation_path
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
     check_folder(folder)
-    with progress_bar() as progress:
+    with keeping(), progress_bar() as progress:
         path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, progress)
         progress("writing the results", None)
         write_path(path, recording, folder)
@@ -62,8 +63,8 @@ def run(options: argparse.Namespace) -> int:
         f"{recording.name}, lead {recording.lead}: {train:,} training, {validation:,} validation, {test:,} test "
         f"windows\nthe solution is zero from beta = {path.largest_beta:.4e} up\n",
         path_table(path),
-        f"{smallest}\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on all of "
-        f"it:\n  {_fit_command(options, path.chosen.beta)}\nwrote {folder}/path.csv, path.png",
+        f"{smallest}\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on "
+        f"all of it:\n  {_fit_command(options, path.chosen.beta)}\nwrote {folder}/path.csv, path.png",
     )
     return 0
 

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ecgcvx.cautions import forecast_caution
     from ecgcvx.files import atomic_write, check_file
+    from ecgcvx.interruption import keeping
     from ecgcvx.model_file import load
     from ecgcvx.output import forecast_csv
     from ecgcvx.outside import outside_score
@@ -66,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
         for words in said:
             print(f"ecgcvx: {words}", file=sys.stderr)
         return 0
-    atomic_write(options.output, lambda file: file.write(text.encode()))
+    with keeping():
+        atomic_write(options.output, lambda file: file.write(text.encode()))
     residual = recording.signal - forecast
     made = np.isfinite(residual)
     error = f", RMSE {np.sqrt(np.mean(residual[made] ** 2)):.5f} mV" if made.any() else ""

@@ -33,9 +33,9 @@ the window was emptied) and outside (true, where the window lies outside the ran
 is none. With --intervals also intervals: for every coverage, e.g. "0.9", the ends (mV) round the prediction. They
 follow the stream, so that in the long run that share of the samples lies inside; no statement on a single sample.
 
-SIGTERM and Ctrl-C end the run after the samples read, SIGUSR1 writes the checkpoint, which the end does as well. The
-last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, windows outside, and microseconds
-a sample."""
+SIGTERM and Ctrl-C end the run after the samples read, with exit code 130; SIGUSR1 writes the checkpoint, which the end
+does as well. The last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, windows
+outside, and microseconds a sample."""
 EXAMPLES = """\
 examples:
   some-device | ecgcvx stream out/208
@@ -137,6 +137,8 @@ def run(options: argparse.Namespace) -> int:
         told["inside"] = {f"{coverage:g}": shown(one) for coverage, one in zip(coverages, held, strict=True)}
     if adaptive is not None:
         told["intervals left out"] = adaptive.skipped
+    if signals.stop:
+        told["interrupted"] = True
     print(json.dumps(told | {"microseconds": latencies.told()}), file=sys.stderr)
     if failed is not None:
         raise failed

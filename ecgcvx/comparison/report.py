@@ -15,11 +15,11 @@ from ecgcvx.comparison.figures import step_figure, time_figure
 from ecgcvx.comparison.race import Run, Task
 from ecgcvx.comparison.study import Comparison
 from ecgcvx.figures import save_figure
-from ecgcvx.files import atomic_write
-from ecgcvx.output import make_folder
+from ecgcvx.files import write_files
 from ecgcvx.records import Recording
 
 WITHIN = 0.01
+TIME_FIGURE, STEP_FIGURE = "objective_against_time.png", "step_sizes.png"
 
 
 @dataclass(frozen=True)
@@ -182,15 +182,17 @@ def _run_json(run: Run) -> dict[str, Any]:
 
 def write_comparison(found: Comparison, recording: Recording, folder: Path) -> dict[str, Any]:
     """Write compare.json, and the figures of what there is, into a folder; return the JSON object."""
-    make_folder(folder)
     facts = compare_json(found, recording, folder)
-    text = json.dumps(facts, indent=2, allow_nan=False) + "\n"
-    atomic_write(folder / "compare.json", lambda file: file.write(text.encode()))
     title = f"{recording.name}, {recording.lead}"
-    if found.runs:
-        save_figure(time_figure(found, title), folder / "objective_against_time.png")
-    if found.tuning:
-        save_figure(step_figure(found, title), folder / "step_sizes.png")
+
+    def fill(scratch: Path) -> None:
+        (scratch / "compare.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if found.runs:
+            save_figure(time_figure(found, title), scratch / TIME_FIGURE)
+        if found.tuning:
+            save_figure(step_figure(found, title), scratch / STEP_FIGURE)
+
+    write_files(folder, fill, (TIME_FIGURE, STEP_FIGURE))
     return facts
 
 

@@ -21,6 +21,7 @@ from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
 from ecgcvx.comparison.race import TUNING, Run, RunContext, Task, complete
 from ecgcvx.cores import usable_cores
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import check, keeping, stoppable, wanted
 from ecgcvx.kinds.all_patterns import AllPatternsProblem
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.metrics import root_mean_square
@@ -130,14 +131,18 @@ def compare(recording: Recording, options: CompareOptions, progress: Progress) -
     KeyboardInterrupt ends the comparison early with what is done. Raises InputError when the recording does not allow
     it.
     """
+    with keeping():
+        return _compare(recording, options, progress)
+
+
+def _compare(recording: Recording, options: CompareOptions, progress: Progress) -> Comparison:
     split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
     found = Comparison(options, split, _reference(split, options, progress))
-    if found.reference.trained.status == "interrupted":
-        return found
-    try:
+    with stoppable():
+        check()
         progress("linear family", None)
         found.linear = linear_family(recording, split)
-    except KeyboardInterrupt:
+    if wanted():
         return found
     layers = Layers((options.window + 1, options.neurons, 1))
     problem = Problem(layers, split.train.X, split.train.y, options.beta).single()
@@ -196,8 +201,8 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
     small = AllPatternsProblem(
         AllPatterns(few.X, few.y, options.beta), replace(solver, rounds=1, confirm_starts=1), options.seed
     )
-    if small.train(options.beta, warm=None, limits=_limits(WARM_LIMIT), progress=_silent).status == "interrupted":
-        raise KeyboardInterrupt
+    small.train(options.beta, warm=None, limits=_limits(WARM_LIMIT), progress=_silent)
+    check()
     problem = AllPatternsProblem(AllPatterns(split.train.X, split.train.y, options.beta), solver, options.seed)
     started = time.process_time()
     moments: list[float] = []

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +118,9 @@ def _tasks(records: Sequence[str], options: DatasetOptions, output: Path) -> lis
 
 def fit_one(task: Task) -> Row:
     """Fit one signal and write its folder; what cannot be used becomes a row that says why."""
+    from ecgcvx.files import make_folder
     from ecgcvx.fitting import fit
-    from ecgcvx.output import make_folder, write_output
+    from ecgcvx.output import write_output
     from ecgcvx.records import read_recording
 
     started = time.perf_counter()
@@ -149,9 +152,12 @@ def _in_processes(run: Callable[[Task], Row], tasks: Sequence[Task], jobs: int |
         return
     count = min(jobs or usable_cores(), len(tasks))
     if count == 1:
-        yield from map(run, tasks)
+        for row in map(run, tasks):
+            yield row
+            if row.status == "interrupted":
+                raise KeyboardInterrupt
         return
-    context = get_context("spawn")
+    context, others = get_context("spawn"), set(active_children())
     cores: Any = context.Queue()
     for core in _cores(count):
         cores.put(core)
@@ -162,6 +168,9 @@ def _in_processes(run: Callable[[Task], Row], tasks: Sequence[Task], jobs: int |
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     except KeyboardInterrupt:
+        for process in set(active_children()) - others:  # SIGTERM, or a signal to this process alone
+            with suppress(ProcessLookupError):
+                os.kill(process.pid or 0, signal.SIGINT)
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     finally:

@@ -10,13 +10,14 @@ import numpy as np
 
 from ecgcvx.errors import InputError
 from ecgcvx.figures import save_figure
-from ecgcvx.files import atomic_write
+from ecgcvx.files import write_files
 from ecgcvx.gan.aligned import AlignedBeats
 from ecgcvx.gan.figure import beats_figure
 from ecgcvx.gan.generator import BeatGenerator
 from ecgcvx.gan.measures import MOMENT_DRAWS, compare_beats
 from ecgcvx.gan.records import MARK, write_record
 from ecgcvx.gan.strip import draw_intervals, running_strip
+from ecgcvx.interruption import check, keeping, raising, stoppable
 from ecgcvx.types import Array, Progress
 
 TRAIN_SHARE = 0.6
@@ -47,7 +48,8 @@ def generate(
     """Return `count` generated beats of each class, in one generator a class, or of all classes in one if `mixed`.
 
     A generator is fitted to 60 % of its beats, drawn at random; the rest is for the comparison. joint_rr : generate the
-    RR interval before a beat with it; else the intervals are those of the class in the record, in runs.
+    RR interval before a beat with it; else the intervals are those of the class in the record, in runs. Ctrl-C ends it
+    with the generators that are whole; KeyboardInterrupt passes where there is none yet.
 
     Raises InputError for classes that have no beats or too few, and for options out of range.
     """
@@ -58,10 +60,15 @@ def generate(
         raise InputError("classes: there are none; name at least one, e.g. N")
     groups = [names] if mixed else [[name] for name in names]
     chosen = [(group, beats.of_class(*group)) for group in groups]
-    return tuple(
-        _generate(of_group, "".join(group), count, kind, seed, joint_rr, beta_d, rank, progress)
-        for group, of_group in chosen
-    )
+    found: list[Generated] = []
+    with keeping():
+        for group, of_group in chosen:
+            with stoppable() if found else raising():
+                check()
+                one = _generate(of_group, "".join(group), count, kind, seed, joint_rr, beta_d, rank, progress)
+                check()
+                found.append(one)
+    return tuple(found)
 
 
 def _generate(
@@ -117,7 +124,11 @@ def write_generated(found: Sequence[Generated], folder: Path, seed: int) -> tupl
 
     The records' names end in 'synthetic_beats' and 'synthetic_strip', and their headers say that they are synthetic.
     """
-    written: list[Path] = []
+    names = write_files(folder, lambda scratch: _fill(found, scratch, seed))
+    return tuple(folder / name for name in names)
+
+
+def _fill(found: Sequence[Generated], scratch: Path, seed: int) -> list[str]:
     for one in found:
         beats = one.held_out
         name = f"{Path(beats.name).name}_{_spelled(one.classes)}_{MARK}"
@@ -132,20 +143,19 @@ def write_generated(found: Sequence[Generated], folder: Path, seed: int) -> tupl
         peaks = np.arange(count) * length + beats.before
         each = [f"{count} beats of {length} samples one after the other, R peaks at sample {beats.before} of each."]
         shared = (rate, beats.leads, beats.unit)
-        written += write_record(folder, f"{name}_beats", single, *shared, mark + each, peaks, [symbol] * count)
+        write_record(scratch, f"{name}_beats", single, *shared, mark + each, peaks, [symbol] * count)
         strip, peaks = running_strip(one.X, beats.before, np.clip(one.rr, 0.3, 2.5), rate)
-        written += write_record(folder, f"{name}_strip", strip, *shared, mark, peaks, [symbol] * count)
+        write_record(scratch, f"{name}_strip", strip, *shared, mark, peaks, [symbol] * count)
         auc = one.measures["generated"]["two_sample_auc"]
         score = "" if auc is None else f", two-sample AUC {auc:.2f}"
         figure = beats_figure(
             beats.X, one.X, beats.before, rate, beats.leads, beats.unit, f"{beats.name}, class {one.classes}",
             f"40 beats, mean, 5 to 95 %; real ones\nwere not trained on{score}",
         )  # fmt: skip
-        save_figure(figure, folder / f"{name}.png")
-        written.append(folder / f"{name}.png")
+        save_figure(figure, scratch / f"{name}.png")
     text = json.dumps([metrics(one) for one in found], indent=2, allow_nan=False)
-    atomic_write(folder / "metrics.json", lambda file: file.write(text.encode()))
-    return (*written, folder / "metrics.json")
+    (scratch / "metrics.json").write_text(text, encoding="utf-8")
+    return sorted(file.name for file in scratch.iterdir())
 
 
 def _spelled(classes: str) -> str:

@@ -23,6 +23,7 @@ from ecgcvx.interpretation.summaries import Shown, mean_maps, mean_tangent, summ
 from ecgcvx.interpretation.table import numbers, table_of
 from ecgcvx.interpretation.templates import filter_templates
 from ecgcvx.interpretation.units import group, on_window, quadratic_form
+from ecgcvx.interruption import keeping, stoppable
 from ecgcvx.models import PolynomialNetwork
 from ecgcvx.outside import outside_score
 from ecgcvx.records import Recording
@@ -88,15 +89,16 @@ def interpret(
     stability: Stability | None = None
     recurrences: tuple[PatternStability | None, ...] = (None,) * len(index)
     if refitting is not None and len(index) and form is None and not stages:
-        stability, recurrences = recurrence(
-            chosen.gates,
-            train,
-            windows,
-            forecaster.beta,
-            refitting,
-            progress,
-            linear=forecaster.network.on_window().linear is not None,
-        )
+        with keeping(), stoppable():
+            stability, recurrences = recurrence(
+                chosen.gates,
+                train,
+                windows,
+                forecaster.beta,
+                refitting,
+                progress,
+                linear=forecaster.network.on_window().linear is not None,
+            )
     progress(f"{len(index)} patterns in full", None)
     joint = joint_windows(chosen, units, windows)
     on, contributions = masks_of(chosen, windows)

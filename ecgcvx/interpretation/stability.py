@@ -23,6 +23,7 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
 from ecgcvx.interpretation.results import PatternStability, Refit, Stability, Verdict
+from ecgcvx.interruption import check
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.free import Free
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitude_system, nonnegative_quadratic
@@ -81,6 +82,7 @@ def recurrence(
     """Train again on windows, and return how well each refit holds the patterns of gates (K, d) on common windows.
 
     beta : of the network in question. linear : whether it has a free linear part; then so have the refits.
+    KeyboardInterrupt passes: refits that were cut short are worth nothing.
     """
     started = time.perf_counter()
     refits, networks = [], []
@@ -140,6 +142,7 @@ def _refits(
     tell("smallest network")
     if len(solutions[0].atoms):
         small = sparsify(program, solutions[0], tolerance=SLACK, shown=SLACK)
+        check()
         yield _entry("optimal set", "smallest network", beta, n, small.chosen.atoms, small.seconds)
     tell("least norm")
     start = time.perf_counter()
@@ -164,6 +167,7 @@ def _train(program: AllPatterns, seed: int) -> AtomSolution:
     warm: Atoms | None = None
     for factor in PATH:
         solution = solver.solve(program.at(factor * program.beta), warm_start=warm)
+        check()
         warm = solution.atoms if len(solution.atoms) else None
     return solution
 

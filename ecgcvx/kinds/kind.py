@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import wanted
 from ecgcvx.kinds.registry import REGISTRY, kind_class
 from ecgcvx.options import check_options, given, option, options_of
 
@@ -53,8 +54,8 @@ class Limits:
 
     @property
     def expired(self) -> bool:
-        """Whether no time is left."""
-        return time.perf_counter() >= self.end
+        """Whether no time is left, or the work is to stop."""
+        return wanted() or time.perf_counter() >= self.end
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -94,7 +94,7 @@ class StackProblem:
                 "for its last stage",
             ),
             objective=None,
-            status="time limit" if limits.expired else last.status,
+            status="interrupted" if found.cut else "time limit" if limits.expired else last.status,
             detail=f"{members} stages, {stack.neurons} neurons",
             seconds=found.seconds,
             iterations=len(found.trials),
@@ -121,4 +121,6 @@ def _notes(found: "TrainedStack") -> list[str]:
                 f"{name}stage {number}: {stage.features} features, beta = {stage.beta:.2e}, {stage.neurons} neurons, "
                 f"P = {stage.primal:.6e}, gap {stage.gap:.1e} (searched, {stage.starts:,} starts)"
             )
+    if found.cut:
+        lines.append(f"interrupted: {found.cut}")
     return [*lines, "a gap holds for its stage, given the features and the linear part; the stack as a whole has none"]

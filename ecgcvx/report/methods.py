@@ -92,6 +92,7 @@ def _training(training: Training) -> str:
         f"({training.train_windows:,} windows; {training.test_windows:,} later ones for the test) with the solver "
         f"{training.solver}{patterns}, seed {training.seed}; β was chosen {chosen}. The solver reports: "
         f"{training.detail}; status {training.status}."
+        + (f" The run was {training.interrupted}." if training.interrupted else "")
         + (f" Digest of the model: {training.model_digest[:16]}." if training.model_digest else "")
     )
 

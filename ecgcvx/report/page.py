@@ -178,7 +178,8 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
         words += f", smaller than that of {listed(beaten)}"
     if better:
         words += f"{', but' if beaten else ','} larger than that of {listed(better)}"
-    return f"{words}."
+    cut = f" Its run was {training.interrupted}." if training is not None and training.interrupted else ""
+    return f"{words}.{cut}"
 
 
 def _rivals(reading: Interpretation, training: Training | None, windows: Windows) -> list[tuple[str, float]]:

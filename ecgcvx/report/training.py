@@ -1,12 +1,14 @@
 """What a report tells of the training: the metrics of a fit, as its output folder keeps them."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecgcvx.errors import ModelError
 from ecgcvx.evidence import Evidence
+from ecgcvx.files import settle
 from ecgcvx.records import Recording
 
 
@@ -43,7 +45,7 @@ class Training:
 
     output : the folder of the fit. model_digest : of its model, '' in files before there was one.
     cautions : what its numbers should be read with. beta_chosen_by : 'user' or 'validation'. patterns : sampled ones,
-    None for all.
+    None for all. interrupted : what Ctrl-C ended, '' for a whole run.
     """
 
     record: str
@@ -65,6 +67,7 @@ class Training:
     proof: Proof | None
     model_digest: str = ""
     cautions: tuple[str, ...] = ()
+    interrupted: str = ""
 
     @property
     def convex(self) -> Contender:
@@ -77,29 +80,30 @@ def training_of(metrics: dict[str, Any], source: str) -> Training:
     try:
         options, solver, proof = metrics["options"], metrics["solver"], metrics.get("proof")
         return Training(
-            record=str(metrics["record"]),
-            lead=str(metrics["lead"]),
-            version=str(metrics["version"]),
-            output=str(metrics["output"]),
-            network=str(options["network"]),
-            solver=str(options["solver"]),
-            patterns=None if options["patterns"] is None else int(options["patterns"]),
-            seed=int(options["seed"]),
-            train_fraction=float(options["train_fraction"]),
-            beta=float(metrics["beta"]),
-            beta_chosen_by=str(metrics["beta_chosen_by"]),
-            train_windows=int(metrics["windows"]["train"]),
-            test_windows=int(metrics["windows"]["test"]),
-            status=str(solver["status"]),
-            detail=str(solver["detail"]),
+            record=_text(metrics["record"]),
+            lead=_text(metrics["lead"]),
+            version=_text(metrics["version"]),
+            output=_text(metrics["output"]),
+            network=_text(options["network"]),
+            solver=_text(options["solver"]),
+            patterns=None if options["patterns"] is None else _whole(options["patterns"]),
+            seed=_whole(options["seed"]),
+            train_fraction=_number(options["train_fraction"]),
+            beta=_number(metrics["beta"]),
+            beta_chosen_by=_text(metrics["beta_chosen_by"]),
+            train_windows=_whole(metrics["windows"]["train"]),
+            test_windows=_whole(metrics["windows"]["test"]),
+            status=_text(solver["status"]),
+            detail=_text(solver["detail"]),
             contenders=tuple(_contender(model) for model in (metrics["models"][0], *metrics["models"][1:])),
             proof=None
             if proof is None
-            else Proof(float(proof["primal"]), float(proof["dual_proved"]), float(proof["proved_gap"])),
-            model_digest=str(metrics.get("model_digest", "")),
-            cautions=tuple(str(caution) for caution in metrics.get("cautions", ())),
+            else Proof(*(_number(proof[name]) for name in ("primal", "dual_proved", "proved_gap"))),
+            model_digest=_text(metrics.get("model_digest", "")),
+            cautions=tuple(_text(caution) for caution in metrics.get("cautions", ())),
+            interrupted=_text(metrics.get("interrupted") or ""),
         )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"{source}: damaged ({type(error).__name__}: {error}); fit again") from None
 
 
@@ -111,6 +115,7 @@ def read_training(model: Path, model_digest: str | None = None) -> Training | No
     Raises ModelError when the metrics are damaged.
     """
     file = (model if model.is_dir() else model.parent) / "metrics.json"
+    settle(file.parent)
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -119,7 +124,7 @@ def read_training(model: Path, model_digest: str | None = None) -> Training | No
         raise ModelError(f"{file}: not readable ({error}); fit again") from None
     try:
         metrics = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not JSON ({error}); fit again") from None
     training = training_of(metrics, str(file))
     own = training.model_digest in ("", model_digest) or model_digest is None
@@ -148,18 +153,38 @@ def _evidence(words: object) -> Evidence | None:
     return LEGACY.get(str(words)) or Evidence(str(words))
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]} is no text")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{str(value)[:40]!r} is no number")
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise TypeError(f"{str(value)[:40]!r} is no count")
+    return value
+
+
 def _contender(model: dict[str, Any]) -> Contender:
     def number(name: str) -> float | None:
-        return None if model[name] is None else float(model[name])
+        return None if model[name] is None else _number(model[name])
 
     return Contender(
-        name=str(model["name"]),
-        neurons=None if model["neurons"] is None else int(model["neurons"]),
-        train_rmse_mv=float(model["train_rmse_mv"]),
-        test_rmse_mv=float(model["test_rmse_mv"]),
+        name=_text(model["name"]),
+        neurons=None if model["neurons"] is None else _whole(model["neurons"]),
+        train_rmse_mv=_number(model["train_rmse_mv"]),
+        test_rmse_mv=_number(model["test_rmse_mv"]),
         objective=number("objective"),
         gap=number("gap"),
         evidence=_evidence(model["gap_kind"]),
-        seconds=float(model["seconds"]),
-        gap_of=str(model.get("gap_of", "")) or LEGACY_GAP_OF.get(str(model["gap_kind"]), ""),
+        seconds=_number(model["seconds"]),
+        gap_of=_text(model.get("gap_of", "")) or LEGACY_GAP_OF.get(str(model["gap_kind"]), ""),
     )

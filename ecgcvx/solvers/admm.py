@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import better, complete
 from ecgcvx.solvers.rows import StackedRows
@@ -63,11 +64,11 @@ class AdmmSolver:
         z = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         reason, handover = "round limit", HANDOVER
         best: Solution | None = None
-        try:
+        with stoppable() as loop:
             state = _Splitting(program, z)
             for _ in range(self.rounds):
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 primal, dual = state.iterate(ITERATIONS_A_ROUND)
                 z = state.z
@@ -78,7 +79,7 @@ class AdmmSolver:
                         return best
                     handover *= TIGHTER
                 state.balance(primal, dual)
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         return better(best, complete(program, z, self.gap, clock, "ADMM", reason))
 

@@ -28,6 +28,7 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.linear_part import LinearPart
@@ -127,7 +128,7 @@ class _Run:
         here = evaluate(self.program, self.passes.none() if warm_start is None else warm_start)
         status, dual, stalled = "interrupted", 0.0, 0
         confirmation: Confirmation | None = None
-        try:
+        with stoppable():
             while True:
                 priced, found = self._price(here)
                 if here.primal - found.value <= self.solver.gap * here.primal:
@@ -147,8 +148,6 @@ class _Run:
                 here = min(here, after, key=lambda point: point.primal)
                 if interrupted:
                     break
-        except KeyboardInterrupt:
-            pass
         history = tuple(self.history)
         return AtomSolution(here.atoms, here.free, here.primal, dual, confirmation, status, self.clock.seconds, history)
 
@@ -157,7 +156,7 @@ class _Run:
         if gap <= self.solver.gap:
             return "optimal"
         if self.clock.expired:
-            return "time limit"
+            return self.clock.reason
         if len(self.history) > self.solver.rounds:
             return "round limit"
         return "stalled" if stalled >= STALL else ""

@@ -29,6 +29,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.programs.shards import FLOAT, JoinedFeatures, check_shards
@@ -98,10 +99,10 @@ class ConsensusSolver:
         whole = replace(shards[0], features=joined, y=np.concatenate([shard.y for shard in shards]))
         reason, traffic = "round limit", []
         found: _Evaluated | None = None
-        try:
+        with stoppable() as loop:
             for number in range(self.rounds):
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 primal, dual = state.iterate(self.iterations)
                 value, gap = state.evaluate()
@@ -114,7 +115,7 @@ class ConsensusSolver:
                         break
                 if number < BALANCED_ROUNDS:
                     state.balance(primal, dual)
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         if found is None or found.status != "optimal":
             found = _evaluated(whole, state.mean, self.gap, reason)

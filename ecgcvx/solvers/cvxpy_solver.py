@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecgcvx.errors import SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.features import matrix_of
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
@@ -46,8 +47,8 @@ class CvxpySolver:
         """Solve the program. A warm start only serves as the point that is returned if time runs out at once."""
         clock = Clock(callback, time_limit)
         u = np.zeros(program.shape) if warm_start is None else warm_start
-        detail, reason = "not started", "time limit"
-        try:
+        detail, reason = "not started", ""
+        with stoppable() as loop:
             rows = ConeRows(program)
             while not clock.expired:
                 u, value, detail = self._solve_with(program, rows, clock)
@@ -55,8 +56,7 @@ class CvxpySolver:
                 if not rows.grow(u):
                     reason = "inaccurate"
                     break
-        except KeyboardInterrupt:
-            reason = "interrupted"
+        reason = "interrupted" if loop.stopped else reason or clock.reason
         return complete(program, u, self.gap, clock, f"CVXPY {self.solver}: {detail}", reason)
 
     def _clarabel_tolerances(self) -> dict[str, float]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import complete
@@ -63,12 +64,12 @@ class FistaSolver:
         clock = Clock(callback, time_limit)
         u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         reason = "round limit"
-        try:
+        with stoppable() as loop:
             cones, value = _Cones(program), np.inf
             metric = _Metric(program, cones)
             for _ in range(self.rounds):
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 u = _descend(program, metric, cones, u, ITERATIONS_A_ROUND)
                 previous, value = value, _value(program, u)
@@ -77,7 +78,7 @@ class FistaSolver:
                     break
                 if cones.update(u):
                     metric = _Metric(program, cones)
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         return complete(program, u, self.gap, clock, "FISTA", reason)
 

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ecgcvx.errors import SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import better, complete
 from ecgcvx.solvers.rows import ConeRows
@@ -64,10 +65,10 @@ class OsqpSolver:
         state = _State(program, warm_start)
         reason, handover = "round limit", HANDOVER
         best: Solution | None = None
-        try:
+        with stoppable() as loop:
             for _ in range(self.rounds):
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 decrease = state.advance()
                 clock.report(state.value)
@@ -76,7 +77,7 @@ class OsqpSolver:
                     if best.status != reason or handover < LEAST_DECREASE:
                         return best
                     state, handover = _State(program, best.u), handover * TIGHTER
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         return better(best, complete(program, state.u, self.gap, clock, f"OSQP: {state.detail}", reason))
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag, cho_factor, cho_solve, null_space, solve_triangular
 from scipy.optimize import nnls
 
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.losses import SquaredLoss, scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
@@ -73,7 +74,7 @@ def complete(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, d
 def polish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock) -> tuple[Array, str]:
     """Return a feasible point no worse than the feasible u (g, d), and why it stopped early if it did."""
     damping, stalled, best = LEAST_DAMPING, 0, np.inf
-    try:
+    with stoppable() as loop:
         rows = ConeRows(program)
         u = _screen(program, u, np.inf)  # an interior point has no zeros
         value = _objective(program, u)
@@ -82,7 +83,7 @@ def polish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock) -> 
             if gap.value <= tolerance / 2 or stalled == PATIENCE:
                 return u, ""
             if clock.expired:
-                return u, "time limit"
+                return u, clock.reason
             u = _revive(program, _screen(program, u, SMALL), gap)
             value = _objective(program, u)
             target = _step(program, rows, u, damping)
@@ -98,7 +99,7 @@ def polish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock) -> 
             gap = _gap(program, u, value) if settled else _Gap(np.inf, np.zeros_like(u))
             stalled = stalled + 1 if settled and gap.value >= best else 0
             best = min(best, gap.value)
-    except KeyboardInterrupt:
+    if loop.stopped:
         return u, "interrupted"
     return u, ""
 
@@ -107,14 +108,14 @@ def polish_logistic(program: ConvexProgram, u: Array, tolerance: float, clock: C
     """Return a feasible point no worse than the feasible u (g, d) by proximal Newton steps; else as `polish`."""
     f = program.predict(u)
     value = program.loss.value(f, program.y) + program.penalty(u)
-    try:
+    with stoppable() as loop:
         for _ in range(NEWTON_STEPS):
             v = program.loss.residual(f, program.y)
             gap = (value - program.dual_bound(v).value) / value
             if gap <= tolerance / 2:
                 break
             if clock.expired:
-                return u, "time limit"
+                return u, clock.reason
             model = _second_order_model(program, f, v)
             inner = Clock(None, max(clock.time_limit - clock.seconds, 1e-3))
             accuracy = min(FORCING * gap * value / _objective(model, u), SETTLED)
@@ -126,7 +127,7 @@ def polish_logistic(program: ConvexProgram, u: Array, tolerance: float, clock: C
                 break
             u, f, value = lower
             clock.report(value, gap)
-    except KeyboardInterrupt:
+    if loop.stopped:
         return u, "interrupted"
     return u, ""
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.fista import secular_root
@@ -90,7 +91,7 @@ class SgdSolver:
         clock = Clock(callback, time_limit)
         u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         best, lowest, reason = feasible(program, u, self.gap), np.inf, "epoch limit"
-        try:
+        with stoppable() as loop:
             descent = _Descent(program, program.features, self, u)
             for epoch in range(self.epochs + 1):
                 if epoch % EPOCHS_A_CHECK == 0 or epoch == self.epochs:
@@ -103,10 +104,10 @@ class SgdSolver:
                     if closed or epoch == self.epochs:
                         break
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 descent.run(1 - epoch / self.epochs)
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         return finish(program, best, self.gap, clock, "SGD", reason)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.interruption import stoppable, wanted
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
@@ -98,8 +99,13 @@ class Stopwatch:
 
     @property
     def expired(self) -> bool:
-        """Whether the time limit has passed."""
-        return self.seconds >= self.time_limit
+        """Whether the time limit has passed, or a signal has asked the work to stop."""
+        return wanted() or self.seconds >= self.time_limit
+
+    @property
+    def reason(self) -> str:
+        """Why the time is over: 'interrupted' or 'time limit'."""
+        return "interrupted" if wanted() else "time limit"
 
 
 class Clock(Stopwatch):
@@ -182,8 +188,8 @@ def finish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, det
     u = feasible(program, u, tolerance)
     found = evaluate(program, u)
     status = "optimal" if found.gap <= tolerance else reason
-    try:
+    with stoppable() as loop:
         clock.report(found.primal, found.gap)
-    except KeyboardInterrupt:  # from the callback; the point is complete
+    if loop.stopped:  # from the callback; the point is complete
         status = "interrupted"
     return clock.solution(u, found, program.violation(u), status, detail)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.vector import VectorProgram
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping
@@ -52,7 +53,7 @@ class VectorAdmmSolver:
         clock = Clock(callback, time_limit)
         U = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         reason = "round limit"
-        try:
+        with stoppable() as loop:
             state = _Splitting(program, U)
             for done in range(self.rounds):
                 primal, gap = state.evaluate()
@@ -60,11 +61,11 @@ class VectorAdmmSolver:
                 if gap <= self.gap / 2:
                     break
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 state.iterate(balanced=done >= BALANCED_ROUNDS)
                 U = state.Z
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         return _finish(program, U, self.gap, clock, reason)
 
@@ -137,9 +138,9 @@ def _finish(program: VectorProgram, U: Array, tolerance: float, clock: Clock, re
     dual = program.dual_bound(program.Y - program.predict(U)).value
     gap = max(primal - dual, 0.0) / primal if primal > 0 else 0.0
     status = "optimal" if gap <= tolerance else reason
-    try:
+    with stoppable() as loop:
         clock.report(primal, gap)
-    except KeyboardInterrupt:  # from the callback; the point is complete
+    if loop.stopped:  # from the callback; the point is complete
         status = "interrupted"
     history = tuple(clock.history)
     return Solution(U, primal, dual, 0.0, len(history), status, "ADMM", clock.seconds, history)

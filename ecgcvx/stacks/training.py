@@ -14,6 +14,7 @@ the horizon (as in the square-root lasso: Belloni, Chernozhukov, Wang, 2011).
 """
 
 import time
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.certificates import certify_searched
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import check, keeping, stoppable, wanted
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models.stack import Stack, Stage
 from ecgcvx.programs.all_patterns import AllPatterns
@@ -123,12 +125,16 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class TrainedStack:
-    """A stack, what is known of its stages (members x stages), the trials behind its choices, and the time it took."""
+    """A stack, what is known of its stages (members x stages), the trials behind its choices, and the time it took.
+
+    cut : what is left after Ctrl-C, '' for a whole run.
+    """
 
     stack: Stack
     stages: tuple[tuple[SolvedStage, ...], ...]
     trials: tuple[Trial, ...]
     seconds: float
+    cut: str = ""
 
     @property
     def betas(self) -> tuple[float, ...]:
@@ -147,22 +153,29 @@ def train_stack(
     end : moment of `time.perf_counter` after which nothing more is begun: no further stack, stage or beta; what is
     chosen by then is trained on all windows, each stage for a single round at least.
 
+    Ctrl-C ends it with the stacks that are whole, or where there is none with the stages that validation had chosen, as
+    they were trained on the first nine tenths of the windows. KeyboardInterrupt passes where there is no stage yet.
+
     Raises InputError when there are too few windows for a validation part, or an option is unusable.
     """
     options = options or StackOptions()
     started = time.perf_counter()
-    with threadpool_limits(1, "blas"):  # whose sums would depend on the number of threads; the solver has its own
-        members, trials = _members(windows, options, progress, end)
+    # Sums of BLAS would depend on the number of threads; the solver has its own.
+    with keeping(), threadpool_limits(1, "blas"):
+        members, trials, cut = _members(windows, options, progress, end)
     stack = Stack(tuple(member.stages for member in members))
     solved = tuple(tuple(member.solved) for member in members)
-    return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started)
+    return TrainedStack(stack, solved, tuple(trials), time.perf_counter() - started, cut)
 
 
 def _members(
     windows: Windows, options: StackOptions, progress: Progress, end: float
-) -> tuple[list["_Member"], list[Trial]]:
+) -> tuple[list["_Member"], list[Trial], str]:
+    """The members, what validation tried, and what is left of it after Ctrl-C, '' otherwise."""
     members: list[_Member] = []
     trials: list[Trial] = []
+    cut = ""
+    check()
     for k in range(options.members):
         if members and time.perf_counter() >= end:
             break
@@ -174,14 +187,24 @@ def _members(
 
         if options.betas is None:
             inner, held = hold_out(windows)
-            choices, tried = _choose(inner, held, seeded, tell, end)
-            members.append(_refine(windows, choices, seeded, tell, end))
+            first, choices, tried = _choose(inner, held, seeded, tell, end)
+            refined = None if wanted() else _refine(windows, choices, seeded, tell, end)
+            found, cut = refined or first, "" if refined else "trained on the first nine tenths of the windows"
             trials.extend(tried)
         else:
-            members.append(_train(windows, options.betas, seeded, tell, end))
-        if options.joint and time.perf_counter() < end:
-            members[-1].descend(windows, tell)
-    return members, trials
+            found = _train(windows, options.betas, seeded, tell, end)
+        if wanted() and members:
+            return members, trials, f"{k} of {options.members} stacks are kept"
+        members.append(found)
+        if options.joint and time.perf_counter() < end and not wanted():
+            with stoppable():
+                moved = copy(found)
+                moved.descend(windows, tell)
+            if not wanted():
+                members[-1] = moved
+        if wanted():
+            return members, trials, cut or f"{len(found.stages)} stages are kept"
+    return members, trials, ""
 
 
 def hold_out(windows: Windows) -> tuple[Windows, Windows]:
@@ -206,6 +229,7 @@ class _Choice(NamedTuple):
     beta: float
     stage: Stage
     atoms: Atoms
+    solved: SolvedStage | None = None
 
 
 class _Member:
@@ -306,8 +330,11 @@ class _Member:
 
 def _choose(
     inner: Windows, held: Windows, options: StackOptions, progress: Progress, end: float
-) -> tuple[tuple[_Choice, ...], tuple[Trial, ...]]:
-    """The stages that forecast the held-out windows best, and all that was tried."""
+) -> tuple[_Member, tuple[_Choice, ...], tuple[Trial, ...]]:
+    """The stages that forecast the held-out windows best, as a member and one by one, and all that was tried.
+
+    After Ctrl-C or the end of the time a stage that was cut short takes no part unless it is the only one.
+    """
     member = _Member(inner.X, inner.y, options, end)
     residual = held.y
     trials: list[Trial] = []
@@ -323,7 +350,7 @@ def _choose(
             started = time.perf_counter()
             beta = share * member.scale
             found = member.solve(beta, SEARCH_ROUNDS, 0)
-            if time.perf_counter() >= end and (choices or chosen):  # cut short: it takes no part in the choice
+            if (wanted() or time.perf_counter() >= end) and (choices or chosen):
                 break
             stage = member.stage(beta)
             train = root_mean_square(member.residual - stage.output(member.phi))
@@ -332,24 +359,31 @@ def _choose(
             progress(f"stage {number}, beta = {beta:.2e}: {len(found.atoms)} neurons, validation {error:.5f}", None)
             if error >= best:
                 break
-            best, chosen = error, _Choice(beta, stage, found.atoms)
+            neurons, q, seconds = len(found.atoms), member.phi.shape[1], time.perf_counter() - started
+            solved = SolvedStage(beta, neurons, q, found.primal, found.dual, 0, found.status, seconds)
+            best, chosen = error, _Choice(beta, stage, found.atoms, solved)
         if chosen is None:
             break
         choices.append(chosen)
         member.keep(chosen.stage)
         residual = residual - chosen.stage.output(phi)
-    return tuple(choices), tuple(trials)
+        if wanted():
+            break
+    member.solved = [choice.solved for choice in choices if choice.solved is not None]
+    return member, tuple(choices), tuple(trials)
 
 
 def _refine(
     windows: Windows, choices: tuple[_Choice, ...], options: StackOptions, progress: Progress, end: float
-) -> _Member:
-    """All windows train the stages that validation chose, each from where it was."""
+) -> _Member | None:
+    """All windows train the stages that validation chose, each from where it was; None after Ctrl-C."""
     member = _Member(windows.X, windows.y, options, end)
     for number, choice in enumerate(choices):
         member.prepare()
         member.carry(tuple(below.stage for below in choices[:number]), choice)
         member.finish(choice.beta, FINAL_ROUNDS, progress)
+        if wanted():
+            return None
     return member
 
 
@@ -361,9 +395,11 @@ def _train(
     for beta in betas:
         member.prepare()
         for share in BETAS if member.stages else ():
-            if share * member.scale > 1.5 * beta:
+            if share * member.scale > 1.5 * beta and not wanted():
                 member.solve(share * member.scale, SEARCH_ROUNDS, 0)
         member.finish(beta, options.rounds, progress)
+        if wanted():
+            break
     return member
 
 

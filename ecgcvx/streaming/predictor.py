@@ -9,7 +9,6 @@ the share `rate` of all scores exceeds in the long run, whatever the signal: whe
 about that share of false alarms. Score and threshold know only the past.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.checkpoint import read_checkpoint, save_checkpoint
 from ecgcvx.errors import InputError, ModelError
-from ecgcvx.files import atomic_write
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.intervals import GAMMA
 from ecgcvx.model_file import digest
@@ -36,7 +35,7 @@ SCALE_SECONDS = 10.0  # in which a scale that is too large falls by 1/e
 TAIL_SECONDS = 600.0  # the same of the threshold
 JUMP = 0.5  # samples between where a sample is and where it should be
 CLOCK_GAIN = 0.01  # a source whose rate is off by more than JUMP times this, .5 %, does not keep up with the clock
-STATE_FORMAT = 1
+STATE_FORMAT, STATE_NAME = 2, "ecgcvx-stream"
 NO_INTERVALS: Array = np.empty((0, 2))
 
 
@@ -213,20 +212,17 @@ class StreamPredictor:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, from which `resume` goes on to the same bits; the file is replaced whole or not."""
-        from safetensors.numpy import save as to_bytes
-
-        metadata = {
+        head = {
             "format": STATE_FORMAT, "model": digest(self.model), "samples": self.samples, "next": self._next,
             "channels": self.channels, "rate": self.rate,
         }  # fmt: skip
         tensors = dict(self._state._asdict())
         if self.intervals is not None:
-            metadata |= {"coverages": self.intervals.coverages, "gamma": self.intervals.gamma}
+            head |= {"coverages": self.intervals.coverages, "gamma": self.intervals.gamma}
             tensors |= self.intervals.tensors()
         if isinstance(self._network, TwoLayerNetwork):
             tensors["W2"] = self._network.W2
-        data = to_bytes(tensors, metadata={"ecgcvx-stream": json.dumps(metadata)})
-        atomic_write(path, lambda file: file.write(data))
+        save_checkpoint(path, STATE_NAME, head, tensors)
 
     @classmethod
     def resume(cls, model: Forecaster, path: Path, outside: Outside = "flag") -> "StreamPredictor":
@@ -234,12 +230,8 @@ class StreamPredictor:
 
         Raises ModelError when the file is missing, damaged, of another model or of another version.
         """
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = json.loads((file.metadata() or {})["ecgcvx-stream"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata, tensors = read_checkpoint(path, STATE_NAME)
             if metadata["format"] != STATE_FORMAT:
                 raise ModelError(f"{path}: checkpoint format {metadata['format']}, this version reads {STATE_FORMAT}")
             if metadata["model"] != digest(model):
@@ -258,7 +250,7 @@ class StreamPredictor:
                 stream.replace(model.network.with_output_weights(tensors["W2"]))
         except FileNotFoundError:
             raise ModelError(f"{path}: no such checkpoint; start without one") from None
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
             raise ModelError(
                 f"{path}: not a readable checkpoint ({type(error).__name__}: {error}); start without one"
             ) from None

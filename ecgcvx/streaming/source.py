@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.interruption import note
 from ecgcvx.text import clean
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Signals:
             self.save = True
         else:
             self.stop = True
+            note()
 
     def wait(self, seconds: float | None, *, read: int | None = None) -> bool:
         """Sleep until a signal, the time, or something to read; whether there is something to read."""

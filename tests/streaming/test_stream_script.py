@@ -137,7 +137,7 @@ def test_a_signal_ends_it_with_all_complete_lines(model, tmp_path, number):
     process.stdin.flush()
     process.send_signal(number)
     rest = process.stdout.read()
-    assert process.wait(20) == 0
+    assert process.wait(20) == 130
     assert [line["sample"] for line in told(b"".join(first) + rest)] == [0.1, 0.2, 0.3]
     assert StreamPredictor.resume(MODEL, state).samples == 3
 
@@ -179,7 +179,7 @@ def test_a_stuck_reader_does_not_keep_it_from_ending(model):
     process.stdout.readline()
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(20) == 130
 
 
 def test_a_reader_that_goes_ends_it(model):
@@ -226,7 +226,7 @@ input()
     )  # fmt: skip
     found = [json.loads(process.stdout.readline()) for _ in range(len(samples))]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(20) == 130
     outlet.communicate("\n", timeout=20)
     np.testing.assert_array_equal([line["sample"] for line in found], samples)
     assert [line.get("emptied") for line in found] == [None] * len(samples)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import check, stoppable
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.amplitudes import amplitudes, resize
 from ecgcvx.solvers.active_set.descent import descend
@@ -155,7 +156,8 @@ class _Run:
     def solve(self, warm_start: Atoms | None) -> AtomSolution:
         state = self.resumed or self._first(warm_start)
         status, confirmation, best = "interrupted", None, None
-        try:
+        with stoppable() as loop:
+            check()
             while state.level > 0:
                 state = self._coarse(state)
             here = evaluate(self.full, state.atoms)
@@ -170,7 +172,7 @@ class _Run:
                     status = "optimal"
                     break
                 if self.expired():
-                    status = "time limit"
+                    status = self.clock.reason
                     break
                 if state.number >= self.solver.rounds or stalled >= STALL:
                     status = "round limit" if state.number >= self.solver.rounds else "stalled"
@@ -183,9 +185,8 @@ class _Run:
                 pricing = self._confirmed(here, state, pricing, whole=True)
                 confirmation = pricing.confirmation
                 state = self._report(self.full, here, pricing, state)
-        except KeyboardInterrupt:
-            if best is None:  # on a coarse level
-                best = evaluate(self.full, state.atoms)
+        if loop.stopped and best is None:  # on a coarse level
+            best = evaluate(self.full, state.atoms)
         assert best is not None
         last = state.history[-1] if state.history and state.history[-1].rows == self.full.n else None
         dual = last.dual if last is not None else 0.0

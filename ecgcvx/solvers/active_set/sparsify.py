@@ -23,6 +23,7 @@ from scipy.linalg import lapack
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import stoppable, wanted
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitude_system, nonnegative_quadratic, resize
 from ecgcvx.solvers.active_set.descent import descend
@@ -124,10 +125,10 @@ class _Elimination:
         curve, status = [self.first], ""
         limit, most = (1 + tolerance) * self.reference, max_neurons or len(self.first.atoms)
         end = (1 + max(tolerance, shown)) * self.reference
-        try:
+        with stoppable() as loop:
             while (here := curve[-1]).neurons > 1 and (here.primal <= end or here.neurons > most):
                 if self.expired():
-                    status = "time limit"
+                    status = self.clock.reason
                     break
                 count = max(1, here.neurons // GROUP)
                 if here.neurons > most:
@@ -139,7 +140,7 @@ class _Elimination:
                 curve.append(after)
                 if callback is not None:
                     callback(after)
-        except KeyboardInterrupt:
+        if loop.stopped:
             status = "interrupted"
         allowed = [point for point in curve if point.neurons <= most] or curve[-1:]
         good = [point for point in allowed if point.primal <= limit]
@@ -179,11 +180,11 @@ def relax(
     *,
     beta: float | None = None,
     threads: int | None = None,
-    expired: Callable[[], bool] = lambda: False,
+    expired: Callable[[], bool] = wanted,
 ) -> SparsePoint:
     """Return atoms after a descent at a smaller beta, a tenth of the program's unless given; P is that of this beta.
 
-    expired : asked between steps whether the descent is to end with what it has.
+    expired : asked between steps whether the descent is to end with what it has; by default where the work is to stop.
 
     Raises InputError for a beta that is not positive.
     """
@@ -191,7 +192,7 @@ def relax(
         return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms, expired)
 
 
-def _relax(program: AllPatterns, atoms: Atoms, expired: Callable[[], bool] = lambda: False) -> SparsePoint:
+def _relax(program: AllPatterns, atoms: Atoms, expired: Callable[[], bool] = wanted) -> SparsePoint:
     best = _point(program, atoms)
     for width in RELAXED_WIDTHS:
         if expired():
@@ -253,19 +254,23 @@ def relaxed_curve(
         run = _Elimination(program.using(pool), solution, clock)
         low = run.program.at(RELAXED * program.beta if beta is None else beta)
         here, status = run.first, "complete"
-        try:
+        with stoppable() as loop:
             while len(here.atoms):
                 if here is run.first or here.neurons <= most:
-                    points.append(RelaxedPoint(here, _relax(low, here.atoms, run.expired)))
+                    relaxed = _relax(low, here.atoms, run.expired)
+                    if points and clock.expired:  # a descent that was cut short would be compared with whole ones
+                        status = clock.reason
+                        break
+                    points.append(RelaxedPoint(here, relaxed))
                     if callback is not None:
                         callback(points[-1])
                 if here.neurons <= fewest:
                     break
                 if clock.expired:
-                    status = "time limit"
+                    status = clock.reason
                     break
                 here = run._without(here, max(1, here.neurons // GROUP))
-        except KeyboardInterrupt:
+        if loop.stopped:
             status = "interrupted"
     return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)
 

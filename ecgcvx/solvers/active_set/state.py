@@ -4,18 +4,19 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ecgcvx.atoms.family import Atoms
+from ecgcvx.checkpoint import read_checkpoint, save_checkpoint
 from ecgcvx.errors import InputError, SolverError
-from ecgcvx.files import atomic_write
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.pricing import Bank
 from ecgcvx.solvers.active_set.solution import Round
 from ecgcvx.types import Array
 
-FORMAT = 2
+FORMAT, NAME = 3, "ecgcvx_checkpoint"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,6 @@ def fingerprint(program: AllPatterns, settings: dict[str, object]) -> str:
 
 def save_state(path: Path, state: State, of: str) -> None:
     """Write a checkpoint; one that is there is replaced whole or not at all."""
-    from safetensors.numpy import save
-
     tensors = {
         "points": state.atoms.points,
         "tags": state.atoms.tags,
@@ -72,8 +71,7 @@ def save_state(path: Path, state: State, of: str) -> None:
         "history": np.array(state.history, dtype=np.float64).reshape(-1, len(Round._fields)),
     }
     head = {"format": FORMAT, "of": of, **{name: _number(getattr(state, name)) for name in NUMBERS}}
-    data = save(tensors, metadata={"ecgcvx_checkpoint": json.dumps(head)})
-    atomic_write(path, lambda file: file.write(data))
+    save_checkpoint(path, NAME, head, tensors)
 
 
 def load_state(path: Path, of: str) -> State:
@@ -81,12 +79,8 @@ def load_state(path: Path, of: str) -> State:
 
     Raises InputError when there is none, SolverError when it is damaged or of another problem.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            head = json.loads((file.metadata() or {})["ecgcvx_checkpoint"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        head, tensors = read_checkpoint(path, NAME)
         if head["format"] != FORMAT or head["of"] != of:
             raise SolverError(f"{path}: a checkpoint of another record, option or version; delete it to start afresh")
         return State(
@@ -94,17 +88,23 @@ def load_state(path: Path, of: str) -> State:
             pool=Atoms(tensors["pool_points"], tensors["pool_tags"]),
             bank=Bank(Atoms(tensors["bank_points"], tensors["bank_tags"]), tensors["bank_inverse"]),
             history=tuple(_round(line) for line in tensors["history"]),
-            **{name: head[name] for name in NUMBERS},
+            **{name: _given(head[name]) for name in NUMBERS},
         )
     except FileNotFoundError:
         raise InputError(f"{path}: no checkpoint to resume from; leave --resume out to start afresh") from None
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
         raise SolverError(f"{path}: damaged checkpoint ({error}); delete it to start afresh") from None
 
 
 def _number(value: float) -> float:
     """A number as JSON can hold it exactly."""
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def _given(value: object) -> Any:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{str(value)[:40]!r} is no number")
+    return value
 
 
 def _round(line: Array) -> Round:

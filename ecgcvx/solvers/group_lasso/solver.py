@@ -23,6 +23,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from ecgcvx.errors import SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.features import Index
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
@@ -73,20 +74,20 @@ class GroupLassoSolver:
         u = np.zeros(program.shape) if warm_start is None else warm_start.copy()
         found, reason = evaluate(program, u), "round limit"
         working = _WorkingSet(program, np.flatnonzero(u.any(axis=1)))
-        try:
+        with stoppable() as loop:
             for _ in range(self.rounds):
                 clock.report(found.primal, found.gap)
                 if found.gap <= self.gap:
                     reason = "optimal"
                     break
                 if clock.expired:
-                    reason = "time limit"
+                    reason = clock.reason
                     break
                 working.add(_additions(program, found.prices, working.members))
                 accuracy = self.gap / 2 if working.complete else max(self.gap / 2, FORCING * found.gap)
                 new = working.solve(u, accuracy, clock)
                 u, found = new, evaluate(program, new)
-        except KeyboardInterrupt:
+        if loop.stopped:
             reason = "interrupted"
         detail = f"group lasso, {len(working.members)} of {len(u)} groups in the working set"
         return clock.solution(u, found, 0.0, reason, detail)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecgcvx.errors import SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.solvers.polynomial.lift import LiftedProgram
@@ -47,14 +48,12 @@ class PolynomialCvxpySolver:
         clock = Clock(callback, time_limit)
         Z = np.zeros(program.shape) if warm_start is None else warm_start
         detail, reason = "not started", "interrupted"
-        try:
+        with stoppable():
             lifted = LiftedProgram(program, program.quadratic)
             found, value, detail = self._solve(lifted)
             clock.report(value)
             squared = isinstance(program.loss, SquaredLoss)
             Z, reason = refine(lifted, found) if squared else lifted.feasible(found), "inaccurate"
-        except KeyboardInterrupt:
-            pass
         return finish(program, Z, self.gap, clock, f"CVXPY {self.solver}: {detail}", reason)
 
     def _solve(self, lifted: LiftedProgram) -> tuple[Array, float, str]:

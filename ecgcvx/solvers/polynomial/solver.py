@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from ecgcvx.errors import SolverError
+from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import LogisticLoss, SquaredLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
 from ecgcvx.programs.program import Quadratic
@@ -52,8 +53,8 @@ class PolynomialSolver:
         """Return the solution, whose u is the pair Z (2, k, k); a warm start serves the logistic loss."""
         clock = Clock(callback, time_limit)
         Z = np.zeros(program.shape) if warm_start is None else warm_start
-        iterations, reason = 0, "time limit"
-        try:
+        iterations, reason = 0, ""
+        with stoppable() as loop:
             if isinstance(program.loss, SquaredLoss):
                 lifted = LiftedProgram(program, program.quadratic)
                 if not clock.expired:
@@ -63,8 +64,7 @@ class PolynomialSolver:
                 Z, iterations, reason = self._proximal_newton(program, Z, clock)
             else:
                 raise SolverError(f"loss = {type(program.loss).__name__}: give a squared or a logistic loss")
-        except KeyboardInterrupt:
-            reason = "interrupted"
+        reason = "interrupted" if loop.stopped else reason or clock.reason
         return finish(program, Z, self.gap, clock, f"interior point, {iterations} iterations", reason)
 
     def _proximal_newton(self, program: PolynomialProgram, Z: Array, clock: Clock) -> tuple[Array, int, str]:
@@ -81,7 +81,7 @@ class PolynomialSolver:
             if primal - dual <= self.gap / 2 * primal:
                 return Z, iterations, "inaccurate"
             if clock.expired:
-                return Z, iterations, "time limit"
+                return Z, iterations, clock.reason
             H = program.curvature(expit(f) * expit(-f)) + floor
             m = upper.vector(Z[0] - Z[1])
             g = upper.vector(B) * np.where(upper.rows == upper.columns, 1.0, 2.0)
@@ -127,9 +127,9 @@ def finish(program: PolynomialProgram, Z: Array, tolerance: float, clock: Clock,
     dual = program.dual_bound(program.loss.residual(f, program.y)).value
     gap = max(primal - dual, 0.0) / primal if primal > 0 else 0.0
     status = "optimal" if gap <= tolerance else reason
-    try:
+    with stoppable() as loop:
         clock.report(primal, gap)
-    except KeyboardInterrupt:  # from the callback; the point is complete
+    if loop.stopped:  # from the callback; the point is complete
         status = "interrupted"
     history = tuple(clock.history)
     return Solution(Z, primal, dual, 0.0, len(history), status, detail, clock.seconds, history)

@@ -1,0 +1,151 @@
+"""Ctrl-C and SIGTERM: one place knows that the work is to stop.
+
+    with keeping():               # there is something to keep: a signal is noted, and raised in loops alone
+        with stoppable() as run:  # a loop whose state is whole at any moment: KeyboardInterrupt ends it, and no more
+            ...
+        if run.stopped:
+            ...
+        if not wanted():          # what comes later is not begun
+            ...
+
+Solvers wrap their loops in `stoppable`. A run of several phases is inside `keeping`, so that a signal between two loops
+does not lose what the first one found; it asks `wanted` before every phase. A program installs `signals` once, which
+makes SIGTERM the same as Ctrl-C. Without `keeping` KeyboardInterrupt is raised wherever the program is.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Self
+
+INTERRUPTED = 130  # exit code
+_RAISE, _NOTE = True, False
+
+
+class _Scope:
+    """What the process knows: whether the work is to stop, and what each block around the main thread wants done."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.depth = 0
+        self.modes: list[bool] = []
+
+
+_scope = _Scope()
+
+
+def wanted() -> bool:
+    """Whether a signal has asked the work to stop."""
+    return _scope.wanted
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt where the work is to stop: between the steps of work of which nothing can be kept."""
+    if _scope.wanted:
+        raise KeyboardInterrupt
+
+
+class stoppable:
+    """A block that KeyboardInterrupt ends, and nothing else with it. stopped : whether it did."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def __enter__(self) -> Self:
+        _push(_RAISE)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        _pop()
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            return False
+        note()
+        self.stopped = True
+        return True
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """A block of which nothing can be kept: KeyboardInterrupt leaves it, inside `keeping` too."""
+    _push(_RAISE)
+    try:
+        yield
+    except KeyboardInterrupt:
+        note()
+        raise
+    finally:
+        _pop()
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """A block that has something to keep: signals are noted, and raised in its stoppable blocks alone.
+
+    Where Python handles Ctrl-C as usual, the block handles it. Only the main thread can do so.
+    """
+    with _handled((signal.SIGINT,), signal.default_int_handler):
+        _push(_NOTE)
+        try:
+            yield
+        finally:
+            _pop()
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """A program: SIGTERM does what Ctrl-C does, and what was noted is known until its end."""
+    with _handled((signal.SIGINT,), signal.default_int_handler), _handled((signal.SIGTERM,), signal.SIG_DFL):
+        yield
+
+
+@contextmanager
+def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
+    """Handle signals where they are handled as usual; the outermost block forgets what was noted."""
+    if not _main():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours = {number: handler for number, handler in before.items() if handler is usual or handler == usual}
+    _scope.depth += 1
+    for number in ours:
+        signal.signal(number, _handle)
+    try:
+        yield
+    finally:
+        _scope.depth -= 1
+        if not _scope.depth:
+            _scope.wanted = False
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    note()
+    if frame is not None and frame.f_code.co_filename == __file__:
+        return  # on the way into or out of a block, which looks at `wanted` next
+    if not _scope.modes or _scope.modes[-1] is _RAISE:
+        raise KeyboardInterrupt
+
+
+def note() -> None:
+    """Ask the work to stop, as a signal does; forgotten where nothing would look at it."""
+    if _scope.depth:
+        _scope.wanted = True
+
+
+def _push(mode: bool) -> None:
+    if _main():
+        _scope.modes.append(mode)
+
+
+def _pop() -> None:
+    if _main():
+        _scope.modes.pop()
+
+
+def _main() -> bool:
+    return threading.current_thread() is threading.main_thread()

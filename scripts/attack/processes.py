@@ -1,0 +1,153 @@
+"""Commands in processes of their own that begin at once: forks of one that has imported everything.
+
+    child = start(["fit", record, "--output", str(folder)], folder)
+    child.send(signal.SIGINT, after=1.5)
+    ended = child.wait()
+
+A child has one core and a session of its own, and its words are kept. It must be forked before anything here has made
+threads.
+"""
+
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+LONGEST = 120.0  # s that a child may take before it is killed: it hangs
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: exit code, the number of the signal that killed it, its words, and times in seconds.
+
+    after : processor time from the signal that it was sent to its end, None where it ended before. left : processes of
+    its session that were still there.
+    """
+
+    code: int | None
+    killed: int | None
+    words: str
+    seconds: float
+    after: float | None
+    left: bool
+
+
+class Child:
+    """A running command."""
+
+    def __init__(self, pid: int, words: Path) -> None:
+        self.pid, self.words = pid, words
+        self.sent: float | None = None
+        self.started = time.monotonic()
+
+    @property
+    def used(self) -> float:
+        """Processor seconds of the process and of its children that have ended."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / TICKS
+
+    def send(self, number: int, after: float = 0.0, group: bool = False) -> None:
+        """Send a signal after some processor seconds, to the whole session if `group`; nothing if it ends before."""
+        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if self.used >= after:
+                self.sent = self.used
+                with suppress(ProcessLookupError):
+                    (os.killpg if group else os.kill)(self.pid, number)
+                return
+            time.sleep(0.005)
+
+    def wait(self) -> Ended:
+        """Wait for the end, for `LONGEST` seconds at most."""
+        hung = False
+        while not (found := os.wait4(self.pid, os.WNOHANG))[0]:
+            if time.monotonic() - self.started > LONGEST and not hung:
+                os.killpg(self.pid, signal.SIGKILL)
+                hung = True
+            time.sleep(0.005)
+        _, status, usage = found
+        seconds = usage.ru_utime + usage.ru_stime
+        left = _alive(self.pid)
+        if left:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        words = self.words.read_text(errors="replace")
+        return Ended(
+            os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            words + (f"\nstill there after {LONGEST:g} s" if hung else ""), seconds,
+            None if self.sent is None else max(seconds - self.sent, 0.0), left,
+        )  # fmt: skip
+
+
+def _alive(session: int) -> bool:
+    """Whether a process of a session is there, for half a second after its leader ended."""
+    for _ in range(50):
+        try:
+            os.killpg(session, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def start(work: Callable[[], int], words: Path) -> Child:
+    """Fork a process that does the work and exits with what it returns; its output goes to the file `words`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return Child(pid, words)
+    code = 1
+    try:
+        os.setsid()
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[os.getpid() % len(os.sched_getaffinity(0))]})
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        out = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = work()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # a child must not go on with what its parent was doing
+        traceback.print_exc()
+    finally:
+        with suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def command(arguments: list[str]) -> Callable[[], int]:
+    """The work of a command of ecgcvx, in its own folder-free process."""
+
+    def work() -> int:
+        from ecgcvx.cli import main
+
+        return main(arguments)
+
+    return work
+
+
+def imported() -> None:
+    """Import what commands import at their first use, without making threads."""
+    import matplotlib.pyplot  # noqa: F401
+
+    import ecgcvx.cli.commands as commands
+    import ecgcvx.comparison.study
+    import ecgcvx.fitting
+    import ecgcvx.gan.generate
+    import ecgcvx.output
+    import ecgcvx.stacks.training
+    import ecgcvx.streaming.adaptation  # noqa: F401
+
+    for name in commands.COMMANDS:
+        commands.command(name)

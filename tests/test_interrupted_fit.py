@@ -1,0 +1,114 @@
+"""Ctrl-C in every phase of a fit: the best network so far is kept whole, and everything that is written says so."""
+
+import json
+import os
+import signal
+from contextlib import contextmanager
+
+import pytest
+
+from ecgcvx.cli import main
+from ecgcvx.fit_options import fit_options
+from ecgcvx.fitting import fit
+from ecgcvx.model_file import digest, load
+from ecgcvx.path import regularisation_path
+from ecgcvx.records import read_recording
+from ecgcvx.report.training import read_training
+
+WHOLE = ("metrics.json", "model.safetensors", "predictions.png", "report.html")
+READABLE = ("--choose", "within:1%")  # with a beta: no path
+
+
+@pytest.fixture
+def interrupted(record_208, tmp_path, monkeypatch, capsys):
+    """Run a fit that gets a signal when its progress says some words; return code, terminal, folder, names told."""
+
+    def run(words, *arguments, number=signal.SIGINT):
+        sent = []
+
+        def progress(what, _share):
+            if words in what and not sent:
+                sent.append(what)
+                os.kill(os.getpid(), number)
+
+        @contextmanager
+        def bar():
+            yield progress
+
+        monkeypatch.setattr("ecgcvx.cli.fit.progress_bar", bar)
+        folder = tmp_path / "out"
+        code = main(["fit", str(record_208), "--end", "8", *arguments, "--output", str(folder)])
+        assert sent, f"no progress says {words!r}"
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err, folder
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "where"),
+    [
+        ("beta = ", (), "while beta was chosen; the network kept was trained on the first"),
+        ("beta = ", ("--network", "gated", "--patterns", "6"), "while beta was chosen"),
+        ("pruned to", ("--beta", "1e-2", *READABLE), "while the number of neurons was chosen"),
+        ("all patterns of", ("--beta", "1e-3"), "during the training"),
+        ("neurons on all windows", ("--beta", "1e-2", *READABLE), "while the chosen neurons were fitted"),
+        ("sparsifying", ("--beta", "1e-2", "--tolerance", ".5"), "while neurons were removed"),
+        ("backprop", ("--network", "polynomial", "--beta", "1e-3"), "while the baselines were trained"),
+        ("stage 1, beta", ("--network", "stack"), "during the training"),
+    ],
+)  # fmt: skip
+def test_what_was_found_is_kept_and_said(interrupted, words, arguments, where):
+    code, told, folder = interrupted(words, *arguments)
+    assert code == 130
+    assert f"interrupted {where}" in told
+    assert sorted(file.name for file in folder.iterdir() if file.name not in ("sparsity.csv", "sparsity.png")) in (
+        sorted(WHOLE), sorted((*WHOLE, "checkpoint.safetensors"))
+    )  # fmt: skip
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["interrupted"].startswith(f"interrupted {where}")
+    assert read_training(folder, digest(load(folder))).interrupted == metrics["interrupted"]
+    assert "was interrupted" in (folder / "report.html").read_text()
+    names = [model["name"] for model in metrics["models"]]
+    assert names[-1] == "convex"
+    assert "backprop_adam" not in names
+    assert metrics["models"][-1]["test_rmse_mv"] < 1
+
+
+def test_before_there_is_a_network_nothing_is_written_and_nothing_more_is_said(interrupted):
+    code, told, folder = interrupted("the largest beta", number=signal.SIGTERM)
+    assert code == 130
+    assert told == "ecgcvx: interrupted before there was a result\n"
+    assert not list(folder.iterdir())
+
+
+def test_while_results_are_written_they_are_written_to_their_end(interrupted):
+    code, told, folder = interrupted("writing the results", "--network", "polynomial", "--beta", "1e-3")
+    assert code == 130
+    assert sorted(file.name for file in folder.iterdir()) == sorted(WHOLE)
+    assert json.loads((folder / "metrics.json").read_text())["interrupted"] is None
+    assert "wrote" in told
+
+
+def test_a_point_that_was_cut_short_takes_no_part_in_the_choice(record_208):
+    """The second point is cut; the whole one before it is chosen whatever the other's error, and the fit is its own."""
+    recording = read_recording(record_208, end=8)
+    points = []
+
+    def progress(what, _share):
+        points.extend([what] if what.startswith("beta = ") else [])
+        if points and what.startswith("all patterns of"):
+            raise KeyboardInterrupt
+
+    path, trained = regularisation_path(recording, fit_options(), 5, 1e-5, progress, first=1e-2)
+    assert path.status == "interrupted"
+    assert len(path.points) == 1
+    assert path.chosen is path.points[0]
+    assert trained.gap.primal == path.chosen.objective
+    points.clear()
+    found = fit(recording, fit_options(), progress)
+    assert "while beta was chosen" in found.interrupted
+    assert found.split.scaler == found.path.inner.scaler
+    assert len(found.split.train) == found.path.windows[0]
+    assert found.scores[-1].test_rmse_mv == pytest.approx(found.path.chosen.test_rmse_mv, rel=1e-9)
+    assert found.split.counts.train + found.split.counts.test + found.split.counts.excluded == 8 * 360 - 15

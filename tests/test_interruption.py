@@ -1,0 +1,104 @@
+"""A wish to stop is known in one place, ends what can end, and loses nothing that is to be kept."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from ecgcvx.interruption import check, keeping, note, raising, signals, stoppable, wanted
+
+
+def interrupt(number=signal.SIGINT):
+    os.kill(os.getpid(), number)  # handled at once in the main thread
+
+
+def test_keeping_notes_a_signal_and_raises_it_in_stoppable_blocks_alone():
+    done = []
+    with keeping():
+        with stoppable() as first:
+            done.append("first")
+        assert not first.stopped
+        interrupt()
+        done.append("between")
+        assert wanted()
+        with pytest.raises(KeyboardInterrupt):
+            check()
+        with stoppable() as second:
+            interrupt()
+            done.append("never")
+        assert second.stopped
+        with pytest.raises(KeyboardInterrupt), raising():
+            interrupt()
+        done.append("kept")
+    assert done == ["first", "between", "kept"]
+    assert not wanted()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_a_block_inside_a_stoppable_one_keeps_until_its_end():
+    seen = []
+    with keeping(), stoppable() as loop:
+        with keeping():
+            interrupt()
+            seen.append("a file is written to its end")
+        check()
+        seen.append("never")
+    assert loop.stopped
+    assert len(seen) == 1
+
+
+def test_sigterm_is_ctrl_c_in_a_program_only():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), signals():
+        interrupt(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+    with signals(), keeping():
+        interrupt(signal.SIGTERM)
+        assert wanted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_stop_outside_any_block_is_forgotten_so_that_the_next_solve_runs():
+    with stoppable() as loop:
+        raise KeyboardInterrupt
+    assert loop.stopped
+    assert not wanted()
+    note()
+    assert not wanted()
+    check()
+
+
+def test_other_errors_pass_and_leave_no_trace():
+    with pytest.raises(ZeroDivisionError), keeping(), stoppable():
+        _ = 1 / 0
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_a_handler_of_the_caller_stays_in_force():
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append("theirs"))
+    try:
+        with keeping():
+            interrupt()
+            assert not wanted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == ["theirs"]
+
+
+def test_another_thread_may_use_the_blocks_and_sees_the_wish():
+    seen = []
+
+    def work():
+        with keeping(), stoppable() as loop:
+            raise KeyboardInterrupt
+        seen.append((loop.stopped, wanted()))
+
+    with signals():
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert seen == [(True, True)]
