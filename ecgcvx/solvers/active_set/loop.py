@@ -151,7 +151,7 @@ class _Run:
     def expired(self) -> bool:
         """Whether the time of the rounds is over; what is left of it belongs to the confirmation."""
         share = ROUNDS_SHARE if self.solver.confirm_starts else 1.0
-        return self.clock.seconds >= share * self.clock.time_limit
+        return self.clock.expired or self.clock.seconds >= share * self.clock.time_limit
 
     def solve(self, warm_start: Atoms | None) -> AtomSolution:
         state = self.resumed or self._first(warm_start)
