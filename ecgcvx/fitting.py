@@ -35,14 +35,14 @@ from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, WindowMatrix, split_windows
 
 PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
+READABLE_BETAS = 5  # of it where few neurons are chosen
 FREE_BETAS, FREE_RATIO = 9, 1e-6  # beside a free linear part, from the linear forecast alone
 FREE_READABLE = 6, 5e-3  # where few neurons are chosen
 # Of what is left of a time limit: for the path, then for the sizes, then for the training where neurons are chosen.
 PATH_SHARE, SIZES_SHARE, TRAIN_SHARE = 0.4, 0.3, 0.7
 MANY_ROUNDS = 1000  # where time is the limit
-READABLE_ROUNDS = 8  # where few neurons are chosen: their gap is at least that of the training
-READABLE_RATIO = 5e-6  # its end where few neurons are chosen: smaller beta takes long to certify, and the descent at
-# a tenth of beta has most of what it would gain
+READABLE_ROUNDS = 7  # where few neurons are chosen: their gap is at least that of the training
+READABLE_RATIO = 1e-5  # its end there: smaller beta takes long to certify, and relaxing has most of what it would gain
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def _path(
     recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress
 ) -> tuple[RegularisationPath, Trained]:
     few = options.network.rule(True) is not None
-    count, ratio, first = PATH_BETAS, READABLE_RATIO if few else PATH_RATIO, PATH_FIRST
+    (count, ratio), first = (READABLE_BETAS, READABLE_RATIO) if few else (PATH_BETAS, PATH_RATIO), PATH_FIRST
     if options.network.free_linear:
         (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
     return regularisation_path(

@@ -8,8 +8,9 @@ is below the least cost found. Small atoms are not always the cheap ones: one of
 After a removal descent moves the atoms that are left, which changes the costs. Far from the tolerance an eighth of the
 atoms goes at once, those of the lowest bounds; near it fewer, in the end one at a time by its exact cost.
 
-What is left was shrunk for many atoms. A second descent at a smaller beta, the atoms that remain the same, gives them
-back what the penalty took: the relaxed lasso (Meinshausen 2007). Its P is that of the smaller beta.
+What is left was shrunk for many atoms. At a smaller beta, where no atoms are added, it gets back what the penalty took:
+the relaxed lasso (Meinshausen 2007). A curve of relaxed networks is pruned there, so that every size costs one short
+descent. Its P is that of the smaller beta.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,9 @@ DESCENT_STEPS = 60
 DESCENT_TOLERANCE = 1e-6
 SHOWN = 0.1  # of P: how far the curve goes at least, by default
 RELAXED = 0.1  # of beta: that of the second descent
-RELAXED_WIDTHS = (1e-2, 1e-3, 1e-4)
-RELAXED_STEPS = 100  # at each of them
+RELAXED_WIDTHS = (1e-3, 1e-4)
+RELAXED_STEPS = 60  # at each of them
+RELAXED_PRUNING = 40  # steps of descent between two sizes of a relaxed curve
 
 
 class SparsePoint(NamedTuple):
@@ -105,17 +107,18 @@ def sparsify(
         raise InputError(f"max_neurons = {max_neurons}: give at least 1")
     clock = Stopwatch(time_limit)
     with workers(threads) as pool:
-        run = _Elimination(program.using(pool), solution, clock)
+        run = _Elimination(program.using(pool), _point(program.using(pool), solution.atoms), solution.primal, clock)
         return run.run(tolerance, max_neurons, shown, callback)
 
 
 class _Elimination:
-    """One call of `sparsify`."""
+    """Backward elimination from a network `first`; reference : P to compare with, steps : of a descent."""
 
-    def __init__(self, program: AllPatterns, solution: AtomSolution, clock: Stopwatch) -> None:
-        self.program, self.clock = program, clock
-        self.reference = solution.primal
-        self.first = _point(program, solution.atoms)
+    def __init__(
+        self, program: AllPatterns, first: SparsePoint, reference: float, clock: Stopwatch, steps: int = DESCENT_STEPS
+    ) -> None:
+        self.program, self.first, self.reference = program, first, reference
+        self.clock, self.steps = clock, steps
         self.priced: SparsePoint | None = None
 
     def expired(self) -> bool:
@@ -133,10 +136,10 @@ class _Elimination:
                 count = max(1, here.neurons // GROUP)
                 if here.neurons > most:
                     count = min(count, here.neurons - most)
-                after = self._without(here, count)
+                after = self.without(here, count)
                 while count > 1 and here.primal <= limit < after.primal:
                     count //= 2
-                    after = self._without(here, count)
+                    after = self.without(here, count)
                 curve.append(after)
                 if callback is not None:
                     callback(after)
@@ -148,7 +151,7 @@ class _Elimination:
         status = status or ("tolerance" if good else "max neurons")
         return Sparsified(chosen, tuple(curve), self.reference, tolerance, status, self.clock.seconds)
 
-    def _without(self, here: SparsePoint, count: int) -> SparsePoint:
+    def without(self, here: SparsePoint, count: int) -> SparsePoint:
         """The network without its `count` cheapest atoms, the others resized and moved."""
         program, family = self.program, self.program.family
         units, norms = family.units(here.atoms), family.norms(here.atoms)
@@ -165,7 +168,7 @@ class _Elimination:
         sized = used(program, family.scaled(units, norms))
         if not program.quadratic:
             sized = used(program, resize(program, sized))
-        moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, DESCENT_STEPS, self.expired)
+        moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, self.steps, self.expired)
         return min(_point(program, sized), _point(program, moved), key=lambda point: point.primal)
 
 
@@ -202,26 +205,14 @@ def _relax(program: AllPatterns, atoms: Atoms, expired: Callable[[], bool] = wan
     return best
 
 
-class RelaxedPoint(NamedTuple):
-    """A size of the relaxed curve: as pruned, P that of the program, and relaxed, P that of the smaller beta."""
-
-    pruned: SparsePoint
-    relaxed: SparsePoint
-
-    @property
-    def neurons(self) -> int:
-        """Number of atoms that are left."""
-        return self.relaxed.neurons
-
-
 @dataclass(frozen=True, eq=False)
 class RelaxedCurve:
-    """Pruned and relaxed networks, most neurons first.
+    """Relaxed networks, most neurons first, the first one of all; their P is that of the smaller beta.
 
-    beta : of the second descent. status : 'complete', 'time limit' or 'interrupted'.
+    beta : the smaller one. status : 'complete', 'time limit' or 'interrupted'.
     """
 
-    points: tuple[RelaxedPoint, ...]
+    points: tuple[SparsePoint, ...]
     beta: float
     status: str
     seconds: float
@@ -235,13 +226,13 @@ def relaxed_curve(
     fewest: int = 8,
     beta: float | None = None,
     threads: int | None = None,
-    callback: Callable[[RelaxedPoint], None] | None = None,
+    callback: Callback | None = None,
     time_limit: float = float("inf"),
 ) -> RelaxedCurve:
-    """Prune a solution and relax every size from `most` down to `fewest` neurons; the solution itself is relaxed too.
+    """Relax a solution at a smaller beta and prune it there: the curve has the whole, then `most` to `fewest` neurons.
 
     The networks to choose from when few neurons should forecast as well as all: by their error on rows that were not
-    trained on, which is the caller's to compute. beta : of the second descent, a tenth of the program's unless given.
+    trained on, which is the caller's to compute. beta : the smaller one, a tenth of the program's unless given.
     On the time limit or Ctrl-C the curve ends early.
 
     Raises InputError for numbers of neurons below 1 or a beta or time limit that is not positive.
@@ -249,27 +240,23 @@ def relaxed_curve(
     if not 1 <= fewest <= most:
         raise InputError(f"fewest = {fewest}, most = {most}: give 1 <= fewest <= most")
     clock = Stopwatch(time_limit)
-    points: list[RelaxedPoint] = []
+    points: list[SparsePoint] = []
     with workers(threads) as pool:
-        run = _Elimination(program.using(pool), solution, clock)
-        low = run.program.at(RELAXED * program.beta if beta is None else beta)
-        here, status = run.first, "complete"
+        low, status = program.using(pool).at(RELAXED * program.beta if beta is None else beta), "complete"
         with stoppable() as loop:
+            here = _relax(low, solution.atoms, lambda: clock.expired)
+            run = _Elimination(low, here, here.primal, clock, RELAXED_PRUNING)
             while len(here.atoms):
-                if here is run.first or here.neurons <= most:
-                    relaxed = _relax(low, here.atoms, run.expired)
-                    if points and clock.expired:  # a descent that was cut short would be compared with whole ones
-                        status = clock.reason
-                        break
-                    points.append(RelaxedPoint(here, relaxed))
-                    if callback is not None:
-                        callback(points[-1])
-                if here.neurons <= fewest:
-                    break
-                if clock.expired:
+                if points and clock.expired:  # a descent that was cut short would be compared with whole ones
                     status = clock.reason
                     break
-                here = run._without(here, max(1, here.neurons // GROUP))
+                if here is run.first or here.neurons <= most:
+                    points.append(here)
+                    if callback is not None:
+                        callback(here)
+                if here.neurons <= fewest:
+                    break
+                here = run.without(here, max(1, here.neurons // GROUP))
         if loop.stopped:
             status = "interrupted"
     return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)
