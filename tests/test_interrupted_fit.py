@@ -87,6 +87,7 @@ def test_while_results_are_written_they_are_written_to_their_end(interrupted):
     assert code == 130
     assert sorted(file.name for file in folder.iterdir()) == sorted(WHOLE)
     assert json.loads((folder / "metrics.json").read_text())["interrupted"] is None
+    assert "interrupted while the results were written" in told
     assert "wrote" in told
 
 

@@ -70,6 +70,8 @@ examples:
   ecgcvx fit data/mitdb208/208 --network polynomial --horizon 5 --intervals 0.5 0.9
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
+WRITTEN = "interrupted while the results were written, which are whole"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
@@ -113,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
+    from ecgcvx.interruption import wanted as stopped
     from ecgcvx.output import check_note, choice_note, interval_note, linear_note, score_table, sparsity_note
     from ecgcvx.proof import proof_words
 
@@ -133,7 +136,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         *map(check_note, result.checks),
         *([interval_note(found["intervals"])] if "intervals" in found else []),
         *([] if result.proof is None else [proof_words(result.proof)]),
-        *([result.interrupted] if result.interrupted else []),
+        *([result.interrupted or WRITTEN] if result.interrupted or stopped() else []),
         *(f"note: {caution}" for caution in result.cautions),
         f"train, test: root-mean-square error; gap: relative to P\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
