@@ -53,7 +53,9 @@ class Relu(NetworkKind):
         above=0.0, example="1e-2",
     )  # fmt: skip
     rounds: int | None = option(
-        None, "rounds at most (default: active-set 8 unless gap or time limit is given, 200 of the others, admm 50)",
+        None,
+        "rounds at most (default: active-set 8, 7 where neurons are chosen, unless gap or time limit is given, 200 of "
+        "the others, admm 50)",
         metavar="N", least=1, methods=(*ALL, "fista", "admm", "osqp"),
     )  # fmt: skip
     confirm_starts: int | None = option(
