@@ -14,6 +14,7 @@ from ecgcvx.cautions import fit_cautions
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
 from ecgcvx.evidence import percent
+from ecgcvx.filling import check_not_filled
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interruption import check, keeping, raising, stoppable, wanted
@@ -162,6 +163,7 @@ def fit(
 
     Raises InputError when the recording or an option does not allow it.
     """
+    check_not_filled(recording)
     with keeping():
         return _fit(recording, options, progress, checkpoint, resume)
 

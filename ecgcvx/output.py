@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.table import Table
 from ecgcvx import __version__
 from ecgcvx.evidence import percent
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
-from ecgcvx.files import write_files
+from ecgcvx.files import atomic_write, write_files
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.fitting import Fit, LinearChoice, SizeChoice, SparseLine
 from ecgcvx.interpretation import interpret
@@ -304,6 +304,17 @@ def write_path(path: RegularisationPath, recording: Recording, folder: Path) -> 
         save_figure(path_figure(path, title), scratch / "path.png")
 
     write_files(folder, fill)
+
+
+def write_columns(path: Path, sampling_frequency: float, names: Sequence[str], columns: Array) -> None:
+    """Write columns (samples, k) with their times in s as a CSV file, whole or not at all; NaN as empty fields."""
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("time (s)", *names))
+    for sample, row in enumerate(columns.tolist()):
+        told = ("" if value != value else f"{value:.6f}" for value in row)
+        writer.writerow((f"{sample / sampling_frequency:.9g}", *told))
+    atomic_write(path, lambda file: file.write(buffer.getvalue().encode()))
 
 
 def forecast_csv(

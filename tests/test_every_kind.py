@@ -185,6 +185,38 @@ def test_the_command_line_trains_it_and_reads_its_model(case, fitted, record_208
     assert main(["interpret", str(tmp_path), *record, "--no-stability"]) == 0
 
 
+def test_a_forecast_is_the_sum_of_its_terms_and_its_nearest_gate_switches(fitted, recording):
+    from ecgcvx.interpretation.explanation import explain, waterfall
+
+    _, found = fitted
+    model, rng = found.forecaster, np.random.default_rng(0)
+    batch = model.predict(recording)
+    for sample in rng.integers(20, len(recording.signal), 12):
+        told = explain(model, recording, sample / recording.sampling_frequency)
+        assert (told.sample, told.forecast_mv) == (sample, batch[sample])
+        total = told.mean_mv + sum(pattern.adds_mv for pattern in told.patterns)
+        size = sum(abs(pattern.adds_mv) for pattern in told.patterns)
+        assert total == pytest.approx(told.forecast_mv, abs=1e-12 * (1 + size))
+        shown = told.mean_mv + sum(adds for _, adds in waterfall(told, 2))
+        assert shown == pytest.approx(told.forecast_mv, abs=1e-12 * (1 + size))
+        nearest = told.nearest
+        if nearest is None:
+            assert model.network.activation == "polynomial" or not model.network.neurons
+            continue
+        # On the way to the gate the forecast is linear, with the sum of the active filters; beyond it is not.
+        slope = sum(np.asarray(pattern.filter) for pattern in told.active)
+        along = float(slope @ nearest.change_mv)
+        ahead = [_forecast(model, told.window_mv + share * nearest.change_mv) for share in (0.0, 0.5, 0.999)]
+        tolerance = 1e-10 * (1 + size)
+        assert ahead[1] - ahead[0] == pytest.approx(0.5 * along, abs=tolerance)
+        assert ahead[2] - ahead[0] == pytest.approx(0.999 * along, abs=tolerance)
+
+
+def _forecast(model, window):
+    row = np.append(model.scaler.standardise(window), 1.0)[None]
+    return float(model.scaler.restore(model.network.predict(row))[0])
+
+
 def test_a_foreign_option_is_refused_by_name(fitted):
     name, _ = fitted
     foreign = "stages" if name != "stack" else "patterns"

@@ -52,6 +52,8 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     reading = Reading(
         leads, options.start, options.end, options.sampling_frequency, options.unit, options.annotator, options.resample
     )
+    if chosen.intervals is not None and options.evaluate not in (None, "within"):
+        raise InputError(f"intervals: not with evaluate = {options.evaluate}, only with within; leave one of them out")
     if not hasattr(options, "baselines"):  # backprop would take most of the time, and stands in no table here
         chosen = replace(chosen, baselines="linear")
     records = expand_sources(options.record)

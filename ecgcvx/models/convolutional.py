@@ -163,15 +163,26 @@ class ConvolutionalNetwork:
 
     @cached_property
     def _unrolled(self) -> ReluNetwork:
+        W1 = self.unrolled(self.W1)
+        return ReluNetwork(W1.reshape(self.columns, -1), self.unrolled_weights.ravel())
+
+    def unrolled(self, filters: Array) -> Array:
+        """Return filters (w, m) at each of the K patches, as weights of the whole row (d, K, m)."""
         c = self.convolution
         K = c.count(self.columns)
-        W1 = np.zeros((self.columns, K, self.neurons))
+        found = np.zeros((self.columns, K, filters.shape[1]))
         for k in range(K):
-            W1[k * c.stride : k * c.stride + c.taps, k] = self.W1[: c.taps]
-            W1[self.columns - c.context :, k] = self.W1[c.taps :]
+            found[k * c.stride : k * c.stride + c.taps, k] = filters[: c.taps]
+            found[self.columns - c.context :, k] = filters[c.taps :]
+        return found
+
+    @property
+    def unrolled_weights(self) -> Array:
+        """Output weight (K, m) of every filter at every patch, pooling included."""
+        c = self.convolution
         segments = np.repeat(np.arange(c.segments), [part.stop - part.first for part in self._parts])
-        W2 = (self.scales[:, None] * self.W2.reshape(c.segments, self.neurons))[segments]
-        return ReluNetwork(W1.reshape(self.columns, K * self.neurons), W2.ravel())
+        weights: Array = (self.scales[:, None] * self.W2.reshape(c.segments, self.neurons))[segments]
+        return weights
 
     def units(self) -> Units:
         """One unit a neuron of `on_window`."""

@@ -14,6 +14,7 @@ from ecgcvx.files import atomic_write
 from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.errors import error_words, errors_figure
+from ecgcvx.report.explanation import worst_forecasts
 from ecgcvx.report.figures import usual
 from ecgcvx.report.intervals import interval_band
 from ecgcvx.report.markup import shown
@@ -78,6 +79,7 @@ def report_html(reading: Interpretation, training: Training | None, model: str) 
         limits=LIMITS,
         stability=stability_section(reading, model),
         example=example_section(reading, windows),
+        worst=worst_forecasts(reading, windows),
         **_first_screen(reading, training, model, windows, own),
         **_quality(reading, training, windows),
         **beats_section(reading),
