@@ -19,3 +19,11 @@ def browser() -> Iterator[Browser]:
     """A headless browser; the test is skipped where there is none, and fails there if one is required."""
     with running_browser() as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch):
+    """Standard error holds no line that says how long a slow machine has been at it."""
+    from ecgcvx.cli import terminal
+
+    monkeypatch.setattr(terminal, "LINE_SECONDS", float("inf"))

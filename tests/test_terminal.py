@@ -49,6 +49,7 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds(monkeypatch, capsy
 
     clock = [0.0]
     monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 5.0)
     terminal.set_messages(verbose=False, quiet=False)
     with terminal.progress_bar() as progress:
         for second in range(13):
