@@ -57,12 +57,13 @@ def atomic_write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def check_folder(folder: str | Path, room: int = ROOM) -> None:
-    """Make a folder and try to write `room` bytes into it, so that no result of long work is without a place.
+    """Try to write `room` bytes into a folder, so that no result of long work is without a place; leave nothing.
 
     Raises InputError when that is not possible.
     """
     folder = Path(folder)
     probe = folder / f".probe-{secrets.token_hex(8)}"
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -72,6 +73,9 @@ def check_folder(folder: str | Path, room: int = ROOM) -> None:
                 os.fsync(stream.fileno())
         finally:
             probe.unlink(missing_ok=True)
+            with suppress(OSError):  # of another process that uses it already
+                for one in missing:
+                    one.rmdir()
     except OSError as error:
         raise InputError(f"output = {folder}: cannot be written ({error.strerror}); name another folder") from None
 

@@ -1,10 +1,15 @@
 """Fixtures that several test modules use."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import Browser, running_browser
+
+# A shell starts what it runs in the background with Ctrl-C ignored; tests of Ctrl-C are to be the same there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

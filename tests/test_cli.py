@@ -213,6 +213,7 @@ def test_a_gap_that_needs_no_bound_is_recomputed_and_prove_is_refused(fitted, re
     assert "prove" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_intervals_from_the_fit_to_the_forecast_and_the_stream(record_208, tmp_path, capsys):
     fast = ["--end", "60", "--network", "polynomial", "--beta", "1e-5", "--horizon", "4"]
     command = ["fit", str(record_208), *fast, "--intervals", "0.5", "0.9", "--json", "--output", str(tmp_path)]

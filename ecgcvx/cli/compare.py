@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; what is interrupted tells what was done until then."""
     from ecgcvx.comparison.report import compare_table, fairness, linear_table, write_comparison
     from ecgcvx.comparison.study import CompareOptions, compare
-    from ecgcvx.files import check_folder
+    from ecgcvx.files import check_folder, make_folder
     from ecgcvx.interruption import keeping
 
     shared = ("window", "horizon", "train_fraction", "beta", "neurons", "runs", "seconds", "gap", "jobs", "seed")
@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
     check_folder(folder)
+    make_folder(folder)
     with keeping(), progress_bar() as progress:
         found = compare(recording, chosen, progress)
         progress("writing the results", None)

@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from ecgcvx.files import check_folder
+    from ecgcvx.files import check_folder, make_folder
     from ecgcvx.fitting import fit
     from ecgcvx.interruption import keeping
     from ecgcvx.output import write_output
@@ -100,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options)
     folder = options.output or Path("out") / Path(recording.name).name
     check_folder(folder)
+    make_folder(folder)
     with keeping():
         with progress_bar() as progress:
             result = fit(

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from ecgcvx.files import check_folder
+    from ecgcvx.files import check_folder, make_folder
     from ecgcvx.interruption import keeping
     from ecgcvx.output import path_json, path_table, write_path
     from ecgcvx.path import regularisation_path
@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     recording = read_record(options)
     folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
     check_folder(folder)
+    make_folder(folder)
     with keeping(), progress_bar() as progress:
         path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, progress)
         progress("writing the results", None)

@@ -59,6 +59,7 @@ def test_they_are_what_their_definition_says(seed, off):
     assert kkt_residuals(moved, X, y, BETA).stationarity == pytest.approx(by_definition(moved, X, y), abs=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [AdmmSolver, OsqpSolver, FistaSolver, CvxpySolver])
 @pytest.mark.parametrize("seed", [2, 4])  # each has a neuron of almost no weight, whose own gradient is far from zero
 def test_they_are_small_where_the_gap_is(seed, kind):

@@ -27,6 +27,7 @@ def reading(recording):
     return interpret(fitted(recording, beta=2e-3), recording, top=40, refitting=REFITTING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planted", range(len(GATES)))
 def test_hyperplanes_and_their_kinks_are_found_again(reading, planted):
     gate = GATES[planted]
@@ -41,6 +42,7 @@ def test_hyperplanes_and_their_kinks_are_found_again(reading, planted):
     assert side * heaviest.gate.bias == pytest.approx(THRESHOLDS[planted], abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_linear_map_while_any_pattern_is_on_is_the_planted_one(recording):
     """The forecast of the optimum is unique, but not its neurons: near-copies share a kink in a proportion that depends
     on rounding. So every pattern is tested, whatever its rank, and beta is so small that the shrinkage, which is

@@ -14,6 +14,7 @@ def path(request, tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")])
 def test_it_is_silent_complete_and_fits(browser, path, size, scheme):
     with browser.visit(path, size, scheme) as visit:
@@ -76,6 +77,7 @@ def test_the_keyboard_reaches_the_contents(browser, path):
         assert visit.page.evaluate("location.hash") == "#patterns"
 
 
+@pytest.mark.slow
 def test_it_fits_on_paper(browser, path):
     a4 = (round(180 / 25.4 * 96), 900)
     with browser.visit(path, a4) as visit:

@@ -50,6 +50,7 @@ def test_the_optimum_over_all_enumerated_patterns(seed, n, d, beta):
         assert found.primal == pytest.approx(objective(X, y, beta, found.atoms), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_both_masters_and_the_active_set_agree_on_windows(windows):
     X, y = windows
     one, two = (
