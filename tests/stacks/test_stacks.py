@@ -109,7 +109,8 @@ def test_a_time_limit_ends_the_choice_and_leaves_a_whole_stack(windows):
     assert found.trained.gap.detail == "not confirmed"
     assert found.overrun > 0
     assert [score.name for score in found.scores] == ["persistence", "linear_ar", "convex"]
-    assert any("more than its time limit of 0.001 s" in caution for caution in found.cautions)
+    told = any("more than its time limit of 0.001 s" in caution for caution in found.cautions)
+    assert told == (found.overrun > 0.05)  # a quick machine has nothing to say
     assert any("left out" in caution for caution in found.cautions)
 
 
