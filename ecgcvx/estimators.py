@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from ecgcvx.activations import QUADRATIC, RELU_LIKE, Polynomial
 from ecgcvx.arrangements.patterns import Patterns, patterns_of_gates
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.evidence import Evidence, Gap, searched
 from ecgcvx.models import network_of, polynomial_network_of
 from ecgcvx.models.maps import merge
 from ecgcvx.programs.all_patterns import AllPatterns
@@ -149,10 +149,9 @@ class _AllPatterns:
         )
         program = AllPatterns(X, y, _positive("beta", self.beta), loss, sample_weight=weights)
         found = solver.solve(program, warm_start=warm, time_limit=_seconds(self.time_limit))
-        detail = f"{found.confirmation.starts:,} starts" if found.confirmation is not None else "not confirmed"
         self._atoms, self._training_rows = found.atoms, X
         self._keep(
-            program.family.network(found.atoms), Gap(found.primal, found.dual, Evidence.SEARCHED, detail), self.beta,
+            program.family.network(found.atoms), searched(found.primal, found.dual, found.starts), self.beta,
             len(found.history),
         )  # fmt: skip
 
@@ -452,7 +451,7 @@ class StackedReLURegressor(_Regressor):
         )  # fmt: skip
         found = train_stack(windows, options)
         last = found.stages[0][-1]
-        gap = Gap(last.primal, last.dual, Evidence.SEARCHED, f"{last.starts:,} starts", "for its last stage")
+        gap = searched(last.primal, last.dual, last.starts, "for its last stage")
         self._training_rows = rows
         self._keep(found.stack, gap, last.beta, len(found.trials))
         return self

@@ -54,6 +54,11 @@ class Gap:
         return f"within {percent(self.relative)} of {best}{whose} ({basis})"
 
 
+def searched(primal: float, dual: float, starts: int, whose: str = "") -> Gap:
+    """The gap that a search found, with the fresh starts that it was confirmed by, 0 for none."""
+    return Gap(primal, dual, Evidence.SEARCHED, f"{starts:,} starts" if starts else "not confirmed", whose)
+
+
 def percent(share: float) -> str:
     """A share in percent with two significant digits, e.g. 0.0043 as '0.43 %'; below 1e-9 '0 %'."""
     value = 100.0 * share

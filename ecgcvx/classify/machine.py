@@ -12,7 +12,7 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.classify.windows import CONTEXT
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.evidence import Evidence, Gap, searched
 from ecgcvx.interruption import check
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.patches import Convolution
@@ -115,8 +115,7 @@ def train_machine(
         warm = coarse.solve(part, callback=tell, time_limit=time_limit).atoms
     found = solver.solve(program, warm_start=warm, time_limit=time_limit, callback=tell)
     check()
-    starts = "not confirmed" if found.confirmation is None else f"{found.confirmation.starts:,} starts"
-    gap = Gap(found.primal, found.dual, Evidence.SEARCHED, starts)
+    gap = searched(found.primal, found.dual, found.starts)
     network = program.family.network(found.atoms)
     assert isinstance(network, ConvolutionalNetwork)
     return Machine(name, network, float(found.free[0]), gap, found.status, atoms=found.atoms)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.evidence import searched
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -159,12 +159,10 @@ class AllPatternsProblem:
         return check_network(program, trained.warm, trained.objective, time_limit=limits.left)
 
     def _trained(self, solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration, beta: float) -> Trained:
-        found = solution.confirmation
-        starts = f"{found.starts:,} starts" if found is not None else "not confirmed"
         return Trained(
             network=self.network_of(solution.atoms, solution.free),
             beta=beta,
-            gap=Gap(solution.primal, solution.dual, Evidence.SEARCHED, starts),
+            gap=searched(solution.primal, solution.dual, solution.starts),
             objective=solution.primal,
             status=solution.status,
             detail=_detail(solution, solver),

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.evidence import searched
 from ecgcvx.kinds.kind import BoundProgram, Limits, NetworkKind, Problem, Trained
 from ecgcvx.options import option
 
@@ -86,13 +86,7 @@ class StackProblem:
         return Trained(
             network=stack,
             beta=last.beta,
-            gap=Gap(
-                last.primal,
-                last.dual,
-                Evidence.SEARCHED,
-                f"{last.starts:,} starts" if last.starts else "not confirmed",
-                "for its last stage",
-            ),
+            gap=searched(last.primal, last.dual, last.starts, "for its last stage"),
             objective=None,
             status="interrupted" if found.cut else "time limit" if limits.expired else last.status,
             detail=f"{members} stages, {stack.neurons} neurons",

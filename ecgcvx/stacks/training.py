@@ -280,10 +280,9 @@ class _Member:
         progress(f"stage {len(self.stages) + 1}: beta = {beta:.2e}", None)
         found = self.solve(beta, rounds, self.options.confirm_starts)
         self.keep(self.stage(beta))
-        starts = 0 if found.confirmation is None else found.confirmation.starts
         self.solved.append(
             SolvedStage(
-                beta, len(found.atoms), self.phi.shape[1], found.primal, found.dual, starts, found.status,
+                beta, len(found.atoms), self.phi.shape[1], found.primal, found.dual, found.starts, found.status,
                 time.perf_counter() - self.started,
             )
         )  # fmt: skip

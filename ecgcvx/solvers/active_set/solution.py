@@ -63,6 +63,11 @@ class AtomSolution:
         """Relative searched gap."""
         return relative_gap(self.primal, self.dual)
 
+    @property
+    def starts(self) -> int:
+        """Fresh starts that confirmed the bound, 0 for none."""
+        return 0 if self.confirmation is None else self.confirmation.starts
+
 
 class Iterate(NamedTuple):
     """Atoms with their objective P, residual v (n,) and the weights of the free part, all in float64."""
