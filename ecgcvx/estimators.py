@@ -137,7 +137,26 @@ class _Classifier(ClassifierMixin, _ConvexNetwork):
 
 
 class _AllPatterns:
-    """Training over all patterns."""
+    """Parameters of, and training over, all patterns."""
+
+    def __init__(
+        self,
+        beta: float = 1e-3,
+        *,
+        gap: float = 1e-3,
+        max_iter: int = 200,
+        confirm_starts: int = 300,
+        time_limit: float | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = 0,
+    ) -> None:
+        self.beta = beta
+        self.gap = gap
+        self.max_iter = max_iter
+        self.confirm_starts = confirm_starts
+        self.time_limit = time_limit
+        self.warm_start = warm_start
+        self.random_state = random_state
 
     def _train(self: Any, X: Array, y: Array, loss: Loss, sample_weight: ArrayLike | None) -> None:
         weights = None if sample_weight is None else _checked_weights(sample_weight, X)
@@ -201,25 +220,6 @@ class ConvexReLURegressor(_AllPatterns, _Regressor):
     Source: Pilanci & Ergen 2020.
     """
 
-    def __init__(
-        self,
-        beta: float = 1e-3,
-        *,
-        gap: float = 1e-3,
-        max_iter: int = 200,
-        confirm_starts: int = 300,
-        time_limit: float | None = None,
-        warm_start: bool = False,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.beta = beta
-        self.gap = gap
-        self.max_iter = max_iter
-        self.confirm_starts = confirm_starts
-        self.time_limit = time_limit
-        self.warm_start = warm_start
-        self.random_state = random_state
-
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on X (n, d) and y (n,). sample_weight : (n,), >= 0; only their ratios count."""
         rows, targets = self._checked(X, y)
@@ -234,25 +234,6 @@ class ConvexReLUClassifier(_AllPatterns, _Classifier):
     class and 1 for the second. Parameters and attributes are those of `ConvexReLURegressor`, and `classes_` (2,).
     """
 
-    def __init__(
-        self,
-        beta: float = 1e-3,
-        *,
-        gap: float = 1e-3,
-        max_iter: int = 200,
-        confirm_starts: int = 300,
-        time_limit: float | None = None,
-        warm_start: bool = False,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.beta = beta
-        self.gap = gap
-        self.max_iter = max_iter
-        self.confirm_starts = confirm_starts
-        self.time_limit = time_limit
-        self.warm_start = warm_start
-        self.random_state = random_state
-
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on X (n, d) and the labels y (n,) of two classes. sample_weight : (n,), >= 0; only ratios count."""
         rows, targets = self._checked(X, y)
@@ -261,7 +242,22 @@ class ConvexReLUClassifier(_AllPatterns, _Classifier):
 
 
 class _Gated:
-    """Training over the gates of sampled patterns."""
+    """Parameters of, and training over, the gates of sampled patterns."""
+
+    def __init__(
+        self,
+        beta: float = 1e-3,
+        *,
+        n_patterns: int = 100,
+        gap: float = 1e-6,
+        time_limit: float | None = None,
+        random_state: RandomState = 0,
+    ) -> None:
+        self.beta = beta
+        self.n_patterns = n_patterns
+        self.gap = gap
+        self.time_limit = time_limit
+        self.random_state = random_state
 
     def _train(self: Any, X: Array, y: Array, loss: Loss) -> None:
         if self.n_patterns < 1:
@@ -299,21 +295,6 @@ class GatedReLURegressor(_Gated, _Regressor):
     Attributes are those of `ConvexReLURegressor`. Source: Mishkin, Sahiner & Pilanci 2022.
     """
 
-    def __init__(
-        self,
-        beta: float = 1e-3,
-        *,
-        n_patterns: int = 100,
-        gap: float = 1e-6,
-        time_limit: float | None = None,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.beta = beta
-        self.n_patterns = n_patterns
-        self.gap = gap
-        self.time_limit = time_limit
-        self.random_state = random_state
-
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train on X (n, d) and y (n,). sample_weight : (n,), >= 0; only their ratios count."""
         rows, targets = self._checked(X, y)
@@ -326,21 +307,6 @@ class GatedReLUClassifier(_Gated, _Classifier):
 
     Parameters are those of `GatedReLURegressor`, attributes those of `ConvexReLUClassifier`.
     """
-
-    def __init__(
-        self,
-        beta: float = 1e-3,
-        *,
-        n_patterns: int = 100,
-        gap: float = 1e-6,
-        time_limit: float | None = None,
-        random_state: RandomState = 0,
-    ) -> None:
-        self.beta = beta
-        self.n_patterns = n_patterns
-        self.gap = gap
-        self.time_limit = time_limit
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on X (n, d) and the labels y (n,) of two classes."""
