@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgcvx.cli.terminal import progress_bar, show
+from ecgcvx.dataset.options import EVALUATIONS
+from ecgcvx.dataset.sources import stands_for_several
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
+    from ecgcvx.dataset import Row
     from ecgcvx.fit_options import FitOptions
-
-EVALUATIONS = ("within", "pooled", "leave-one-record-out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def asked_for(options: argparse.Namespace) -> bool:
     """Whether the arguments are those of a data set."""
-    import glob
-
-    only: str = options.record[0]
     given = options.evaluate is not None or options.leads is not None or options.strict or options.jobs is not None
-    several = len(options.record) > 1 or Path(only).is_dir() or Path(only).name.startswith("RECORDS")
-    return given or several or (glob.has_magic(only) and not Path(only).exists())
+    return given or len(options.record) > 1 or stands_for_several(options.record[0])
 
 
 def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
@@ -64,17 +61,21 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     about = {"network": chosen.network.name, "evaluate": wanted.evaluate, "horizon": chosen.horizon,
              "window": chosen.window, "options": chosen.settings}  # fmt: skip
     rows = []
-    order = {Path(name).name: k for k, name in enumerate(records)}
+    places = {Path(name).name: k for k, name in enumerate(records)}
+
+    def place(row: "Row") -> tuple[int, str]:
+        return places.get(Path(row.record).name, 0), row.lead
+
     interrupted = False
     try:
         with progress_bar() as progress:
             progress(f"{len(records) * len(leads)} signals", 0.0)
             for row in fit_records(records, wanted, folder, progress):
                 rows.append(row)
-                write_dataset(sorted(rows, key=lambda one: order.get(Path(one.record).name, 0)), folder, about)
+                write_dataset(sorted(rows, key=place), folder, about)
     except KeyboardInterrupt:
         interrupted = True
-    rows.sort(key=lambda one: (order.get(Path(one.record).name, 0), one.lead))
+    rows.sort(key=place)
     files = write_dataset(rows, folder, about)
     if options.json:
         print(json.dumps(json.loads(files[0].read_text()), allow_nan=False))

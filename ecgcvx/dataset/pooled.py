@@ -19,7 +19,8 @@ from ecgcvx.types import Progress
 from ecgcvx.windows import Scaler, WindowCounts, Windows, all_windows, split_windows
 
 if TYPE_CHECKING:
-    from ecgcvx.dataset.run import DatasetOptions, Task
+    from ecgcvx.dataset.options import DatasetOptions
+    from ecgcvx.dataset.run import Task
 
 BETAS, RATIO = 10, 1e-4  # of the path that chooses beta
 

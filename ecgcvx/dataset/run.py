@@ -7,65 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 from ecgcvx.cores import usable_cores
+from ecgcvx.dataset.options import DatasetOptions
 from ecgcvx.dataset.table import Row, row_of_fit
 from ecgcvx.errors import EcgcvxError, InputError
-from ecgcvx.fit_options import FitOptions
 from ecgcvx.types import Progress
-
-EVALUATIONS = ("within", "pooled", "leave-one-record-out")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What of every record is read, as `read_recording` takes it; leads : one record's signals, by default one lead."""
-
-    leads: tuple[str | int | None, ...] = (None,)
-    start: float | None = None
-    end: float | None = None
-    sampling_frequency: float | None = None
-    unit: str | None = None
-    annotator: str | None = None
-    resample: float | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of `read_recording` besides name and lead."""
-        return {
-            "start": self.start, "end": self.end, "sampling_frequency": self.sampling_frequency, "unit": self.unit,
-            "annotator": self.annotator, "resample": self.resample,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class DatasetOptions:
-    """How a data set is fitted.
-
-    evaluate : 'within' trains a network on the first part of each record and tests it on the rest; 'pooled' trains one
-    network on the first parts of all, and tests it on the rest of each; 'leave-one-record-out' trains on the other
-    records, and tests on all of the one that was left out. Every record is scaled by its own training part ('within',
-    'pooled') or by all of it. strict : the first record that cannot be used ends the run. resume : what an earlier run
-    into the same folder finished is kept. jobs : processes, by default one a core.
-
-    Raises InputError for another evaluation.
-    """
-
-    fit: FitOptions = field(default_factory=FitOptions)
-    reading: Reading = field(default_factory=Reading)
-    evaluate: str = "within"
-    strict: bool = False
-    resume: bool = False
-    jobs: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.evaluate not in EVALUATIONS:
-            raise InputError(f"evaluate = {self.evaluate!r}: choose one of {', '.join(EVALUATIONS)}")
-        if self.jobs is not None and self.jobs < 1:
-            raise InputError(f"jobs = {self.jobs}: give at least 1")
 
 
 @dataclass(frozen=True)

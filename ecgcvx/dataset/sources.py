@@ -34,6 +34,20 @@ def expand_sources(sources: Sequence[str]) -> list[str]:
     return found
 
 
+def stands_for_several(source: str) -> bool:
+    """Whether a source is a folder, a list of records or a pattern, in place of a record."""
+    path = Path(source)
+    return path.is_dir() or _is_list(path) or _is_pattern(source)
+
+
+def _is_list(path: Path) -> bool:
+    return path.is_file() and LISTS.match(path.name) is not None
+
+
+def _is_pattern(source: str) -> bool:
+    return not _local(source) and glob.has_magic(source)
+
+
 def _records_of(source: str) -> list[str]:
     path = Path(source)
     if path.is_dir():
@@ -41,13 +55,13 @@ def _records_of(source: str) -> list[str]:
         if not records:
             raise InputError(f"{source}: a folder without records (.hea, {', '.join(TABLES)}); name another one")
         return records
-    if path.is_file() and LISTS.match(path.name):
+    if _is_list(path):
         lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
         names = [line for line in lines if line and not line.startswith("#")]
         if not names:
             raise InputError(f"{source}: a list without records; write one name a line")
         return [str(path.parent / name) for name in names]
-    if not _local(source) and glob.has_magic(source):
+    if _is_pattern(source):
         matches = sorted(match for match in glob.glob(source) if Path(match).suffix in (".hea", *TABLES))
         if not matches:
             raise InputError(f"{source}: matches no record (.hea, {', '.join(TABLES)}); check the pattern")
