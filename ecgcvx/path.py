@@ -6,6 +6,7 @@ starts from the one before it; what a network computes of the data once serves t
 
 import csv
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
 
@@ -115,6 +116,16 @@ def regularisation_path(
     return RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor), trained[best]
 
 
+def falling(problem: Problem, betas: Array, limits: Limits, progress: Progress) -> Iterator[Trained]:
+    """Train at betas that fall, each from the one before; a training that was cut short is the last."""
+    warm: Trained | None = None
+    for beta in betas:
+        warm = problem.train(float(beta), warm=warm, limits=limits, progress=progress, rough=True)
+        yield warm
+        if warm.cut:
+            return
+
+
 def _points(
     problem: Problem, betas: Array, parts: tuple[Windows, ...], scale: float, patience: int, limits: Limits,
     progress: Progress,
@@ -124,12 +135,8 @@ def _points(
     trained: list[Trained] = []
     started = time.perf_counter()
     check()
-    for beta in betas:
-        found = problem.train(
-            float(beta), warm=trained[-1] if trained else None, limits=limits, progress=progress, rough=True
-        )
-        cut = found.status in ("interrupted", "time limit")
-        if cut and points:
+    for found in falling(problem, betas, limits, progress):
+        if found.cut and points:
             return points, trained, found.status
         train, validation, held_out = (
             scale * root_mean_square(part.y - found.network.predict(part.X)) for part in parts
@@ -137,12 +144,14 @@ def _points(
         now = time.perf_counter()
         neurons = found.network.neurons
         primal, gap = found.gap.primal, found.gap.relative
-        points.append(PathPoint(float(beta), primal, gap, neurons, train, validation, held_out, now - started))
+        points.append(PathPoint(found.beta, primal, gap, neurons, train, validation, held_out, now - started))
         trained.append(found)
         started = now
-        progress(f"beta = {beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / len(betas))
-        if cut or (wanted() and len(points) < len(betas)):
-            return points, trained, found.status if cut else "interrupted"
+        progress(
+            f"beta = {found.beta:.2e}: {neurons} neurons, validation {validation:.5f} mV", len(points) / len(betas)
+        )
+        if found.cut or (wanted() and len(points) < len(betas)):
+            return points, trained, found.status if found.cut else "interrupted"
         if patience and len(points) - 1 - _best(points) >= patience:
             break
     return points, trained, "complete"

@@ -12,7 +12,7 @@ from ecgcvx.errors import EcgcvxError, InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.kinds.kind import Trained
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.path import path_betas
+from ecgcvx.path import falling, path_betas
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.training_range import TrainingRange, training_range
 from ecgcvx.types import Progress
@@ -112,18 +112,15 @@ def _train(parts: Sequence[Part], options: "DatasetOptions", progress: Progress)
     """
     fit, kind = options.fit, options.fit.network
     windows = pooled_windows([part.train for part in parts])
-    limits, beta, warm = fit.limits(), fit.beta, None
+    limits, beta = fit.limits(), fit.beta
+    warm: Trained | None = None
     if beta is None and kind.takes_beta:
         first, last = pooled_windows([part.train for part in parts[:-1]] or [parts[0].train]), parts[-1].train
         problem: Any = kind.problem(first, fit.seed, progress)
-        errors, found = [], []
-        betas = path_betas(problem.largest_beta(), BETAS, RATIO)
-        for one in betas:
-            warm = problem.train(float(one), warm=warm, limits=limits, progress=progress, rough=True)
-            errors.append(root_mean_square(last.y - warm.network.predict(last.X)))
-            found.append(warm)
-        best = int(np.argmin(errors))
-        beta, warm = float(betas[best]), found[best]
+        path = list(falling(problem, path_betas(problem.largest_beta(), BETAS, RATIO), limits, progress))
+        path = path[:-1] if path[-1].cut and len(path) > 1 else path
+        warm = path[int(np.argmin([root_mean_square(last.y - one.network.predict(last.X)) for one in path]))]
+        beta = warm.beta
     problem = kind.problem(windows, fit.seed, progress)
     trained = problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress)
     return trained, training_range(windows.X, windows.y)

@@ -86,6 +86,11 @@ class Trained:
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def cut(self) -> bool:
+        """Whether time or a wish to stop ended it."""
+        return self.status in ("interrupted", "time limit")
+
 
 class Problem(Protocol):
     """Windows ready to be trained on: what serves every beta has been computed once."""
