@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ecgcvx import __version__
 from ecgcvx.classify.classes import NAMES
 from ecgcvx.classify.machine import STRIDE
 from ecgcvx.classify.measures import measures_of
@@ -18,9 +16,9 @@ from ecgcvx.classify.windows import AFTER, BEFORE, RATE, BeatWindows
 from ecgcvx.evidence import percent
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.markup import coordinate as at
-from ecgcvx.report.markup import shown, tag
-from ecgcvx.report.page import TEMPLATES
+from ecgcvx.report.markup import tag
 from ecgcvx.report.paper import Paper, half_mv
+from ecgcvx.report.template import render
 
 DOUBTS = 8
 ENLARGED, ENLARGED_TEMPLATE = 2.0, 16.0  # so many times the size of ECG paper
@@ -31,16 +29,11 @@ RHYTHM, FAINT = 3.0, 0.05  # of the weights of RR ratios beside a shape of lengt
 def report_html(training: Training) -> str:
     """Return the report on a training: an HTML page that needs no other file."""
     classifier = training.classifier
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     decided = classifier.decide(training.held_out)
     facts = classifier.training
     first = classifier.classes[0]
-    return environment.get_template("beats.html").render(
-        version=__version__,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+    return render(
+        "beats.html",
         title=f"Telling {' and '.join(NAMES[name] for name in classifier.classes[1:])} beats from {NAMES[first]} ones",
         summary=_summary(training),
         held_out=facts["held_out"],

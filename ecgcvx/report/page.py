@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ecgcvx import __version__
 from ecgcvx.evidence import Evidence
 from ecgcvx.files import atomic_write
 from ecgcvx.interpretation import Interpretation
@@ -17,7 +15,6 @@ from ecgcvx.report.errors import error_words, errors_figure
 from ecgcvx.report.explanation import worst_forecasts
 from ecgcvx.report.figures import usual
 from ecgcvx.report.intervals import interval_band
-from ecgcvx.report.markup import shown
 from ecgcvx.report.methods import methods
 from ecgcvx.report.sections import (
     badge,
@@ -30,6 +27,7 @@ from ecgcvx.report.sections import (
     stability_section,
     unit_of,
 )
+from ecgcvx.report.template import render
 from ecgcvx.report.text import LIMITS, REFERENCES
 from ecgcvx.report.training import Training
 from ecgcvx.report.words import (
@@ -47,7 +45,6 @@ from ecgcvx.report.words import (
 from ecgcvx.types import Array
 from ecgcvx.windows import Windows
 
-TEMPLATES = Path(__file__).parent / "templates"
 CARDS = 3
 
 
@@ -66,14 +63,9 @@ def report_html(reading: Interpretation, training: Training | None, model: str) 
     drawable = tuple(average for average in reading.beat_averages if usual(average).sum() > 1)
     reading = replace(reading, beat_averages=drawable if drawable[:1] == reading.beat_averages[:1] else ())
     windows, own = reading.part_windows, reading.own
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=shown,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.globals["badge"] = badge
-    return environment.get_template("report.html").render(
-        version=__version__,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+    return render(
+        "report.html",
+        badge=badge,
         methods=methods(reading, training),
         references=REFERENCES,
         limits=LIMITS,
