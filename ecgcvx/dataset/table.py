@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -188,63 +187,40 @@ def rows_csv(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:76rem;padding:1rem;color:#1b2026;background:#fff}
-h1{font-size:1.6rem;line-height:1.2}p{max-width:48rem}.scroll{overflow-x:auto}
-table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;border-bottom:1px solid #d9dee4;text-align:right;white-space:nowrap}
-th:first-child,td:first-child,th:nth-child(2),td:nth-child(2),td.why{text-align:left}
-td.bar{min-width:10rem}td.bar div{height:.7rem;background:#0b5fb0}td.bar div.behind{background:#a84a00}
-.why{color:#56606b}a{color:#0b5fb0}
-@media(prefers-color-scheme:dark){body{background:#12161b;color:#e7eaee}th,td{border-color:#2e3740}a{color:#79b8ff}
-td.bar div{background:#79b8ff}td.bar div.behind{background:#ffab5e}.why{color:#a4aeb9}}
-"""
-
-
 def page(rows: Sequence[Row], folder: Path, about: Mapping[str, Any]) -> str:
     """One page on the data set: summary, and a row a signal with a link to its own report. It loads nothing."""
-    largest = max((row.rmse_mv["convex"] / (row.rmse_mv.get("linear_ar") or 1) for row in rows if row.rmse_mv),
-                  default=1.0)  # fmt: skip
-    lines = []
-    for row in rows:
-        name = escape(clean(row.name))
-        if row.skipped:
-            lines.append(f"<tr><td>{name}</td><td>{escape(row.lead)}</td>"
-                         f'<td class="why" colspan="9">skipped: {escape(row.skipped)}</td></tr>')  # fmt: skip
-            continue
-        ratio = row.rmse_mv["convex"] / (row.rmse_mv.get("linear_ar") or row.rmse_mv["convex"])
-        own = Path(row.record).name
-        places = (f"{own}/report.html", f"{own}-{row.lead}/report.html")
-        report = next((place for place in places if (folder / place).exists()), None)
-        shown = f'<a href="{escape(report)}">{name}</a>' if report else name
-        behind = ' class="behind"' if ratio > 1 else ""
-        cells = [
+    from ecgcvx.report.template import render
+
+    ratios = [row.rmse_mv["convex"] / (row.rmse_mv.get("linear_ar") or 1) for row in rows if row.rmse_mv]
+    largest = max(*ratios, 1.0) if ratios else 1.0
+    return render(
+        "dataset.html",
+        style="dataset.css",
+        title=f"Data set of {len(rows)} signals",
+        summary=summary(rows),
+        facts="; ".join(f"{key}: {value}" for key, value in about.items() if not isinstance(value, dict)),
+        rows=[_line(row, folder, largest) for row in rows],
+    )
+
+
+def _line(row: Row, folder: Path, largest: float) -> dict[str, Any]:
+    """What the page shows of a signal; largest : ratio of errors, that of a bar as wide as its column."""
+    about = {"name": clean(row.name), "lead": clean(row.lead), "skipped": row.skipped}
+    if row.skipped:
+        return about
+    own = Path(row.record).name
+    places = (f"{own}/report.html", f"{own}-{row.lead}/report.html")
+    ratio = row.rmse_mv["convex"] / (row.rmse_mv.get("linear_ar") or row.rmse_mv["convex"])
+    return about | {
+        "report": next((place for place in places if (folder / place).exists()), None),
+        "cells": [
             f"{row.windows['train']:,}", f"{row.windows['test']:,}",
             f"{row.windows.get('missing', 0) + row.windows.get('split', 0):,}", str(row.neurons),
             _mv(row.rmse_mv.get("linear_ar")), _mv(row.rmse_mv["convex"]),
-            "" if row.gap is None else f"{percent(row.gap)} ({escape(row.evidence)})", f"{row.seconds:.1f}",
-        ]  # fmt: skip
-        wide = f"width:{100 * ratio / max(largest, 1):.1f}%"
-        bar = f'<td class="bar"><div{behind} style="{wide}" title="{ratio:.3f}"></div></td>'
-        lines.append(f"<tr><td>{shown}</td><td>{escape(clean(row.lead))}</td>"
-                     + "".join(f"<td>{cell}</td>" for cell in cells) + bar + "</tr>")  # fmt: skip
-    heads = ("record", "lead", "train", "test", "excluded", "neurons", "linear, mV", "network, mV", "gap", "seconds",
-             "network / linear")  # fmt: skip
-    head = "".join(f'<th scope="col">{title}</th>' for title in heads)
-    facts = "; ".join(
-        f"{escape(str(key))}: {escape(str(value))}" for key, value in about.items() if not isinstance(value, dict)
-    )
-    told = "".join(f"<p>{escape(line)}</p>" for line in summary(rows))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Data set</title>'
-        f"<style>{STYLE}</style></head><body><h1>Data set of {len(rows)} signals</h1>{told}"
-        f'<p class="why">{facts}. Errors are root mean squares on the part that was not trained on; excluded windows '
-        "lie over missing samples or over the boundary of the parts.</p>"
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        "</table></div></body></html>\n"
-    )
+            "" if row.gap is None else f"{percent(row.gap)} ({row.evidence})", f"{row.seconds:.1f}",
+        ],
+        "ratio": f"{ratio:.3f}", "width": f"{100 * ratio / largest:.1f}", "behind": ratio > 1,
+    }  # fmt: skip
 
 
 def _mv(value: float | None) -> str:

@@ -16,8 +16,8 @@ from ecgcvx.interpretation import interpret
 from ecgcvx.models import ReluNetwork
 from ecgcvx.records import Annotation, Recording, read_recording
 from ecgcvx.report import report_html
-from ecgcvx.report.page import TEMPLATES
 from ecgcvx.report.sections import example_section
+from ecgcvx.report.template import TEMPLATES
 from ecgcvx.windows import Scaler, all_windows
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}\u202e\u2066\x07"
