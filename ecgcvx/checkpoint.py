@@ -3,18 +3,12 @@
 A file that was cut off or changed since it was written is refused: what went on from it would be wrong in silence.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.files import atomic_write
-
-Tensors = Mapping[str, NDArray[Any]]
+from ecgcvx.tensor_file import Layout, Tensors
 
 
 def save_checkpoint(path: Path, name: str, head: dict[str, Any], tensors: Tensors) -> None:
@@ -22,12 +16,8 @@ def save_checkpoint(path: Path, name: str, head: dict[str, Any], tensors: Tensor
 
     name : of what it is a checkpoint of, which `read_checkpoint` asks for. head : facts that JSON can hold.
     """
-    from safetensors.numpy import save
-
-    # safetensors writes the memory of an array as it lies, whatever its strides say.
-    arrays = {key: np.ascontiguousarray(array) for key, array in tensors.items()}
-    data = save(arrays, metadata={name: json.dumps({**head, "digest": _digest(head, arrays)})})
-    atomic_write(path, lambda file: file.write(data))
+    layout = Layout(name)
+    layout.write(path, {**head, "digest": layout.digest(head, tensors)}, tensors)
 
 
 def read_checkpoint(path: Path, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -35,27 +25,10 @@ def read_checkpoint(path: Path, name: str) -> tuple[dict[str, Any], dict[str, ND
 
     Raises FileNotFoundError, or ValueError saying in what way the file is damaged or something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            text = (file.metadata() or {}).get(name)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        head = None if text is None else json.loads(text)
-        if not isinstance(head, dict):  # as a file of something else has it
-            raise ValueError("something else than a checkpoint")  # noqa: TRY004
-        if head.pop("digest", None) != _digest(head, tensors):
-            raise ValueError("its digest does not match its content")
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError, TypeError, AttributeError, RecursionError, UnicodeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from None
+    layout = Layout(name)
+    head, tensors = layout.read(path)
+    if not isinstance(head, dict):  # as a file of something else has it
+        raise ValueError("something else than a checkpoint")  # noqa: TRY004
+    if head.pop("digest", None) != layout.digest(head, tensors):
+        raise ValueError("its digest does not match its content")
     return head, tensors
-
-
-def _digest(head: dict[str, Any], tensors: Tensors) -> str:
-    found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for key, array in sorted(tensors.items()):
-        found.update(f"\n{key} {array.dtype.str} {array.shape}\n".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()

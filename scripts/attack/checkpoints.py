@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from attack.common import main, pick, refusal
 from attack.damage import damaged, hostile_json
 from ecgcvx.atoms.family import Atoms
-from ecgcvx.checkpoint import _digest, read_checkpoint
+from ecgcvx.checkpoint import read_checkpoint
 from ecgcvx.errors import ModelError, SolverError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.models import ReluNetwork
@@ -22,6 +22,7 @@ from ecgcvx.solvers.active_set.pricing import Bank
 from ecgcvx.solvers.active_set.solution import Round
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.streaming.predictor import STATE_NAME
+from ecgcvx.tensor_file import Layout
 from ecgcvx.windows import Scaler
 
 OF = "a problem"
@@ -68,9 +69,10 @@ def try_one(random: np.random.Generator, folder: Path) -> str:
         data = damaged(random, data)
     elif what == "head":
         tensors, changed = tensors_of(data), hostile_json(random, head)
+        name = STATE_NAME if streaming else training.NAME
         if isinstance(changed, dict):
-            changed = changed | {"digest": _digest(changed, tensors)}
-        data = save(tensors, metadata={STATE_NAME if streaming else training.NAME: json.dumps(changed)})
+            changed = changed | {"digest": Layout(name).digest(changed, tensors)}
+        data = save(tensors, metadata={name: json.dumps(changed)})
     path = folder / "state.safetensors"
     path.write_bytes(data)
     try:
