@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained
+from ecgcvx.kinds.kind import NetworkKind, Problem
 from ecgcvx.options import option
 
 if TYPE_CHECKING:
     from ecgcvx.atoms.family import Atoms
     from ecgcvx.certificates import Certificate
     from ecgcvx.programs.all_patterns import AllPatterns
-    from ecgcvx.solvers.active_set.sparsify import Sparsified
     from ecgcvx.types import Progress
     from ecgcvx.windows import Windows
 
@@ -69,14 +68,6 @@ class FamilyKind(NetworkKind):
     def plain(self, network: Any, program: "AllPatterns") -> Any:
         """Return the network of the family as it is kept: as plain weights."""
         return network
-
-    def pruned(
-        self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"
-    ) -> "tuple[Trained, Sparsified | None]":
-        if self.tolerance is None and self.max_neurons is None:
-            return trained, None
-        found: tuple[Trained, Sparsified] = problem.prune(trained, self.tolerance, self.max_neurons, limits, progress)
-        return found
 
 
 def searched_certificate(program: "AllPatterns", atoms: "Atoms", starts: int = CERTIFY_STARTS) -> "Certificate":

@@ -199,7 +199,11 @@ class NetworkKind:
         self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"
     ) -> "tuple[Trained, Sparsified | None]":
         """Return the training with the smallest network that the options allow, and the curve to it."""
-        return trained, None
+        tolerance, most = getattr(self, "tolerance", None), getattr(self, "max_neurons", None)
+        if tolerance is None and most is None:
+            return trained, None
+        found: tuple[Trained, Sparsified] = problem.prune(trained, tolerance, most, limits, progress)
+        return found
 
     def checks(self, problem: Any, trained: Trained, limits: Limits, progress: "Progress") -> "tuple[Check, ...]":
         """Return what other solvers make of the program over the network's own patterns, where that is asked for."""

@@ -11,7 +11,6 @@ from ecgcvx.options import option
 if TYPE_CHECKING:
     from ecgcvx.programs.free import Free
     from ecgcvx.rows import Matrix
-    from ecgcvx.solvers.active_set.sparsify import Sparsified
     from ecgcvx.solvers.check import Check
     from ecgcvx.types import Array, Progress
     from ecgcvx.windows import Windows
@@ -169,14 +168,6 @@ class Relu(NetworkKind):
             return None
         text = self.choose or ("within:1%" if beta_chosen else "best")
         return None if text == "best" else Rule.of(text)
-
-    def pruned(
-        self, problem: Any, trained: Trained, limits: Limits, progress: "Progress"
-    ) -> "tuple[Trained, Sparsified | None]":
-        if self.tolerance is None and self.max_neurons is None:
-            return trained, None
-        found: tuple[Trained, Sparsified] = problem.prune(trained, self.tolerance, self.max_neurons, limits, progress)
-        return found
 
     def checks(self, problem: Any, trained: Trained, limits: Limits, progress: "Progress") -> "tuple[Check, ...]":
         if not self.check or not trained.network.neurons:
