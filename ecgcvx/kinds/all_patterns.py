@@ -20,12 +20,30 @@ from ecgcvx.solvers.column_generation import ColumnGeneration
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
+GAP, CONFIRM_STARTS = 1e-2, 3000
+ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap is asked for
 RANKING_GAP, RANKING_ROUNDS = 0.05, 2  # of a point of a path: enough to rank betas
 LARGEST_STARTS = 32
 # Share of beta at which neurons descend once more. Record 208, beta = 2e-5, 453 neurons with .01718 mV: at .5 .01689 mV
 # and P + 1.1 %, at .35 .01671 and + 2.8 %; less costs more of the gap than it gains.
 RELAXED = 0.35
 MOST_READABLE = 256  # neurons of the largest pruned network to choose from
+
+
+def active_set(
+    gap: float | None, rounds: int | None, confirm_starts: int | None, seed: int, most: int | None
+) -> ActiveSetSolver:
+    """Return the active set with the options of a kind, None where they are not given.
+
+    most : rounds at most where neither they nor a gap are given; None for `ROUNDS`.
+    """
+    usual = MANY_ROUNDS if gap is not None else most or ROUNDS
+    return ActiveSetSolver(
+        gap=GAP if gap is None else gap,
+        rounds=usual if rounds is None else rounds,
+        confirm_starts=CONFIRM_STARTS if confirm_starts is None else confirm_starts,
+        seed=seed,
+    )
 
 
 class Size(NamedTuple):

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from ecgcvx.types import Progress
     from ecgcvx.windows import Windows
 
-GAP = 1e-2
-CONFIRM_STARTS = 3000
-ROUNDS, MANY_ROUNDS = 8, 1000  # by default, and where a gap or a time limit is asked for
 CERTIFY_STARTS = 300
 
 
@@ -53,16 +50,9 @@ class FamilyKind(NetworkKind):
         raise NotImplementedError
 
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
-        from ecgcvx.kinds.all_patterns import AllPatternsProblem
-        from ecgcvx.solvers.active_set.loop import ActiveSetSolver
+        from ecgcvx.kinds.all_patterns import AllPatternsProblem, active_set
 
-        most = MANY_ROUNDS if self.gap is not None else rounds or ROUNDS
-        solver = ActiveSetSolver(
-            gap=GAP if self.gap is None else self.gap,
-            rounds=most if self.rounds is None else self.rounds,
-            confirm_starts=CONFIRM_STARTS if self.confirm_starts is None else self.confirm_starts,
-            seed=seed,
-        )
+        solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds)
         return AllPatternsProblem(self.program(windows), solver, seed, self.plain)
 
     def plain(self, network: Any, program: "AllPatterns") -> Any:

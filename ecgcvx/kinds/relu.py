@@ -11,6 +11,7 @@ from ecgcvx.options import option
 if TYPE_CHECKING:
     from ecgcvx.programs.free import Free
     from ecgcvx.rows import Matrix
+    from ecgcvx.solvers.active_set.loop import ActiveSetSolver
     from ecgcvx.solvers.check import Check
     from ecgcvx.types import Array, Progress
     from ecgcvx.windows import Windows
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 ACTIVE_SET, COLUMNS = "active-set", "column-generation"
 MASTERS = ("cvxpy", "osqp")  # of column generation
 ALL = (ACTIVE_SET, COLUMNS)
-GAP, SAMPLED_GAP = 1e-2, 1e-5
-CONFIRM_STARTS = 3000
-ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,21 +127,18 @@ class Relu(NetworkKind):
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         if self.patterns is not None:
             return self._over_sample(windows, seed, progress)
-        from ecgcvx.kinds.all_patterns import AllPatternsProblem
+        from ecgcvx.kinds.all_patterns import CONFIRM_STARTS, GAP, AllPatternsProblem, active_set
         from ecgcvx.programs.all_patterns import AllPatterns
-        from ecgcvx.solvers.active_set.loop import ActiveSetSolver
         from ecgcvx.solvers.column_generation import ColumnGeneration
 
-        gap = GAP if self.gap is None else self.gap
-        starts = CONFIRM_STARTS if self.confirm_starts is None else self.confirm_starts
         solver: ActiveSetSolver | ColumnGeneration
         if self.method == COLUMNS:
+            gap = GAP if self.gap is None else self.gap
+            starts = CONFIRM_STARTS if self.confirm_starts is None else self.confirm_starts
             limits = {} if self.rounds is None else {"rounds": self.rounds}
             solver = ColumnGeneration(self.solver or "cvxpy", gap=gap, confirm_starts=starts, seed=seed, **limits)
         else:
-            most = MANY_ROUNDS if self.gap is not None else rounds or ROUNDS
-            most = most if self.rounds is None else self.rounds
-            solver = ActiveSetSolver(gap=gap, rounds=most, confirm_starts=starts, seed=seed)
+            solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds)
         free: Free = "linear" if self.linear == "free" else "none"
         return AllPatternsProblem(AllPatterns(windows.X, windows.y, 1.0, free=free), solver, seed)
 
