@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.classify.machine import STRIDE, Machine
-from ecgcvx.classify.windows import BEFORE, RATE, BeatWindows
+from ecgcvx.classify.windows import BEFORE, RATE, BeatWindows, evenly
 from ecgcvx.types import Array
 
 MOST = 1500  # beats of a class that means are over
@@ -47,7 +47,7 @@ def read_filters(machine: Machine, windows: BeatWindows, positive: NDArray[np.bo
     positive, right : (n,) which beats are of the class, and which were called rightly while their patient was left out.
     """
     network, taps = machine.network, machine.network.convolution.taps
-    groups = [_some(np.flatnonzero(~positive)), _some(np.flatnonzero(positive))]
+    groups = [evenly(np.flatnonzero(of), MOST) for of in (~positive, positive)]
     scale = machine.slope * network.convolution.scale(network.columns) * network.W2
     maps = [network.maps(windows.subset(group).X) * scale for group in groups]
     means = np.stack([part.mean(axis=0) for part in maps])  # (2, K, m)
@@ -74,7 +74,3 @@ def read_filters(machine: Machine, windows: BeatWindows, positive: NDArray[np.bo
             )
         )  # fmt: skip
     return sorted(out, key=lambda one: -abs(one.tells))
-
-
-def _some(index: NDArray[np.intp]) -> NDArray[np.intp]:
-    return index[np.linspace(0, len(index) - 1, min(len(index), MOST)).round().astype(np.intp)]

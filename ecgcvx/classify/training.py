@@ -26,7 +26,7 @@ from ecgcvx.classify.machine import (
 )
 from ecgcvx.classify.measures import average_precision, roc_area
 from ecgcvx.classify.novelty import Novelty
-from ecgcvx.classify.windows import CONTEXT, BeatWindows, beat_windows, joined
+from ecgcvx.classify.windows import CONTEXT, BeatWindows, beat_windows, evenly, joined
 from ecgcvx.errors import InputError
 from ecgcvx.interruption import keeping, raising
 from ecgcvx.options import check_options, option
@@ -216,8 +216,8 @@ def rows_of(
     `share`. allowed : (n,) beats that may be used, None for all.
     """
     positive = np.flatnonzero(truth == name)
-    negative = _spread(np.flatnonzero(truth != name), options.others)
-    rows = np.sort(np.concatenate([_spread(part, int(np.ceil(share * len(part)))) for part in (positive, negative)]))
+    negative = evenly(np.flatnonzero(truth != name), options.others)
+    rows = np.sort(np.concatenate([evenly(part, int(np.ceil(share * len(part)))) for part in (positive, negative)]))
     return rows if allowed is None else rows[allowed[rows]]
 
 
@@ -290,13 +290,6 @@ def _novelty(windows: BeatWindows, folds: NDArray[np.intp]) -> Novelty:
     for fold in np.unique(folds):
         distances[folds == fold] = Novelty.fit(windows.signal[folds != fold]).distances(windows.signal[folds == fold])
     return replace(Novelty.fit(windows.signal), limit=float(np.quantile(distances, KNOWN)))
-
-
-def _spread(index: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """At most so many of an index, evenly."""
-    if len(index) <= most:
-        return index
-    return index[np.linspace(0, len(index) - 1, most).round().astype(np.intp)]
 
 
 def _common_lead(recordings: Sequence[Recording]) -> str:

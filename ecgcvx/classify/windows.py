@@ -131,3 +131,10 @@ def joined(parts: Sequence[BeatWindows]) -> BeatWindows:
         tuple(name for part in parts for name in part.records),
         np.concatenate([part.scale for part in parts]),
     )
+
+
+def evenly(index: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return at most so many of an index (n,), evenly."""
+    if len(index) <= most:
+        return index
+    return index[np.linspace(0, len(index) - 1, most).round().astype(np.intp)]
