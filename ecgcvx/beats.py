@@ -1,5 +1,6 @@
 """Where the beats of a recording are, and which part of which beat every window forecasts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,8 +41,13 @@ class Beats:
     @property
     def counts(self) -> dict[str, int]:
         """Number of beats of every type, most frequent first."""
-        values, counts = np.unique(self.symbols, return_counts=True)
-        return {str(values[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
+        return counts_of(self.symbols)
+
+
+def counts_of(names: Sequence[str] | NDArray[np.str_]) -> dict[str, int]:
+    """Return how often every name occurs, most frequent first, equally frequent ones in order."""
+    values, counts = np.unique(names, return_counts=True)
+    return {str(values[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.beats import Beats
+from ecgcvx.beats import Beats, counts_of
 from ecgcvx.classify.classes import UNKNOWN, check_classes
 from ecgcvx.classify.machine import Machine, Setting
 from ecgcvx.classify.novelty import Novelty
@@ -50,8 +50,7 @@ class ClassifiedBeats:
     @property
     def counts(self) -> dict[str, int]:
         """Number of beats of every class, most frequent first."""
-        values, counts = np.unique(self.classes, return_counts=True)
-        return {str(values[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
+        return counts_of(self.classes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter
 
-from ecgcvx.beats import find_beats
+from ecgcvx.beats import counts_of, find_beats
 from ecgcvx.errors import InputError
 from ecgcvx.filters import between_gaps
 from ecgcvx.records import Recording
@@ -48,8 +48,7 @@ class AlignedBeats:
     @property
     def counts(self) -> dict[str, int]:
         """Number of beats of every class, most frequent first."""
-        values, counts = np.unique(self.symbols, return_counts=True)
-        return {str(values[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
+        return counts_of(self.symbols)
 
     def of_class(self, *classes: str) -> "AlignedBeats":
         """The beats whose symbol is one of `classes`. Raises InputError when there are none."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.beats import BIN_MS, SEGMENTS, BeatLabels, Beats
+from ecgcvx.beats import BIN_MS, SEGMENTS, BeatLabels, Beats, counts_of
 from ecgcvx.interpretation.results import BeatAverage
 from ecgcvx.types import Array
 
@@ -39,12 +39,11 @@ def beat_averages(
     """
     symbols = np.array(beats.symbols)
     seen = np.unique(labels.beat[labels.beat >= 0])
-    names, counts = np.unique(symbols[seen], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    frequent = [str(names[i]) for i in order if counts[i] >= BEATS_A_TYPE][:TYPES]
+    counts = counts_of(symbols[seen])
+    frequent = [name for name, count in counts.items() if count >= BEATS_A_TYPE][:TYPES]
     inside = labels.beat >= 0
     out = []
-    for name in ["all", *(frequent if len(names) > 1 else [])]:
+    for name in ["all", *(frequent if len(counts) > 1 else [])]:
         chosen = inside if name == "all" else inside & (symbols[labels.beat] == name)
         offset, target = labels.offset[chosen], target_mv[chosen]
         first = int(offset.min())
