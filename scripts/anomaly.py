@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from ecgcvx.baselines.linear import least_squares
+from ecgcvx.classify.measures import roc_area
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.models import GatedNetwork, ReluNetwork
 from ecgcvx.programs.all_patterns import AllPatterns
@@ -88,10 +88,7 @@ def train(signal: Array, name: str, horizon: int, beta: float, rate: float) -> F
 
 def area(scores: Array, ectopic: NDArray[np.bool_]) -> float:
     """Area under the ROC (Mann-Whitney); NaN without beats of both kinds."""
-    positives, negatives = int(ectopic.sum()), int((~ectopic).sum())
-    if not positives or not negatives:
-        return float("nan")
-    return float((rankdata(scores)[ectopic].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return roc_area(scores, ectopic) if ectopic.any() and not ectopic.all() else float("nan")
 
 
 def evaluate(model: Forecaster, recording: Recording, beats: Beats, held: NDArray[np.bool_], rate: float) -> tuple[
