@@ -10,6 +10,7 @@ from scipy.special import expit
 from ecgcvx.atoms.convolutional import ConvolutionalFamily
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.certificates.bound import PriceBound, bound_price
+from ecgcvx.certificates.certify import ROUNDING
 from ecgcvx.classify.windows import CONTEXT
 from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence, Gap, searched
@@ -24,7 +25,6 @@ from ecgcvx.solvers.active_set.solution import Round, evaluate
 from ecgcvx.types import Array, Progress
 
 STRIDE = 2  # samples: at 180 Hz with nothing above 40 Hz every other patch is enough
-ROUNDING = 1e-9  # relative, of the sums in P and D
 COARSE = 6  # one row in so many is solved first, to COARSE_GAP: a round on all rows costs as many times more
 COARSE_GAP, COARSE_ROUNDS, COARSE_ROWS = 0.1, 8, 6000
 
