@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ecgcvx.cli.arguments import add_output, add_record, read_record
-from ecgcvx.cli.terminal import WIDE, progress_bar, show
+from ecgcvx.cli.terminal import progress_bar, show
 
 DESCRIPTION = """\
 Train the same two-layer ReLU network by backprop with every usual optimiser, each from several initialisations, and
@@ -81,6 +81,5 @@ def run(options: argparse.Namespace) -> int:
         compare_table(found), "", linear_table(found), "", fairness(found),
         *([] if found.complete else [f"interrupted: {len(found.runs)} runs were done"]),
         f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} in {folder}",
-        width=WIDE,
     )  # fmt: skip
     return 0

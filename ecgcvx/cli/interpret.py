@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ecgcvx.cli.arguments import add_model, add_record, read_record
-from ecgcvx.cli.terminal import WIDE, progress_bar, show
+from ecgcvx.cli.terminal import progress_bar, show
 
 DESCRIPTION = """\
 Read what a fitted network does on a record. Each pattern switches a linear filter on and off; the table ranks them,
@@ -99,5 +99,5 @@ def run(options: argparse.Namespace) -> int:
     files = ", ".join(str(file) for file in (report, options.csv) if file is not None)
     filters = (template_table(found), "") if found.templates else ()
     cut = ["interrupted: which patterns recur is left out"] if wanted() else []
-    show(heading(found), "", *filters, pattern_table(found), "", notes(found), *cut, f"wrote {files}", width=WIDE)
+    show(heading(found), "", *filters, pattern_table(found), "", notes(found), *cut, f"wrote {files}")
     return 0

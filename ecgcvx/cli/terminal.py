@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 WIDEST = 400  # columns of a table at most
 LOG = logging.getLogger("ecgcvx")
 LINE_SECONDS = 5.0  # between two lines where there is no terminal
-WIDE = 122  # columns of the widest tables
 
 
 def one_line(text: str) -> str:
@@ -22,7 +21,7 @@ def one_line(text: str) -> str:
     return clean(text)
 
 
-def show(*parts: Any, width: int | None = None) -> None:
+def show(*parts: Any) -> None:
     """Print lines of text and tables on standard output; lines are cleaned, and none of it is markup.
 
     A table that is wider than the terminal is wrapped by it, and never cut.
@@ -30,7 +29,7 @@ def show(*parts: Any, width: int | None = None) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=width)
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     room = console.options.update(width=WIDEST)
     needed = [Measurement.get(console, room, part).maximum for part in parts if not isinstance(part, str)]
     console.width = max([console.width, *needed])
