@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ecgcvx.cautions import LARGE_GAP
 from ecgcvx.evidence import Evidence
 from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.training import Contender, Training
@@ -19,7 +20,6 @@ NAMES = {
     "convex": "this network",
 }
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))
-LARGE_GAP = 0.1
 ALIKE = 1.5  # times as often on, and as often off, in one part of the beat as in another
 
 
