@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ecgcvx.errors import InputError, ModelError
-from ecgcvx.intervals import GAMMA, Calibration, Interval, follow, start, steps
+from ecgcvx.intervals import GAMMA, Calibration, Counts, Interval, follow, start, steps
 from ecgcvx.models import Model
 from ecgcvx.records import Recording
 from ecgcvx.training_range import Bools, Outside, TrainingRange, check_policy
@@ -57,7 +58,8 @@ class Forecaster:
         Raises ModelError when the recording has another sampling frequency, InputError when it holds no whole window or
         the model keeps no training range that `outside` could go by.
         """
-        return self.predict_and_flag(recording, outside)[0]
+        policy = self.policy(outside)
+        return self.forecasts(recording).samples(policy)
 
     def predict_and_flag(self, recording: Recording, outside: Outside = "flag") -> tuple[Array, Bools]:
         """Return the forecasts of `predict`, and which of them (samples,) are from windows outside the training range.
@@ -65,13 +67,8 @@ class Forecaster:
         Without a training range none is.
         """
         policy = self.policy(outside)
-        windows = self.windows(recording)
-        f, beyond = self.network.predict(windows.X), self.beyond(windows)
-        if self.training_range is not None:
-            f = self.training_range.replaced(f, windows.X, beyond, policy)
-        out, flags = np.full(len(recording.signal), np.nan), np.zeros(len(recording.signal), dtype=np.bool_)
-        out[windows.targets], flags[windows.targets] = self.scaler.restore(f), beyond
-        return out, flags
+        made = self.forecasts(recording)
+        return made.samples(policy), made.flags
 
     def predict_interval(
         self, recording: Recording, coverage: float = 0.9, *, adapt: bool = False, gamma: float = GAMMA
@@ -85,16 +82,16 @@ class Forecaster:
         Raises ModelError where the fit made no calibration, and see `predict`; InputError for a coverage outside (0, 1)
         or beyond what the validation part supports.
         """
-        calibration = self.calibrated()
+        self.calibrated()
+        return self.forecasts(recording).interval(coverage, adapt=adapt, gamma=gamma)
+
+    def forecasts(self, recording: Recording) -> "Forecasts":
+        """Return the forecasts of a recording, computed once for several intervals or policies.
+
+        Raises ModelError when the recording has another sampling frequency, InputError when it holds no whole window.
+        """
         windows = self.windows(recording)
-        f, groups = self.scaler.restore(self.network.predict(windows.X)), calibration.groups(windows.X)
-        made = np.empty((2, len(windows), 1))
-        centres, widths = start(calibration, (coverage,))
-        samples, gains = recording.signal[windows.targets], steps((coverage,), gamma if adapt else 0.0)
-        follow(windows.targets, samples, f, groups, self.horizon, centres, widths, gains, made[0], made[1])
-        out = np.full((2, len(recording.signal)), np.nan)
-        out[:, windows.targets] = made[:, :, 0]
-        return Interval(*out)
+        return Forecasts(self, recording, windows, self.network.predict(windows.X))
 
     def calibrated(self) -> Calibration:
         """Return the calibration; ModelError where there is none."""
@@ -183,3 +180,54 @@ class Forecaster:
         from ecgcvx.streaming import StreamPredictor
 
         return StreamPredictor(self, channels, rate, outside, coverages=coverages, gamma=gamma)
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """The forecasts of a recording, and all that is told of them; what several of these need is computed once.
+
+    windows : every window of the recording, standardised. f : (n,) what the network says of them, standardised.
+    """
+
+    model: Forecaster
+    recording: Recording
+    windows: Windows
+    f: Array
+
+    @cached_property
+    def beyond(self) -> Bools:
+        """Which windows (n,) lie outside the training range; none without one."""
+        return self.model.beyond(self.windows)
+
+    @cached_property
+    def groups(self) -> Counts:
+        """Group (n,) of every window in the calibration; ModelError where there is none."""
+        return self.model.calibrated().groups(self.windows.X)
+
+    @property
+    def flags(self) -> Bools:
+        """Which samples (samples,) are forecast from windows outside the training range."""
+        out = np.zeros(len(self.recording.signal), dtype=np.bool_)
+        out[self.windows.targets] = self.beyond
+        return out
+
+    def samples(self, policy: Outside = "flag") -> Array:
+        """Return the forecast of every sample (samples,) in mV, NaN where none is; policy : see `Forecaster.policy`."""
+        f, known = self.f, self.model.training_range
+        if known is not None and policy != "flag":
+            f = known.replaced(f, self.windows.X, self.beyond, policy)
+        out = np.full(len(self.recording.signal), np.nan)
+        out[self.windows.targets] = self.model.scaler.restore(f)
+        return out
+
+    def interval(self, coverage: float, *, adapt: bool = False, gamma: float = GAMMA) -> Interval:
+        """Return the interval of every sample; see `Forecaster.predict_interval`."""
+        model, targets = self.model, self.windows.targets
+        f, groups = model.scaler.restore(self.f), self.groups
+        made = np.empty((2, len(f), 1))
+        centres, widths = start(model.calibrated(), (coverage,))
+        samples, gains = self.recording.signal[targets], steps((coverage,), gamma if adapt else 0.0)
+        follow(targets, samples, f, groups, model.horizon, centres, widths, gains, made[0], made[1])
+        out = np.full((2, len(self.recording.signal)), np.nan)
+        out[:, targets] = made[:, :, 0]
+        return Interval(*out)

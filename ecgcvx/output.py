@@ -66,11 +66,11 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
 def interval_scores(result: Fit, recording: Recording) -> list[dict[str, Any]]:
     """How the intervals do on the test part: share inside and mean width in mV, as calibrated and adaptive."""
     model, targets = result.forecaster, result.split.test.targets
-    signal, found = recording.signal[targets], []
+    made, signal, found = model.forecasts(recording), recording.signal[targets], []
     for coverage in model.calibrated().coverages:
         line: dict[str, Any] = {"coverage": coverage}
         for name, adapt in (("calibrated", False), ("adaptive", True)):
-            lower, upper = (ends[targets] for ends in model.predict_interval(recording, coverage, adapt=adapt))
+            lower, upper = (ends[targets] for ends in made.interval(coverage, adapt=adapt))
             inside = float(((signal >= lower) & (signal <= upper)).mean())
             line[name] = {"inside": inside, "width_mv": float((upper - lower).mean())}
         found.append(line)
@@ -137,14 +137,15 @@ def _fill(
     text = json.dumps(found, indent=2, allow_nan=False) + "\n"
     result.forecaster.save(scratch / MODEL)
     (scratch / "metrics.json").write_text(text, encoding="utf-8")
-    forecast = result.forecaster.predict(recording)
+    made = result.forecaster.forecasts(recording)
+    forecast = made.samples()
     rate = recording.sampling_frequency
     ahead = "1 sample" if options.horizon == 1 else f"{options.horizon} samples"
     convex = result.scores[-1]
     band, known = None, result.forecaster.calibration
     if known is not None:
         widest = max(known.coverages)
-        band = (widest, result.forecaster.predict_interval(recording, widest, adapt=True))
+        band = (widest, made.interval(widest, adapt=True))
     figure = forecast_figure(
         recording.signal,
         forecast,

@@ -166,6 +166,20 @@ def test_a_stream_makes_the_intervals_of_the_whole_recording(horizon, cuts, seed
         assert stream.intervals.held[0, c] == pytest.approx(inside[due].mean())
 
 
+def test_one_prediction_serves_all_intervals(monkeypatch):
+    model, recording = forecaster(), Recording(signal(), RATE, "II", "x")
+    chosen = [(coverage, adapt) for coverage in (0.5, 0.9) for adapt in (False, True)]
+    expected = [model.predict_interval(recording, coverage, adapt=adapt) for coverage, adapt in chosen]
+    plain = model.predict(recording)
+    calls, predict = [], ReluNetwork.predict
+    monkeypatch.setattr(ReluNetwork, "predict", lambda network, X: calls.append(X) or predict(network, X))
+    made = model.forecasts(recording)
+    for (coverage, adapt), interval in zip(chosen, expected, strict=True):
+        np.testing.assert_array_equal(made.interval(coverage, adapt=adapt), interval)
+    np.testing.assert_array_equal(made.samples(), plain)
+    assert len(calls) == 1
+
+
 def test_a_resumed_stream_keeps_its_intervals(tmp_path):
     model, samples = forecaster(), signal()
     whole = StreamPredictor(model, coverages=(0.8,), gamma=0.1).push_chunk(samples)

@@ -44,7 +44,6 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.model_file import load
     from ecgcvx.output import forecast_csv
     from ecgcvx.outside import outside_score
-    from ecgcvx.windows import all_windows
 
     if options.output is not None:
         check_file(options.output)
@@ -53,13 +52,12 @@ def run(options: argparse.Namespace) -> int:
     forecaster = load(options.model)
     coverages = coverages_of(options, forecaster)
     recording = read_record(options, forecaster)
-    forecast, outside = forecaster.predict_and_flag(recording, options.outside)
-    intervals = {one: forecaster.predict_interval(recording, one, adapt=options.adapt) for one in coverages}
+    policy = forecaster.policy(options.outside)
+    found = forecaster.forecasts(recording)
+    forecast, outside = found.samples(policy), found.flags
+    intervals = {one: found.interval(one, adapt=options.adapt) for one in coverages}
     text = forecast_csv(recording, forecast, None if forecaster.training_range is None else outside, intervals)
-    score = None
-    if outside.any():
-        windows = all_windows(recording.signal, forecaster.scaler, forecaster.window, forecaster.horizon)
-        score = outside_score(forecaster, windows)
+    score = outside_score(forecaster, found.windows, found.f) if outside.any() else None
     far = forecast_caution(recording.signal, forecast, recording.sampling_frequency)
     said = [words for words in ("" if score is None else score.words, far) if words]
     if options.output is None:

@@ -21,9 +21,9 @@ def interval_band(reading: Interpretation, windows: Windows) -> Band | None:
     calibration = reading.forecaster.calibration
     if calibration is None:
         return None
-    signal, said = reading.recording.signal[windows.targets], []
+    made, signal, said = reading.forecaster.forecasts(reading.recording), reading.recording.signal[windows.targets], []
     for coverage in sorted(calibration.coverages):
-        ends = reading.forecaster.predict_interval(reading.recording, coverage, adapt=True)
+        ends = made.interval(coverage, adapt=True)
         lower, upper = (end[windows.targets] for end in ends)
         inside = float(((signal >= lower) & (signal <= upper)).mean())
         width = size(float((upper - lower).mean()))
