@@ -50,12 +50,13 @@ def outside_score(forecaster: Forecaster, windows: Windows, f: Array | None = No
     if known is None:
         return None
     f = forecaster.network.predict(windows.X) if f is None else f
-    outside, scale = known.outside(windows.X), forecaster.scaler.scale
+    leverage, scale = known.leverage(windows.X), forecaster.scaler.scale
+    outside = known.outside(windows.X, leverage)
     r, linear = windows.y - f, windows.y - known.replaced(f, windows.X, outside, "linear")
     inside = None if outside.all() else scale * root_mean_square(r[~outside])
     return OutsideScore(
         len(windows), int(outside.sum()), scale * root_mean_square(r), inside, scale * root_mean_square(linear),
-        float(np.max(known.leverage(windows.X), initial=0.0)) / known.limit,
+        float(np.max(leverage, initial=0.0)) / known.limit,
     )  # fmt: skip
 
 

@@ -60,9 +60,9 @@ class TrainingRange:
             predict_rows(rows, quadratic, out[start : start + len(rows)])
         return out
 
-    def outside(self, X: Matrix) -> Bools:
-        """Return which rows (n,) of X (n, d) lie outside."""
-        out = ~(self.leverage(X) <= self.limit)
+    def outside(self, X: Matrix, leverage: Array | None = None) -> Bools:
+        """Return which rows (n,) of X (n, d) lie outside. leverage : (n,) of the rows, where it is known."""
+        out = ~((self.leverage(X) if leverage is None else leverage) <= self.limit)
         for start, rows in row_chunks(X, CHUNK):
             samples = rows[:, :-1]
             out[start : start + len(rows)] |= (samples < self.low).any(axis=1) | (samples > self.high).any(axis=1)
