@@ -117,6 +117,7 @@ def interpret(
         kind=whole.network.activation,
         part=chosen_part,
         part_windows=windows,
+        residuals=r,
         own=own,
         windows=len(windows),
         explained_variance=float(1 - r.var() / windows.y.var()),

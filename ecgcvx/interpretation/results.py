@@ -163,7 +163,8 @@ class Interpretation:
     """A fitted network read on a recording.
 
     kind : the activation of the network. part : the windows that every number here belongs to: 'test' (not trained
-    on), 'train' or 'all'. part_windows : these windows; windows : how many. own : whether the network was
+    on), 'train' or 'all'. part_windows : these windows; windows : how many;
+    residuals : (n,) their y - f, standardised. own : whether the network was
     trained on the first part of this recording.
     explained_variance : 1 - Var(y - f)/Var(y) of the forecast there; rmse_mv : its root-mean-square error in mV.
     table : one row a pattern that is ever on, most important first by the column `importance`; see `COLUMNS`.
@@ -184,6 +185,7 @@ class Interpretation:
     kind: str
     part: Part
     part_windows: Windows
+    residuals: Array
     own: bool
     windows: int
     explained_variance: float

@@ -11,7 +11,6 @@ from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import tag
 from ecgcvx.types import Array
-from ecgcvx.windows import Windows
 
 WIDTH, LEFT, RIGHT, ROW = 520, 170, 64, 17
 WORST, APART, SHOWN = 3, 0.5, 6  # worst forecasts in a report, seconds between them, patterns of each
@@ -52,10 +51,10 @@ def explanation_figure(found: Explanation, top: int = 10, style: bool = False) -
     )
 
 
-def worst_forecasts(reading: Interpretation, windows: Windows, count: int = WORST) -> list[dict[str, Any]]:
+def worst_forecasts(reading: Interpretation, count: int = WORST) -> list[dict[str, Any]]:
     """Return figure and words of the largest errors on the windows of a reading, `APART` s from each other at least."""
-    forecaster, targets = reading.forecaster, windows.targets
-    errors = np.abs(windows.y - forecaster.network.predict(windows.X))
+    forecaster, targets = reading.forecaster, reading.part_windows.targets
+    errors = np.abs(reading.residuals)
     apart = APART * forecaster.sampling_frequency
     worst: list[int] = []
     for i in np.argsort(-errors, kind="stable"):

@@ -71,7 +71,7 @@ def report_html(reading: Interpretation, training: Training | None, model: str) 
         limits=LIMITS,
         stability=stability_section(reading, model),
         example=example_section(reading, windows),
-        worst=worst_forecasts(reading, windows),
+        worst=worst_forecasts(reading),
         **_first_screen(reading, training, model, windows, own),
         **_quality(reading, training, windows),
         **beats_section(reading),
@@ -243,7 +243,7 @@ def _quality(reading: Interpretation, training: Training | None, windows: Window
     first = _strip_start(windows, rate)
     forecast = _forecast(reading, first, first + round(STRIP_SECONDS * rate))
     band = interval_band(reading, windows)
-    residuals = reading.forecaster.scaler.scale * (windows.y - reading.forecaster.network.predict(windows.X))
+    residuals = reading.forecaster.scaler.scale * reading.residuals
     return {
         "comparison": rows,
         "trained_on": None if training is None else training.record,
