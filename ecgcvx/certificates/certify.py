@@ -15,6 +15,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.models.convolutional import ConvolutionalNetwork
+from ecgcvx.models.two_layer import linear_of
 from ecgcvx.programs.linear_part import LinearPart
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.search import search_price
@@ -198,11 +199,6 @@ def residual_of(network: Certified, X: Matrix, y: Array, beta: float, loss: Loss
     if loss == "logistic":
         raise InputError("network: it has a free linear part; its certificate takes the squared loss")
     return LinearPart(X).dual_feasible(y - f)
-
-
-def linear_of(network: Certified) -> Array | None:
-    """Return the weights (d,) of a free linear part, None where there is none."""
-    return network.linear if isinstance(network, TwoLayerNetwork) else None
 
 
 def linear_slack(network: Certified, X: Matrix, y: Array, beta: float, v: Array, primal: float) -> float:

@@ -11,6 +11,7 @@ from ecgcvx.beats import why_no_beats
 from ecgcvx.interpretation.filters import LinearFilter
 from ecgcvx.interpretation.results import COLUMNS, Interpretation, PatternSummary
 from ecgcvx.interpretation.templates import Template
+from ecgcvx.models.two_layer import linear_of
 
 FREQUENCIES = 46  # points from 0 Hz to half the sampling frequency
 
@@ -20,8 +21,7 @@ def heading(found: Interpretation) -> str:
     network = found.forecaster.network
     of_them = {"test": " that it was not trained on", "train": " that it was trained on", "all": ""}[found.part]
     kind = {"relu": "ReLU"}.get(found.kind, found.kind)
-    beside = getattr(network, "linear", None) is not None
-    whose = f"{network.neurons} neurons" + (" and a linear part" if beside else "")
+    whose = f"{network.neurons} neurons" + (" and a linear part" if linear_of(network) is not None else "")
     if found.stages:
         whose = f"{found.stages[0].neurons} neurons of the lowest stage and its linear part"
     units = "neurons, no patterns" if found.kind == "polynomial" else f"patterns of {whose}"

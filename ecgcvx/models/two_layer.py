@@ -122,3 +122,8 @@ class TwoLayerNetwork:
         Raises KeyError, TypeError, ValueError or InputError when something is missing or does not fit.
         """
         return cls(tensors["W1"], tensors["W2"], linear=tensors.get("linear"))
+
+
+def linear_of(network: Any) -> Array | None:
+    """Return the weights (d,) of the free linear part of any network, None where there is none."""
+    return network.linear if isinstance(network, TwoLayerNetwork) else None

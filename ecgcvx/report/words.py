@@ -8,6 +8,7 @@ import pandas as pd
 from ecgcvx.cautions import LARGE_GAP
 from ecgcvx.evidence import Evidence
 from ecgcvx.interpretation import Interpretation
+from ecgcvx.models.two_layer import linear_of
 from ecgcvx.report.training import Contender, Training
 
 PERCENT = "\u00a0%"  # not at the start of a line
@@ -25,7 +26,7 @@ ALIKE = 1.5  # times as often on, and as often off, in one part of the beat as i
 
 def beside(network: Any) -> str:
     """' and a free linear part' of a network that has one."""
-    return "" if getattr(network, "linear", None) is None else " and a free linear part"
+    return "" if linear_of(network) is None else " and a free linear part"
 
 
 def share(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +10,10 @@ from readings import case
 
 from ecgcvx.errors import ModelError
 from ecgcvx.evidence import Evidence
+from ecgcvx.models import ReluNetwork
+from ecgcvx.models.three_layer import ThreeLayerNetwork
 from ecgcvx.report.training import Proof, read_training, training_of
-from ecgcvx.report.words import at_most, certificate, error_without, roughly, share, size, tiny, where
+from ecgcvx.report.words import at_most, beside, certificate, error_without, roughly, share, size, tiny, where
 
 
 @given(st.floats(0, 1))
@@ -107,3 +110,11 @@ def test_a_model_alone_has_no_training(tmp_path):
 def test_metrics_without_models_are_damaged():
     with pytest.raises(ModelError, match="damaged"):
         training_of({"models": []}, "metrics.json")
+
+
+def test_only_a_free_linear_part_is_told_of():
+    W1, W2, ones = np.ones((3, 2)), np.ones(2), np.ones(2)
+    assert beside(ReluNetwork(W1, W2, linear=np.zeros(3))) == " and a free linear part"
+    assert not beside(ReluNetwork(W1, W2))
+    for linear in (False, True):  # of its inner neurons, which are penalised
+        assert not beside(ThreeLayerNetwork(np.ones((2, 2, 3)), np.ones((2, 2)), ones, linear))
