@@ -45,7 +45,6 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.files import atomic_write, check_file
     from ecgcvx.interpretation.explanation import explain, explanation_json, explanation_words
     from ecgcvx.model_file import load
-    from ecgcvx.report.explanation import explanation_svg
 
     if options.top < 1:
         raise InputError(f"top = {options.top}: give at least 1")
@@ -54,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     forecaster = load(options.model)
     found = explain(forecaster, read_record(options, forecaster), options.at)
     if options.svg is not None:
+        from ecgcvx.report.explanation import explanation_svg
+
         text = explanation_svg(found, options.top)
         atomic_write(options.svg, lambda file: file.write(text.encode()))
     if options.json:

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.files import make_folder, write_files
     from ecgcvx.filling import FILLED, check_not_filled, fill_gaps, ledger
     from ecgcvx.gan.records import write_record
-    from ecgcvx.output import write_columns
+    from ecgcvx.signal_csv import write_columns
 
     recording = read_record(options)
     check_not_filled(recording)

@@ -42,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.files import atomic_write, check_file
     from ecgcvx.interruption import keeping
     from ecgcvx.model_file import load
-    from ecgcvx.output import forecast_csv
     from ecgcvx.outside import outside_score
+    from ecgcvx.signal_csv import forecast_csv
 
     if options.output is not None:
         check_file(options.output)
