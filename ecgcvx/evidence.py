@@ -40,7 +40,7 @@ class Gap:
     @property
     def relative(self) -> float:
         """(P - D)/P, at least 0; 0 for P = 0."""
-        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+        return relative_gap(self.primal, self.dual)
 
     @property
     def words(self) -> str:
@@ -57,6 +57,11 @@ class Gap:
 def searched(primal: float, dual: float, starts: int, whose: str = "") -> Gap:
     """The gap that a search found, with the fresh starts that it was confirmed by, 0 for none."""
     return Gap(primal, dual, Evidence.SEARCHED, f"{starts:,} starts" if starts else "not confirmed", whose)
+
+
+def relative_gap(primal: float, dual: float) -> float:
+    """(P - D)/P, at least 0; 0 for P = 0."""
+    return float(max(primal - dual, 0.0) / primal) if primal > 0 else 0.0
 
 
 def percent(share: float) -> str:

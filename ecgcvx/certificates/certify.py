@@ -12,7 +12,7 @@ from ecgcvx.arrangements.enumeration import enumerate_patterns
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence
+from ecgcvx.evidence import Evidence, relative_gap
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.two_layer import linear_of
@@ -48,7 +48,7 @@ class Certificate:
     @property
     def gap(self) -> float:
         """(primal - dual) / primal."""
-        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+        return relative_gap(self.primal, self.dual)
 
     @property
     def proved(self) -> bool:

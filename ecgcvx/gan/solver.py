@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 
 from ecgcvx.compilation import cached_njit
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.gan.pricing import ascend, distinct, starts
 from ecgcvx.gan.program import GeneratorProgram, Neurons
 from ecgcvx.solvers.solution import check_stopping
@@ -49,7 +50,7 @@ class GeneratorSolution:
     @property
     def gap(self) -> float:
         """Relative gap, which rests on the largest price that was found."""
-        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+        return relative_gap(self.primal, self.dual)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
@@ -51,7 +52,6 @@ from ecgcvx.solvers.active_set.solution import (
     Iterate,
     Round,
     evaluate,
-    relative_gap,
 )
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver

@@ -29,6 +29,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
@@ -269,7 +270,7 @@ class _State:
         dual = scaled_parabola(ry, rr, self.beta / worst if worst > 0 else np.inf)
         means = 0 if self.adjacency is None else z.size
         self.exchanged += 2 * self._tree * FLOAT * (z.size + means + SCALARS)
-        return primal, max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+        return primal, relative_gap(primal, dual)
 
     def _factor(self, k: int) -> tuple[Array, bool]:
         d = self.U[k].shape[1]

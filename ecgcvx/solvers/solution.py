@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ecgcvx.errors import InputError, SolverError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable, wanted
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.losses import SquaredLoss
@@ -50,7 +51,7 @@ class Solution:
     @property
     def gap(self) -> float:
         """Relative duality gap over the given patterns."""
-        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+        return relative_gap(self.primal, self.dual)
 
 
 def check_stopping(gap: float, rounds: int = 1) -> None:
@@ -170,7 +171,7 @@ class Evaluation(NamedTuple):
     @property
     def gap(self) -> float:
         """Relative duality gap."""
-        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+        return relative_gap(self.primal, self.dual)
 
 
 def evaluate(program: ConvexProgram, u: Array) -> Evaluation:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.vector import VectorProgram
@@ -96,7 +97,7 @@ class _Splitting:
         primal = rr / 2 + self.program.penalty(self.Z)
         worst = float(np.linalg.norm(descent, 2, axis=(1, 2)).max())
         dual = scaled_parabola(ry, rr, beta / worst if worst > 0 else np.inf)
-        return primal, max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+        return primal, relative_gap(primal, dual)
 
     def iterate(self, balanced: bool) -> None:
         """One round, after which rho follows the residuals unless it is balanced."""
@@ -136,7 +137,7 @@ def _finish(program: VectorProgram, U: Array, tolerance: float, clock: Clock, re
     """Evaluate the point on the data and bound it; every point is feasible."""
     primal = program.objective(U)
     dual = program.dual_bound(program.Y - program.predict(U)).value
-    gap = max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+    gap = relative_gap(primal, dual)
     status = "optimal" if gap <= tolerance else reason
     with stoppable() as loop:
         clock.report(primal, gap)

@@ -25,6 +25,7 @@ from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.certificates import certify_searched
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import check, keeping, stoppable, wanted
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models.stack import Stack, Stage
@@ -108,7 +109,7 @@ class SolvedStage:
     @property
     def gap(self) -> float:
         """Relative searched gap."""
-        return max(self.primal - self.dual, 0.0) / self.primal if self.primal > 0 else 0.0
+        return relative_gap(self.primal, self.dual)
 
 
 @dataclass(frozen=True)

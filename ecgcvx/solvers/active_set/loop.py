@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import check, stoppable
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.amplitudes import amplitudes, resize
@@ -39,7 +40,6 @@ from ecgcvx.solvers.active_set.solution import (
     Iterate,
     Round,
     evaluate,
-    relative_gap,
     used,
 )
 from ecgcvx.solvers.active_set.state import State, fingerprint, load_state, save_state

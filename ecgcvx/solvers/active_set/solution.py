@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ecgcvx.atoms.family import Atoms
-from ecgcvx.evidence import Evidence
+from ecgcvx.evidence import Evidence, relative_gap
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.types import Array
 
@@ -87,8 +87,3 @@ def evaluate(program: AllPatterns, atoms: Atoms) -> Iterate:
 def used(program: AllPatterns, atoms: Atoms) -> Atoms:
     """The atoms that are not zero."""
     return atoms.subset(program.family.norms(atoms) > 0)
-
-
-def relative_gap(primal: float, dual: float) -> float:
-    """(P - D)/P, at least 0; 0 for P = 0."""
-    return float(max(primal - dual, 0.0) / primal) if primal > 0 else 0.0

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from ecgcvx.errors import SolverError
+from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import LogisticLoss, SquaredLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
@@ -125,7 +126,7 @@ def finish(program: PolynomialProgram, Z: Array, tolerance: float, clock: Clock,
     f, _, loss = program.fit(Z)
     primal = loss + program.penalty(Z)
     dual = program.dual_bound(program.loss.residual(f, program.y)).value
-    gap = max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+    gap = relative_gap(primal, dual)
     status = "optimal" if gap <= tolerance else reason
     with stoppable() as loop:
         clock.report(primal, gap)
