@@ -85,9 +85,6 @@ class ConvolutionalPasses(Passes):
     def none(self) -> Atoms:
         return self.on_patches.none()
 
-    def on_rows(self, rows: NDArray[np.intp]) -> "ConvolutionalPasses":
-        return self.family.prepare(take_rows(self.X, rows)).using(self.workers)
-
     def starts(self, count: int, active: Atoms, random: np.random.Generator) -> Atoms:
         return self.on_patches.starts(count, active, random)
 

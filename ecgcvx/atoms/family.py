@@ -18,13 +18,13 @@ What of an atom is discrete is its tags: they never change, and only the family 
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.atoms.workers import Workers
-from ecgcvx.rows import Matrix
+from ecgcvx.rows import Matrix, take_rows
 from ecgcvx.types import Array
 
 Index = NDArray[np.intp] | NDArray[np.bool_]
@@ -72,6 +72,7 @@ class Objective(Protocol):
 class Passes(ABC):
     """Passes of one family over given rows X, prepared once. Sums over rows may be made in float32 where not said."""
 
+    family: "AtomFamily"
     X: Matrix
     """The rows (n, d)."""
     n: int
@@ -92,9 +93,10 @@ class Passes(ABC):
     def none(self) -> Atoms:
         """No atoms, with arrays of the right widths."""
 
-    @abstractmethod
     def on_rows(self, rows: NDArray[np.intp]) -> Self:
         """The passes over some of the rows, of ascending indices."""
+        passes = self.family.prepare(take_rows(self.X, rows)).using(self.workers)
+        return cast(Self, passes)  # a family prepares passes of one class
 
     @abstractmethod
     def starts(self, count: int, active: Atoms, random: np.random.Generator) -> Atoms:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.atoms import kernels
 from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
@@ -77,14 +76,6 @@ class ReluPasses(Passes):
 
     def none(self) -> Atoms:
         return Atoms(np.zeros((0, self.p)), np.zeros((0, 1)))
-
-    def on_rows(self, rows: NDArray[np.intp]) -> "ReluPasses":
-        return self.family.prepare(self._rows(rows)).using(self.workers)
-
-    def _rows(self, rows: NDArray[np.intp]) -> Array:
-        """Rows (k, d) of X, of ascending indices."""
-        parts = [part[rows[(rows >= a) & (rows < a + len(part))] - a] for a, part in row_chunks(self.X, 1 << 14)]
-        return np.concatenate(parts)
 
     def starts(self, count: int, active: Atoms, random: np.random.Generator) -> Atoms:
         """A third isotropic, a third in the metric (X'X)^(-1/4), half of these with a kink through a row, the rest near

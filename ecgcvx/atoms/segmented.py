@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgcvx.atoms.batch_norm_kernels import add_sums
 from ecgcvx.atoms.convolutional import (
@@ -28,7 +27,7 @@ from ecgcvx.atoms.relu import NEAR
 from ecgcvx.atoms.workers import Workers, group_bounds
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.patches import Convolution
-from ecgcvx.rows import Matrix, check_matrix, take_rows
+from ecgcvx.rows import Matrix, check_matrix
 from ecgcvx.types import Array
 
 
@@ -97,9 +96,6 @@ class SegmentedPasses(Passes):
 
     def none(self) -> Atoms:
         return Atoms(np.zeros((0, self.p)), np.zeros((0, 0)))
-
-    def on_rows(self, rows: NDArray[np.intp]) -> "SegmentedPasses":
-        return self.family.prepare(take_rows(self.X, rows)).using(self.workers)
 
     def starts(self, count: int, active: Atoms, random: np.random.Generator) -> Atoms:
         """Filters as those of one segment, the segments in turn, with Gaussian output weights; a third near active."""
