@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ecgcvx.errors import InputError
-from ecgcvx.programs.linear_part import Basis, basis_of
+from ecgcvx.programs.linear_part import Basis, LinearPart
 from ecgcvx.programs.losses import Loss, SquaredLoss
 from ecgcvx.rows import Matrix
 from ecgcvx.types import Array
@@ -66,8 +66,13 @@ class FreePart:
     def basis(self) -> Basis:
         """The columns, and what makes them of those of X."""
         if self.kind == "linear":
-            return basis_of(self.X)
+            return self.linear.basis
         return Basis(np.ones((len(self.y), int(self.kind == "offset"))), np.eye(int(self.kind == "offset")))
+
+    @cached_property
+    def linear(self) -> LinearPart:
+        """X as a linear part, for programs over given patterns that have one beside their blocks."""
+        return LinearPart(self.X)
 
     def weights_of(self, a: Array) -> Array:
         """Return the weights of X's columns (d,), or of the constant (1,), of the weights a (q,) of U."""

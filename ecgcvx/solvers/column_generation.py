@@ -32,7 +32,6 @@ from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
-from ecgcvx.programs.linear_part import LinearPart
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.active_set.amplitudes import amplitude_system, nonnegative_quadratic
 from ecgcvx.solvers.active_set.pricing import (
@@ -265,5 +264,5 @@ def restricted_program(program: AllPatterns, atoms: Atoms) -> tuple[ConvexProgra
     features = PatternFeatures(X, Patterns(bits, X.shape[0], np.array(gates)))
     blocks, kept = (np.array(column) for column in zip(*variables, strict=True))
     y, beta, loss = program.y, program.beta, program.loss
-    linear = LinearPart(X) if program.free == "linear" else None
+    linear = program.part.linear if program.free == "linear" else None
     return ConvexProgram(features, y, beta, blocks.astype(np.intp), kept, True, loss, linear), np.array(u)
