@@ -16,7 +16,7 @@ from ecgcvx.path import RegularisationPath
 from ecgcvx.path import regularisation_path as path_with
 from ecgcvx.records import Recording
 from ecgcvx.training_range import Outside
-from ecgcvx.types import Array, Progress
+from ecgcvx.types import Array, Progress, silent
 
 if TYPE_CHECKING:
     from ecgcvx.certificates import Certificate
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 Signal = Any
 """A `Recording`, an array (samples,) in mV, or a pandas Series of a lead in mV."""
-
-
-def _silent(what: str, share: float | None) -> None:
-    """Say nothing."""
 
 
 def recording_of(signal: Signal, sampling_frequency: float | None = None, lead: str = "") -> Recording:
@@ -66,7 +62,7 @@ def fit(
     network: str = "relu",
     *,
     sampling_frequency: float | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     **options: Any,
@@ -95,7 +91,7 @@ def regularisation_path(
     betas: int = 13,
     ratio: float = 1e-6,
     sampling_frequency: float | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     **options: Any,
 ) -> RegularisationPath:
     """Train along falling beta and choose beta on a validation part; see `ecgcvx.path.regularisation_path`."""
@@ -144,7 +140,7 @@ def certify(
     seconds: float = 60.0,
     sampling_frequency: float | None = None,
     train_fraction: float = 0.8,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> "list[Certificate]":
     """Return the certificates of a model on the signal of its training, by code that shares nothing with training.
 
@@ -165,7 +161,7 @@ def certify(
 
 
 def compare(
-    signal: Signal, *, sampling_frequency: float | None = None, progress: Progress = _silent, **options: Any
+    signal: Signal, *, sampling_frequency: float | None = None, progress: Progress = silent, **options: Any
 ) -> "Comparison":
     """Train the same network by backprop with every usual optimiser beside the convex optimum; see `ecgcvx compare`."""
     from ecgcvx.comparison.study import CompareOptions

@@ -10,3 +10,7 @@ Array: TypeAlias = NDArray[np.float64]
 
 Progress: TypeAlias = Callable[[str, float | None], None]
 """Called with what is being done and the share of it that is done, 0 to 1, None where that is unknown."""
+
+
+def silent(what: str, share: float | None) -> None:
+    """A `Progress` that says nothing."""

@@ -28,6 +28,7 @@ from ecgcvx.kinds.kind import Trained, make_kind
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.path import regularisation_path
 from ecgcvx.records import Recording, read_recording
+from ecgcvx.types import silent
 from ecgcvx.windows import Split, split_windows
 from harness import ROOT, Seconds, add_record, machine, parser, table, timed
 
@@ -152,12 +153,12 @@ def train(row: Row, recording: Recording, split: Split, horizon: int) -> Trained
     limits, beta, warm = options.limits(), given or 0.0, None
     if given is None and kind.takes_beta:
         path, warm = regularisation_path(
-            recording, options, PATH_BETAS, PATH_RATIO, _silent, PATH_FIRST, PATH_PATIENCE, split=split
+            recording, options, PATH_BETAS, PATH_RATIO, silent, PATH_FIRST, PATH_PATIENCE, split=split
         )
         beta = path.chosen.beta
-    problem = kind.problem(split.train, options.seed, _silent)
-    trained = problem.train(beta, warm=warm, limits=limits, progress=_silent)
-    return kind.pruned(problem, trained, limits, _silent)[0]
+    problem = kind.problem(split.train, options.seed, silent)
+    trained = problem.train(beta, warm=warm, limits=limits, progress=silent)
+    return kind.pruned(problem, trained, limits, silent)[0]
 
 
 def measure(row: Row, recording: Recording, horizon: int) -> Result:
@@ -188,10 +189,6 @@ def _result(row: Row, recording: Recording, split: Split, horizon: int, trained:
         gap.relative, f"{gap.evidence}{whose}", trained.network.neurons, train_mv, test_mv, seconds.cpu, seconds.wall,
         machine(),
     )  # fmt: skip
-
-
-def _silent(*_: object) -> None:
-    """Nothing is shown of a training."""
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -38,7 +38,7 @@ from ecgcvx.kinds.kind import Limits
 from ecgcvx.kinds.polynomial import PolynomialKind
 from ecgcvx.records import read_recording
 from ecgcvx.rows import row_chunks
-from ecgcvx.types import Array
+from ecgcvx.types import Array, silent
 from ecgcvx.windows import WindowMatrix, Windows, split_windows
 from harness import ROOT, machine, parser, table, timed
 
@@ -75,8 +75,8 @@ def run_records(arguments: argparse.Namespace) -> None:
 
 def trained(windows: Windows) -> Any:
     """A polynomial network."""
-    problem = PolynomialKind().problem(windows, 0, lambda what, share: None)
-    return problem.train(BETA, warm=None, limits=Limits(), progress=lambda what, share: None).network
+    problem = PolynomialKind().problem(windows, 0, silent)
+    return problem.train(BETA, warm=None, limits=Limits(), progress=silent).network
 
 
 def evaluate(path: Path, horizon: int) -> dict[str, Any]:

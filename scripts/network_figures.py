@@ -34,7 +34,7 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.free import Free
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.types import Array
+from ecgcvx.types import Array, silent
 from ecgcvx.windows import split_windows
 from harness import ROOT, add_record, parser
 
@@ -52,7 +52,7 @@ def filters(recording: Recording) -> Figure:
     recording = replace(recording, signal=recording.signal[: round(SHOWN_SECONDS * recording.sampling_frequency)])
     split = split_windows(recording.signal, WINDOW, HORIZON)
     kind = make_kind("conv", {"taps": TAPS, "rounds": 5, "confirm_starts": 100})
-    trained = kind.problem(split.train, 0, _silent).train(BETA, warm=None, limits=Limits(), progress=_silent)
+    trained = kind.problem(split.train, 0, silent).train(BETA, warm=None, limits=Limits(), progress=silent)
     network, rate = trained.network, recording.sampling_frequency
     error = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
     print(f"{network.neurons} filters, test {error:.4f} mV, gap {trained.gap.relative:.1e}")
@@ -242,10 +242,6 @@ def counts() -> Figure:
     axes.grid(color=FAINT, linewidth=0.5)
     axes.legend(fontsize=7, frameon=False)
     return figure
-
-
-def _silent(*_: object) -> None:
-    """Nothing is shown of a training."""
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import ecgcvx
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit as fit_with
+from ecgcvx.types import silent
 
 WANTED = {
     "read_recording", "Recording", "split_windows", "Windows", "fit", "load", "predict", "certify", "interpret",
@@ -44,7 +45,7 @@ def recording(record_208):
 
 def test_array_series_and_recording_give_the_same_network_as_the_layer_below(recording):
     options = {"network": "gated", "patterns": 6, "beta": 1e-4}
-    expected = fit_with(recording, fit_options(**options), lambda what, share: None).forecaster.network
+    expected = fit_with(recording, fit_options(**options), silent).forecaster.network
     times = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(len(recording.signal)) / 360.0, unit="s")
     signals = (
         (recording, {}),

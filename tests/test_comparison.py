@@ -16,15 +16,12 @@ from ecgcvx.comparison.report import compare_json, compare_table, fairness, line
 from ecgcvx.comparison.study import CompareOptions, compare, linear_family
 from ecgcvx.errors import InputError
 from ecgcvx.records import read_recording
+from ecgcvx.types import silent
 from ecgcvx.windows import split_windows
 
 FEW = CompareOptions(
     beta=1e-3, neurons=8, runs=2, seconds=0.05, gap=0.2, contenders=("momentum", "lbfgs", "gn-uniform"), jobs=1
 )
-
-
-def silent(_what, _share):
-    pass
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,10 @@ from ecgcvx.dataset import DatasetOptions, expand_sources, fit_records, read_row
 from ecgcvx.dataset.pooled import pooled_windows
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import fit_options
+from ecgcvx.types import silent
 from ecgcvx.windows import split_windows
 
 RATE = 100.0
-
-
-def silent(what, share):
-    pass
 
 
 def write_record(path, seed, rate=RATE, samples=2000, gap=False):

@@ -24,13 +24,10 @@ from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.group_lasso import GroupLassoSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
+from ecgcvx.types import silent
 from ecgcvx.windows import split_windows
 
 GATED = {"network": "gated", "patterns": 8, "solver": "fista", "beta": 1e-5}
-
-
-def silent(_what, _share):
-    pass
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,9 @@ from ecgcvx.interpretation import decompose, interpret
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, network_of
 from ecgcvx.programs import AllPatterns, LinearPart, PatternFeatures, relu_program
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.types import silent
 
 cp = pytest.importorskip("cvxpy")
-
-
-def silent(_what, _share):
-    pass
 
 
 @pytest.fixture(scope="module")

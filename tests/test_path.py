@@ -19,13 +19,10 @@ from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
+from ecgcvx.types import silent
 
 OPTIONS = fit_options(network="gated", patterns=8, solver="fista")
 BUILDERS = [relu_program, gated_relu_program]
-
-
-def silent(_what, _share):
-    pass
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ from ecgcvx.fitting import fit
 from ecgcvx.model_file import load
 from ecgcvx.path import regularisation_path
 from ecgcvx.records import read_recording
-
-
-def silent(_what, _share):
-    pass
+from ecgcvx.types import silent
 
 
 @pytest.fixture(scope="module")

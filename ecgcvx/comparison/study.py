@@ -30,7 +30,7 @@ from ecgcvx.records import Recording
 from ecgcvx.rows import row_chunks
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.solution import Round
-from ecgcvx.types import Array, Progress
+from ecgcvx.types import Array, Progress, silent
 from ecgcvx.windows import Split, Windows, split_windows
 
 CONVEX_LIMIT = 60.0  # seconds after which the reference is taken as it is
@@ -201,7 +201,7 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
     small = AllPatternsProblem(
         AllPatterns(few.X, few.y, options.beta), replace(solver, rounds=1, confirm_starts=1), options.seed
     )
-    small.train(options.beta, warm=None, limits=_limits(WARM_LIMIT), progress=_silent)
+    small.train(options.beta, warm=None, limits=_limits(WARM_LIMIT), progress=silent)
     check()
     problem = AllPatternsProblem(AllPatterns(split.train.X, split.train.y, options.beta), solver, options.seed)
     started = time.process_time()
@@ -227,10 +227,6 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
 
 def _limits(seconds: float) -> Limits:
     return Limits(time.perf_counter() + seconds)
-
-
-def _silent(_what: str, _share: float | None) -> None:
-    pass
 
 
 def linear_family(recording: Recording, split: Split) -> tuple[LinearScore, ...]:

@@ -16,7 +16,7 @@ from ecgcvx.cores import usable_cores
 from ecgcvx.dataset.options import DatasetOptions
 from ecgcvx.dataset.table import Row, row_of_fit
 from ecgcvx.errors import EcgcvxError, InputError
-from ecgcvx.types import Progress
+from ecgcvx.types import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def fit_one(task: Task) -> Row:
     try:
         recording = read_recording(task.source, task.lead, **task.options.reading.arguments())
         make_folder(task.folder)
-        result = fit(recording, options, lambda what, share: None)
+        result = fit(recording, options, silent)
         found = write_output(result, recording, options, task.folder)
     except EcgcvxError as error:
         return Row.without_fit(task.source, "" if task.lead is None else str(task.lead), str(error))

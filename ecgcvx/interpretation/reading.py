@@ -27,7 +27,7 @@ from ecgcvx.interruption import keeping, stoppable
 from ecgcvx.models import PolynomialNetwork
 from ecgcvx.outside import outside_score
 from ecgcvx.records import Recording
-from ecgcvx.types import Progress
+from ecgcvx.types import Progress, silent
 from ecgcvx.windows import Split, Windows, all_windows, split_windows
 
 TOP = 12
@@ -43,7 +43,7 @@ def interpret(
     train_fraction: float = 0.8,
     importance: Importance = "explained_variance_drop",
     refitting: Refitting | None = DEFAULT_REFITTING,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = silent,
     split: Split | None = None,
 ) -> Interpretation:
     """Return what the network does on a recording, pattern by pattern.

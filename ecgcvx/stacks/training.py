@@ -35,7 +35,7 @@ from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.solution import AtomSolution
 from ecgcvx.stacks.features import features, first_projection, next_projection
 from ecgcvx.stacks.joint import joint_descent
-from ecgcvx.types import Array, Progress
+from ecgcvx.types import Array, Progress, silent
 from ecgcvx.windows import Windows
 
 HELD_OUT = 0.1  # of the training windows, the last of them, for validation
@@ -146,7 +146,7 @@ class TrainedStack:
 def train_stack(
     windows: Windows,
     options: StackOptions | None = None,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = silent,
     end: float = float("inf"),
 ) -> TrainedStack:
     """Train a stack on windows; nothing but them is looked at. progress is called with what is being done.

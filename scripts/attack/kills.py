@@ -25,6 +25,7 @@ import numpy as np
 from attack.processes import imported, start
 from ecgcvx.checkpoint import read_checkpoint, save_checkpoint
 from ecgcvx.files import atomic_write, settle, write_files
+from ecgcvx.types import silent
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "data" / "mitdb208" / "208"
@@ -68,7 +69,6 @@ def writers() -> tuple[Writer, ...]:
     from ecgcvx.records import read_recording
 
     recording = read_recording(RECORD, end=8)
-    silent = lambda what, share: None  # noqa: E731
     options = [fit_options("polynomial", beta=beta) for beta in (1e-3, 1e-2)]
     fits = [fit(recording, one, silent) for one in options]
     paths = [regularisation_path(recording, fit_options("polynomial"), count, 1e-3, silent)[0] for count in (2, 3)]

@@ -19,6 +19,7 @@ from ecgcvx.cores import usable_cores
 from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
 from ecgcvx.records import read_recording
+from ecgcvx.types import silent
 from ecgcvx.windows import split_windows
 
 WARM_UP = 6000  # samples
@@ -36,9 +37,9 @@ def main() -> None:
         options = fit_options(
             arguments.network, window=arguments.window, horizon=arguments.horizon, seed=arguments.seed
         )
-        fit(replace(recording, signal=recording.signal[:WARM_UP]), options, _silent)
+        fit(replace(recording, signal=recording.signal[:WARM_UP]), options, silent)
         cpu_started = time.process_time()
-        fitted = fit(recording, options, _silent)
+        fitted = fit(recording, options, silent)
         cpu_seconds = time.process_time() - cpu_started
         seconds = fitted.scores[-1].seconds
         predictions = fitted.forecaster.network.predict(fitted.split.test.X)
@@ -54,10 +55,6 @@ def _linear(arguments: argparse.Namespace) -> tuple[float, float, np.ndarray]:
     w = least_squares(split.train.X, split.train.y)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     return seconds, cpu_seconds, split.test.X[: len(split.test)] @ w
-
-
-def _silent(*_: object) -> None:
-    """Nothing is shown of the training."""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from typing import Any
 from ecgcvx.kinds.kind import Limits, Trained, make_kind
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import Model
+from ecgcvx.types import silent
 from ecgcvx.windows import Split, Windows
 
 RECORD = "data/mitdb208/208"
@@ -25,17 +26,13 @@ class Training:
     """A network's training problem on some windows, for any beta."""
 
     def __init__(self, network: str, windows: Windows, **options: Any) -> None:
-        self.problem = make_kind(network, options).problem(windows, 0, _silent)
+        self.problem = make_kind(network, options).problem(windows, 0, silent)
 
     def at(self, beta: float) -> Trained:
         """Train at a beta."""
-        return self.problem.train(beta, warm=None, limits=Limits(), progress=_silent)
+        return self.problem.train(beta, warm=None, limits=Limits(), progress=silent)
 
 
 def error_in_mv(network: Model, split: Split) -> float:
     """Root-mean-square error on the test part in mV."""
     return float(split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X)))
-
-
-def _silent(what: str, share: float | None) -> None:
-    """Say nothing."""

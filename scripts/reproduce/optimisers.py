@@ -19,6 +19,7 @@ from ecgcvx.comparison.contenders import CONTENDERS
 from ecgcvx.comparison.race import Run
 from ecgcvx.comparison.study import CompareOptions, Comparison, compare
 from ecgcvx.records import read_recording
+from ecgcvx.types import silent
 
 SAMPLES, NEURONS = 10_800, 32  # half a minute: a step of the full Gauss-Newton matrix takes some .1 s then
 RUNS, SECONDS, BETA = 3, 0.3, 1e-4
@@ -33,7 +34,7 @@ def reproduce(reduced: bool) -> Entry:
     options = CompareOptions(
         beta=BETA, neurons=NEURONS, runs=2 if reduced else RUNS, seconds=0.1 if reduced else SECONDS, jobs=1
     )
-    found = compare(replace(recording, signal=recording.signal[:SAMPLES]), options, lambda what, share: None)
+    found = compare(replace(recording, signal=recording.signal[:SAMPLES]), options, silent)
     certified = found.reference.trained.gap
     bound, optimum = certified.dual, certified.primal
     medians = {name: _median(found, name) / optimum - 1 for name in CONTENDERS}

@@ -11,6 +11,7 @@ from ecgcvx.interpretation import Interpretation, Refitting, interpret
 from ecgcvx.output import metrics
 from ecgcvx.records import Annotation, Recording, read_recording
 from ecgcvx.report import Training, report_html, training_of
+from ecgcvx.types import silent
 
 RECORD = Path(__file__).resolve().parents[2] / "data" / "mitdb208" / "208"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -48,7 +49,7 @@ def case(kind: str) -> Case:
         reading = interpret(gated.reading.forecaster, typed, part="all", refitting=None)
         return Case(reading, gated.metrics, gated.training, report_html(reading, gated.training, "out/208"))
     options = fit_options(**OPTIONS[kind])
-    result = fit(minute(), options, lambda what, share: None)
+    result = fit(minute(), options, silent)
     settings = {
         "version": "0.1.0",
         "options": options.settings,
