@@ -54,7 +54,7 @@ def bar_rows(number: int, bar: Bar, problem: Problem, runs: Sequence[Curve], pee
     if bar.gap is not None:
         value, limit = bar.gap
         target = f"gap <= {power(value)} confirmed by {bar.starts:,} fresh starts in {limit:g} s"
-        gaps = [float(str(run.ending["gap"])) for run in runs]
+        gaps = [float(run.ending["gap"]) for run in runs]
         times = [run.points[-1].seconds if gap <= value else math.inf for run, gap in zip(runs, gaps, strict=True)]
         rows.append(_times(target, times, limit, f"gap {power(median(gaps), 1)}"))
     if bar.rmse is not None:
@@ -62,7 +62,7 @@ def bar_rows(number: int, bar: Bar, problem: Problem, runs: Sequence[Curve], pee
         errors = [run.rmse_at(limit) for run in runs]
         rows.append(_values(f"test RMSE <= {value:g} mV at {limit:g} s", errors, value, "mV"))
     if bar.memory_gib is not None:
-        used = [float(str(run.ending["memory_gib"])) for run in runs]
+        used = [float(run.ending["memory_gib"]) for run in runs]
         rows.append(_values(f"memory <= {bar.memory_gib:g} GiB", used, bar.memory_gib, "GiB"))
     if bar.ratio is not None:
         rows += _ratios(bar, runs, peers)

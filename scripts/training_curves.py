@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Curve:
     name: str
     seed: int
     points: tuple[Point, ...]
-    ending: dict[str, object]
+    ending: dict[str, Any]
 
     @property
     def best(self) -> float:

@@ -25,8 +25,8 @@ def main() -> int:
         attack(target, inputs=1)  # compiles
         found = attack(target, seconds=options.seconds * share / sum(TARGETS.values()), seed=options.seed)
         print(json.dumps({"target": name, **found}), flush=True)
-        inputs += int(str(found["inputs"]))
-        faults += found["outcomes"].get("fault", 0) if isinstance(found["outcomes"], dict) else 0
+        inputs += found["inputs"]
+        faults += found["outcomes"].get("fault", 0)
     print(f"{inputs:,} inputs, {faults} faults")
     return int(faults > 0)
 

@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ LOOK = 16  # inputs between looks at the clock
 MEMORY = "/dev/shm"  # where files cost no disk
 
 
-def attack(target: Target, *, seconds: float = math.inf, inputs: int | None = None, seed: int = 0) -> dict[str, object]:
+def attack(target: Target, *, seconds: float = math.inf, inputs: int | None = None, seed: int = 0) -> dict[str, Any]:
     """Try inputs until `seconds` of processor time are over or `inputs` are tried; count outcomes, keep ten faults.
 
     Input k depends on (seed, k) alone, so that a fault can be made again.

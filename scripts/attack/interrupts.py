@@ -10,18 +10,19 @@ the files of that command takes on top of it).
 
 import argparse
 import json
-import math
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from attack.processes import Ended, command, imported, start
+from attack import processes
+from attack.processes import Ended, command, start
 from ecgcvx.interruption import INTERRUPTED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +43,8 @@ class Case(NamedTuple):
     output: bool = True
 
 
-def cases(model: Path, stream: Path) -> tuple[Case, ...]:
-    """Every command that takes any time. model : of a fit. stream : lines of samples."""
+def cases(model: Path) -> tuple[Case, ...]:
+    """Every command that takes any time. model : of a fit."""
     minute = (RECORD, "--end", "60")
     return (
         Case("fit", (*minute,), 14.0),
@@ -137,11 +138,10 @@ def whole(folder: Path) -> list[str]:
 
 
 def attack(
-    interrupts: float, seconds: float, seed: int, only: str | None, tell: Callable[[str], None]
-) -> dict[str, object]:
-    """Interrupt commands in turn; return how often what came out, and the faults."""
-    imported()
-    begun, outcomes, faults, done = time.monotonic(), dict[str, int](), list[str](), 0
+    only: str | None, interrupts: float, seconds: float, seed: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Interrupt commands in turn, or `only` those of one name; return how often what came out, and the faults."""
+    begun, outcomes, faults, done = time.monotonic(), Counter[str](), list[str](), 0
     slowest: dict[str, float] = {}
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory(prefix="ecgcvx-interrupts-") as name:
@@ -149,7 +149,7 @@ def attack(
         model = base / "model"
         made = start(command(["fit", RECORD, "--end", "60", "--beta", "1e-2", "--output", str(model)]), base / "words")
         assert made.wait().code == 0
-        chosen = [case for case in cases(model, base) if only is None or only == case.name]
+        chosen = [case for case in cases(model) if only is None or only == case.name]
         while done < interrupts and time.monotonic() - begun < seconds:
             case = chosen[done % len(chosen)]
             folder = base / str(done)
@@ -158,7 +158,7 @@ def attack(
             after, group = float(random.uniform(0.05, case.longest)), bool(random.random() < 0.5)
             ended = run(case, folder, number, after, group)
             what, wrong = judge(case, ended, folder)
-            outcomes[what] = outcomes.get(what, 0) + 1
+            outcomes[what] += 1
             words = f"{case.name} {' '.join(case.arguments[1:])}: {signal.Signals(number).name} after {after:.2f} s"
             took = "" if ended.after is None else f", ended {ended.after:.2f} s later"
             fault = f"; FAULT {wrong}" if wrong else ""
@@ -172,17 +172,9 @@ def attack(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--interrupts", type=int, help="how many (default: until the time is over)")
-    parser.add_argument("--seconds", type=float, help="no new one after that (default 60, or none with --interrupts)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", help="one command")
-    options = parser.parse_args()
-    interrupts = math.inf if options.interrupts is None else options.interrupts
-    seconds = options.seconds or (60.0 if options.interrupts is None else math.inf)
-    found = attack(interrupts, seconds, options.seed, options.only, lambda line: print(line, flush=True))
-    print(json.dumps(found, indent=1))
-    return 1 if found["faults"] else 0
+    return processes.main(parser, "interrupts", lambda options, *limits: attack(options.only, *limits))
 
 
 if __name__ == "__main__":

@@ -9,20 +9,21 @@ byte for byte those of the one run or of the other, and a command must be able t
 """
 
 import argparse
-import json
 import math
 import os
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from attack.processes import imported, start
+from attack import processes
+from attack.processes import start
 from ecgcvx.checkpoint import read_checkpoint, save_checkpoint
 from ecgcvx.files import atomic_write, settle, write_files
 from ecgcvx.types import silent
@@ -147,9 +148,9 @@ def judge(writer: Writer, folder: Path, runs: list[dict[str, bytes]]) -> tuple[s
 
 def attack(
     chosen: tuple[Writer, ...], kills: float, seconds: float, seed: int, tell: Callable[[str], None]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Kill writers in turn; return how often what was found, and the faults."""
-    begun, outcomes, faults, done = time.monotonic(), dict[str, int](), list[str](), 0
+    begun, outcomes, faults, done = time.monotonic(), Counter[str](), list[str](), 0
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory(prefix="ecgcvx-kills-") as name:
         base = Path(name)
@@ -166,7 +167,7 @@ def attack(
             what, wrong = judge(writer, folder, runs)
             if ended.killed != signal.SIGKILL and not random_moment:
                 wrong.append(f"was not killed: {ended.words[-300:]}")
-            outcomes[what] = outcomes.get(what, 0) + 1
+            outcomes[what] += 1
             when = "at a random moment" if random_moment else f"before call {step} of {calls}"
             if wrong:
                 faults.append(f"{writer.name}, killed {when}: {wrong}")
@@ -177,16 +178,7 @@ def attack(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, help="how many (default: until the time is over)")
-    parser.add_argument("--seconds", type=float, help="no new one after that (default 60, or none with --kills)")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    kills = math.inf if options.kills is None else options.kills
-    seconds = options.seconds or (60.0 if options.kills is None else math.inf)
-    imported()
-    found = attack(writers(), kills, seconds, options.seed, lambda line: print(line, flush=True))
-    print(json.dumps(found, indent=1))
-    return 1 if found["faults"] else 0
+    return processes.main(parser, "kills", lambda _, *limits: attack(writers(), *limits))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def try_one(random: np.random.Generator, folder: Path) -> str:
     value: Any = WHOLE
     for _ in range(0 if whole else int(random.integers(1, 3))):
         value = hostile_json(random, value)
-    text = json_text(random, value) if not whole else json_text(np.random.default_rng(1), value)
+    text = json_text(np.random.default_rng(1) if whole else random, value)
     (folder / "metrics.json").write_text(text, encoding="utf-8", errors="replace")
     own = pick(random, (None, DIGEST, "another"))
     try:

@@ -8,6 +8,9 @@ A child has one core and a session of its own, and its words are kept. It must b
 threads.
 """
 
+import argparse
+import json
+import math
 import os
 import resource
 import signal
@@ -18,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
 LONGEST = 120.0  # s that a child may take before it is killed: it hangs
@@ -25,16 +29,15 @@ LONGEST = 120.0  # s that a child may take before it is killed: it hangs
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: exit code, the number of the signal that killed it, its words, and times in seconds.
+    """How a child ended: exit code, the number of the signal that killed it, and its words.
 
-    after : processor time from the signal that it was sent to its end, None where it ended before. left : processes of
-    its session that were still there.
+    after : processor seconds from the signal that it was sent to its end, None where it ended before. left : whether
+    processes of its session were still there.
     """
 
     code: int | None
     killed: int | None
     words: str
-    seconds: float
     after: float | None
     left: bool
 
@@ -81,7 +84,7 @@ class Child:
         return Ended(
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
-            words + (f"\nstill there after {LONGEST:g} s" if hung else ""), seconds,
+            words + (f"\nstill there after {LONGEST:g} s" if hung else ""),
             None if self.sent is None else max(seconds - self.sent, 0.0), left,
         )  # fmt: skip
 
@@ -151,3 +154,26 @@ def imported() -> None:
 
     for name in commands.COMMANDS:
         commands.command(name)
+
+
+def main(
+    parser: argparse.ArgumentParser,
+    unit: str,
+    attack: Callable[[argparse.Namespace, float, float, int, Callable[[str], None]], dict[str, Any]],
+) -> int:
+    """Run an attack from the command line and print what it found; 1 when there was a fault.
+
+    unit : what is counted, the option for how many. attack : called with the options, how many, for how many seconds,
+    the seed, and what to call with a line; returns its faults under 'faults'.
+    """
+    parser.add_argument(f"--{unit}", type=int, help="how many (default: until the time is over)")
+    parser.add_argument("--seconds", type=float, help=f"no new one after that (default 60, or none with --{unit})")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    count = getattr(options, unit)
+    seconds = options.seconds or (60.0 if count is None else math.inf)
+    imported()
+    most = math.inf if count is None else count
+    found = attack(options, most, seconds, options.seed, lambda line: print(line, flush=True))
+    print(json.dumps(found, indent=1))
+    return 1 if found["faults"] else 0

@@ -59,14 +59,14 @@ def test_a_child_is_interrupted_and_its_time_after_that_is_known(tmp_path):
     ],
 )
 def test_what_is_wrong_with_an_interrupted_command_is_seen(tmp_path, change, fault):
-    right = {"code": 130, "killed": None, "words": interrupts.BEFORE, "seconds": 1.0, "after": 0.5, "left": False}
+    right = {"code": 130, "killed": None, "words": interrupts.BEFORE, "after": 0.5, "left": False}
     what, faults = interrupts.judge(CASE, Ended(**right | change), tmp_path)
     assert what == "nothing kept"
     assert faults == [] if fault is None else fault in str(faults)
 
 
 def test_files_that_are_not_told_of_or_not_whole_are_seen(tmp_path):
-    ended = Ended(130, None, interrupts.BEFORE, 1.0, 0.5, False)
+    ended = Ended(130, None, interrupts.BEFORE, 0.5, False)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "metrics.json").write_text("{}")
     _, faults = interrupts.judge(CASE, ended, tmp_path)
