@@ -20,7 +20,6 @@ QRS: gaps that touch -60 to 80 ms around an R peak of the reference annotation.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from ecgcvx.beats import QRS_END_MS, QRS_START_MS, find_beats
 from ecgcvx.filling import CONTEXT, LONGEST, gap_estimator
 from ecgcvx.records import read_recording
 from ecgcvx.types import Array
-from harness import ROOT, machine, parser, table, timed
+from harness import ROOT, append_line, machine, parser, stored_lines, table, timed
 
 GAPS, TRAINED, COVERAGE = 3700, 0.8, 0.9
 INTERVALS = (2, 10, 25)  # lengths whose intervals are looked at
@@ -56,13 +55,10 @@ def main() -> None:
 
 def run_records(arguments: argparse.Namespace) -> None:
     """Run what is not stored yet."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    stored = {line["record"] for line in lines()}
+    stored = {line["record"] for line in stored_lines(RESULTS)}
     for header in sorted(arguments.folder.glob("*.hea")):
         if header.stem not in stored:
-            found = evaluate(header.with_suffix(""))
-            with RESULTS.open("a") as file:
-                file.write(json.dumps({"record": header.stem} | found) + "\n")
+            append_line(RESULTS, {"record": header.stem} | evaluate(header.with_suffix("")))
 
 
 def burg(x: Array, order: int) -> Array:
@@ -136,11 +132,6 @@ def filled(before: Array, length: int, after: Array, mean: float, coefficients: 
     }
 
 
-def lines() -> list[dict[str, Any]]:
-    """What is stored."""
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
 def ratios(found: list[dict[str, Any]], length: int, part: str) -> dict[str, NDArray[np.float64]]:
     """Ratios in dB of every method, a record each; records without such a gap left out."""
     own = [line["energies"][str(length)][part] for line in found]
@@ -150,7 +141,7 @@ def ratios(found: list[dict[str, Any]], length: int, part: str) -> dict[str, NDA
 
 def print_table(arguments: argparse.Namespace) -> None:
     """Print the medians over records by length, and how often ecgcvx is ahead."""
-    found = lines()
+    found = stored_lines(RESULTS)
     print(f"{len(found)} records; {machine()}\n")
     for part in ("all", "QRS", "elsewhere"):
         rows = []

@@ -23,7 +23,6 @@ again.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ from ecgcvx.records import read_recording
 from ecgcvx.rows import row_chunks
 from ecgcvx.types import Array, silent
 from ecgcvx.windows import WindowMatrix, Windows, split_windows
-from harness import ROOT, machine, parser, table, timed
+from harness import ROOT, append_line, machine, parser, stored_lines, table, timed
 
 WINDOW, HORIZONS, BETA, COVERAGE = 15, (1, 5, 18), 1e-5, 0.9
 GAMMAS = {"groups": 0.0, "adaptive": 0.02, "adaptive, gamma .01": 0.01, "adaptive, gamma .05": 0.05}
@@ -63,14 +62,12 @@ def main() -> None:
 
 def run_records(arguments: argparse.Namespace) -> None:
     """Run what is not stored yet."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    stored = {(line["record"], line["horizon"]) for line in lines()}
+    stored = {(line["record"], line["horizon"]) for line in stored_lines(RESULTS)}
     for horizon in arguments.horizon:
         for header in sorted(arguments.folder.glob("*.hea")):
             if (header.stem, horizon) not in stored:
                 found = evaluate(header.with_suffix(""), horizon)
-                with RESULTS.open("a") as file:
-                    file.write(json.dumps({"record": header.stem, "horizon": horizon} | found) + "\n")
+                append_line(RESULTS, {"record": header.stem, "horizon": horizon} | found)
 
 
 def trained(windows: Windows) -> Any:
@@ -135,14 +132,9 @@ def score(y: Array, lower: Array, upper: Array) -> tuple[int, float, float, floa
     return len(y), float(inside.mean()), float((upper - lower).mean()), float(winkler.mean())
 
 
-def lines() -> list[dict[str, Any]]:
-    """What is stored."""
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
 def print_table(arguments: argparse.Namespace) -> None:
     """Print a table a horizon, medians over records."""
-    found = lines()
+    found = stored_lines(RESULTS)
     print(machine() + "\n")
     for horizon in sorted({line["horizon"] for line in found}):
         own = [line["scores"] for line in found if line["horizon"] == horizon]

@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from harness import ROOT, add_threads, machine, parser, table, timed
+from harness import ROOT, add_threads, append_line, machine, parser, stored_lines, table, timed
 
 DAY_HZ = 360
 NETWORKS = ("polynomial", "gated", "relu")
+STORED = "scale.jsonl"
 
 
 def main() -> None:
@@ -36,9 +37,10 @@ def main() -> None:
 
 def run_all(arguments: argparse.Namespace) -> None:
     """Every network at every size, each in a process."""
+    results = arguments.output / STORED
     for network in arguments.network:
         for count in arguments.windows:
-            done = [one for one in _stored(arguments.output) if (one["network"], one["asked"]) == (network, int(count))]
+            done = [one for one in stored_lines(results) if (one["network"], one["asked"]) == (network, int(count))]
             if done and not arguments.again:
                 continue
             command = [sys.executable, __file__, "one", str(arguments.folder), network, str(int(count)),
@@ -47,9 +49,7 @@ def run_all(arguments: argparse.Namespace) -> None:
             if child.returncode:
                 print(f"{network}, {count:g} windows: failed: {child.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                 continue
-            arguments.output.mkdir(parents=True, exist_ok=True)
-            with open(arguments.output / "scale.jsonl", "a") as file:
-                file.write(child.stdout)
+            append_line(results, json.loads(child.stdout))
             print(child.stdout.strip(), file=sys.stderr)
 
 
@@ -107,7 +107,8 @@ def _train(folder: Path, network: str, count: int) -> dict[str, Any]:
 
 def print_table(arguments: argparse.Namespace) -> None:
     """A table of what is stored, with the exponent of time in n from 1e6 on; a figure where one is asked for."""
-    stored = sorted(_stored(arguments.output), key=lambda one: (NETWORKS.index(one["network"]), one["windows"]))
+    stored = stored_lines(arguments.output / STORED)
+    stored.sort(key=lambda one: (NETWORKS.index(one["network"]), one["windows"]))
     rows = []
     for one in stored:
         hours = one["windows"] / DAY_HZ / 3600
@@ -146,11 +147,6 @@ def _draw(stored: list[dict[str, Any]], path: Path) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     left.legend(frameon=False, fontsize=9)
     figure.savefig(path)
-
-
-def _stored(folder: Path) -> list[dict[str, Any]]:
-    file = folder / "scale.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def _parser() -> argparse.ArgumentParser:

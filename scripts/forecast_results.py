@@ -18,6 +18,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.types import Array
 from forecast_models import LINEAR, Settings
+from harness import append_line
 from training_curves import said
 
 if TYPE_CHECKING:
@@ -94,12 +95,10 @@ def read_runs(folder: Path) -> list[Run]:
 
 def append_run(folder: Path, run: Run, residuals: Array | None = None) -> None:
     """Store a run: its residuals first, so that a line never lacks them."""
-    folder.mkdir(parents=True, exist_ok=True)
     if residuals is not None:
-        (folder / "residuals").mkdir(exist_ok=True)
+        (folder / "residuals").mkdir(parents=True, exist_ok=True)
         np.save(folder / "residuals" / run.residuals, residuals.astype(np.float32))
-    with open(folder / "results.jsonl", "a") as file:
-        file.write(json.dumps(asdict(run)) + "\n")
+    append_line(folder / "results.jsonl", asdict(run))
 
 
 @dataclass(frozen=True)

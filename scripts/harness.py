@@ -1,8 +1,9 @@
 """What every benchmark shares: its command line, the windows as peers read them, peers in processes and environments of
-their own, clocks, turns, the machine's name, and a table.
+their own, clocks, turns, stored results, the machine's name, and a table.
 """
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -149,6 +150,18 @@ def run_peer(script: str, arguments: Iterable[str | Path], threads: int, python:
     child = subprocess.run(command, env=os.environ | limits, capture_output=True, text=True)
     if child.returncode:
         raise RuntimeError((child.stderr.strip() or f"exit code {child.returncode}").splitlines()[-1])
+
+
+def stored_lines(path: Path) -> list[dict[str, Any]]:
+    """The results in a file of JSON lines, none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a result to a file of JSON lines; folder and file are made where there are none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
