@@ -396,7 +396,7 @@ def _sparse_lines(found: Sparsified, problem: Any, split: Split) -> tuple[Sparse
     lines = []
     for point in found.curve:
         network = problem.network_of(point.atoms, point.free)
-        test = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
+        test = split.rmse_mv(network.predict)
         increase = point.primal / found.reference - 1 if found.reference > 0 else 0.0
         lines.append(SparseLine(point.neurons, point.primal, increase, split.scaler.scale * point.rmse, test))
     return tuple(lines)

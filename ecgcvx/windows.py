@@ -5,7 +5,7 @@ standardised signal z, row i of the design matrix is x_i = (z[s_i], ..., z[s_i +
 y_i = z[s_i + length - 1 + horizon], where s_i is the first sample of window i. The column of ones carries the bias.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.metrics import root_mean_square
 from ecgcvx.types import Array
 
 LARGEST = 1e10  # beyond 32-bit samples in any unit; squares and sums of what is below are safe
@@ -142,6 +143,14 @@ class Split:
     scaler: Scaler
     boundary: int
     counts: WindowCounts
+
+    def rmse_mv(self, predict: Callable[[WindowMatrix], Array], part: Windows | None = None) -> float:
+        """Root-mean-square error in mV of forecasts of a part, by default the test part.
+
+        predict : from a design matrix (n, length + 1) to standardised forecasts (n,).
+        """
+        held = self.test if part is None else part
+        return self.scaler.scale * root_mean_square(held.y - predict(held.X))
 
 
 def window_runs(valid: NDArray[np.bool_], length: int, horizon: int, first: int, stop: int) -> list[tuple[int, int]]:

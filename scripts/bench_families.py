@@ -25,7 +25,6 @@ from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.fitting import PATH_BETAS, PATH_FIRST, PATH_PATIENCE, PATH_RATIO
 from ecgcvx.kinds.kind import Trained, make_kind
-from ecgcvx.metrics import root_mean_square
 from ecgcvx.path import regularisation_path
 from ecgcvx.records import Recording, read_recording
 from ecgcvx.types import silent
@@ -178,10 +177,7 @@ def _small(row: Row) -> dict[str, Any]:
 
 
 def _result(row: Row, recording: Recording, split: Split, horizon: int, trained: Trained, seconds: Seconds) -> Result:
-    train_mv, test_mv = (
-        split.scaler.scale * root_mean_square(part.y - trained.network.predict(part.X))
-        for part in (split.train, split.test)
-    )
+    train_mv, test_mv = (split.rmse_mv(trained.network.predict, part) for part in (split.train, split.test))
     gap = trained.gap
     whose = f" {gap.whose}" if gap.whose else ""
     return Result(

@@ -28,7 +28,6 @@ from ecgcvx.figures import save_figure
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation import Template, filter_templates
 from ecgcvx.kinds.kind import Limits, make_kind
-from ecgcvx.metrics import root_mean_square
 from ecgcvx.patches import Convolution, PatchMatrix
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.free import Free
@@ -54,7 +53,7 @@ def filters(recording: Recording) -> Figure:
     kind = make_kind("conv", {"taps": TAPS, "rounds": 5, "confirm_starts": 100})
     trained = kind.problem(split.train, 0, silent).train(BETA, warm=None, limits=Limits(), progress=silent)
     network, rate = trained.network, recording.sampling_frequency
-    error = split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X))
+    error = split.rmse_mv(network.predict)
     print(f"{network.neurons} filters, test {error:.4f} mV, gap {trained.gap.relative:.1e}")
     forecaster = Forecaster(
         network, split.scaler, recording.lead, rate, WINDOW, HORIZON, BETA, kind.name, recording.given_unit, None

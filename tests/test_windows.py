@@ -143,6 +143,16 @@ def test_scaler_is_mean_and_deviation_of_the_training_part():
     np.testing.assert_allclose(scaler.restore(z), signal)
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_error_of_forecasts_is_that_of_the_samples_in_mv(part):
+    signal = np.cumsum(np.random.default_rng(1).standard_normal(400))
+    split = split_windows(signal, 5, 2)
+    windows = getattr(split, part)
+    squares = [(signal[t] - signal[t - 2]) ** 2 for t in windows.targets]  # the last sample is the forecast
+    error = split.rmse_mv(lambda X: np.asarray(X)[:, -2], None if part == "test" else windows)
+    assert error == pytest.approx(np.sqrt(sum(squares) / len(squares)), rel=1e-12)
+
+
 @pytest.mark.parametrize("value", [1e300, -1e11])
 def test_sample_that_is_no_voltage_is_named(value):
     signal = np.sin(np.arange(500.0))

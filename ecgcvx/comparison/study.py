@@ -218,10 +218,7 @@ def _reference(split: Split, options: CompareOptions, progress: Progress) -> Ref
         for moment, line in zip(moments, trained.history, strict=False)
         if isinstance(line, Round) and line.rows == len(split.train)
     )
-    train, test = (
-        split.scaler.scale * root_mean_square(part.y - trained.network.predict(part.X))
-        for part in (split.train, split.test)
-    )
+    train, test = (split.rmse_mv(trained.network.predict, part) for part in (split.train, split.test))
     return Reference(trained, seconds, (*trace, (seconds, trained.gap.primal)), train, test)
 
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ecgcvx.kinds.kind import Limits, Trained, make_kind
-from ecgcvx.metrics import root_mean_square
-from ecgcvx.models import Model
-from ecgcvx.types import silent
+from ecgcvx.types import Array, silent
 from ecgcvx.windows import Split, Windows
 
 RECORD = "data/mitdb208/208"
@@ -33,6 +33,6 @@ class Training:
         return self.problem.train(beta, warm=None, limits=Limits(), progress=silent)
 
 
-def error_in_mv(network: Model, split: Split) -> float:
-    """Root-mean-square error on the test part in mV."""
-    return float(split.scaler.scale * root_mean_square(split.test.y - network.predict(split.test.X)))
+def linear_error(split: Split, w: Array) -> float:
+    """Test RMSE in mV of the linear filter w (length + 1,)."""
+    return split.rmse_mv(lambda X: np.asarray(X) @ w)

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from _ecg import RECORD, Training, error_in_mv, first_windows
+from _ecg import RECORD, Training, first_windows, linear_error
 from _page import BLUE, GREY, INK, Claim, Entry, Picture, Table, main, new_figure, plain_log, style
 from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.evidence import Evidence, Gap, percent
-from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import ReluNetwork
 from ecgcvx.programs.circular import FrequencyFeatures, circular_program
 from ecgcvx.records import read_recording
@@ -149,17 +148,17 @@ def _network(name: str, split: Split, windows: Windows) -> Row:
     started = time.process_time()
     model = Training(kind, windows, **options).at(beta)
     seconds = time.process_time() - started
-    return Row(name, split.test.horizon, error_in_mv(model.network, split), model.network.neurons, model.gap, seconds)
+    error = split.rmse_mv(model.network.predict)
+    return Row(name, split.test.horizon, error, model.network.neurons, model.gap, seconds)
 
 
 def _linear(split: Split, windows: Windows) -> list[Row]:
-    X, found = np.asarray(split.test.X), []
+    d, found = windows.X.shape[1], []
     for name in (PERSISTENCE, LINEAR):
         started = time.process_time()
-        w = persistence_weights(X.shape[1]) if name == PERSISTENCE else least_squares(windows.X, windows.y)
+        w = persistence_weights(d) if name == PERSISTENCE else least_squares(windows.X, windows.y)
         seconds = time.process_time() - started
-        error = split.scaler.scale * root_mean_square(split.test.y - X @ w)
-        found.append(Row(name, windows.horizon, float(error), seconds=seconds))
+        found.append(Row(name, windows.horizon, linear_error(split, w), seconds=seconds))
     return found
 
 
@@ -169,11 +168,11 @@ def _circular(split: Split, windows: Windows) -> Row:
     found = FistaSolver(gap=1e-6).solve(program)
     seconds = time.process_time() - started
     assert isinstance(program.features, FrequencyFeatures)
-    forecast = np.asarray(split.test.X)[:, :-1] @ program.features.filter(found.u)
-    error = split.scaler.scale * root_mean_square(split.test.y - forecast)
+    w = program.features.filter(found.u)
+    error = split.rmse_mv(lambda X: np.asarray(X)[:, :-1] @ w)
     used = int(np.linalg.norm(found.u, axis=1).astype(bool).sum())
     gap = Gap(found.primal, found.dual, Evidence.GIVEN)
-    return Row(CIRCULAR, windows.horizon, float(error), used, gap, seconds)
+    return Row(CIRCULAR, windows.horizon, error, used, gap, seconds)
 
 
 def _backprop(split: Split, windows: Windows) -> Row:
@@ -183,7 +182,7 @@ def _backprop(split: Split, windows: Windows) -> Row:
     random = np.random.default_rng(0)
     found = train_minibatch(problem, problem.layers.initial(random), random, step_size=3e-3, epochs=EPOCHS)
     network = ReluNetwork(*problem.layers.split(found.parameters))
-    return Row(BACKPROP, windows.horizon, error_in_mv(network, split), NEURONS, None, time.process_time() - started)
+    return Row(BACKPROP, windows.horizon, split.rmse_mv(network.predict), NEURONS, None, time.process_time() - started)
 
 
 def _figure(rows: list[Row]) -> Figure:

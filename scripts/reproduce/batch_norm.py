@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from _ecg import RECORD, Training, error_in_mv, first_windows
+from _ecg import RECORD, Training, first_windows
 from _page import BLUE, GREEN, ORANGE, Claim, Entry, Picture, main, new_figure, plain_log, style
 from _small import is_optimum, reached, starts_panel, trained
 from ecgcvx.arrangements import enumerate_patterns
@@ -135,7 +135,7 @@ def _paths(count: int, most: int | None) -> tuple[Path, float]:
         path[name] = []
         for beta in betas[:most]:
             network = training.at(beta).network
-            path[name].append((network.neurons, error_in_mv(network, split), beta))
+            path[name].append((network.neurons, split.rmse_mv(network.predict), beta))
             if isinstance(network, FoldedNetwork) and name == "after":
                 folds = max(folds, _folding(network, np.asarray(windows.X), float(windows.y.mean())))
     return path, folds

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from _ecg import RECORD, Training, error_in_mv, first_windows
+from _ecg import RECORD, Training, first_windows
 from _page import BLUE, GREEN, GREY, INK, ORANGE, RED, Claim, Entry, Picture, main, new_figure, style
 from _small import is_optimum, reached, starts_panel, trained
 from ecgcvx.arrangements import enumerate_patterns
@@ -58,7 +58,7 @@ def reproduce(reduced: bool) -> Entry:
     flat = Training("relu", windows, rounds=8, confirm_starts=300).at(ECG_BETA)
     unrolled = float(np.abs(ecg.network.on_window().predict(windows.X) - ecg.network.predict(windows.X)).max())
     last = {h: counts[h][-1] for h in LENGTHS}
-    errors = [error_in_mv(model.network, split) for model in (ecg, flat)]
+    errors = [split.rmse_mv(model.network.predict) for model in (ecg, flat)]
     claims = (
         Claim(
             "A network of shared filters is a convex program over the patterns of all patches.",

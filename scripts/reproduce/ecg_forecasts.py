@@ -7,13 +7,11 @@ Found: holds, with an error far below that of linear prediction five steps ahead
 
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from _ecg import RECORD, Training, error_in_mv
+from _ecg import RECORD, Training, linear_error
 from _page import BLUE, INK, Claim, Entry, Picture, main, new_figure, style
 from ecgcvx.baselines.linear import least_squares
-from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import Model
 from ecgcvx.records import read_recording
 from ecgcvx.windows import Split, split_windows
@@ -66,8 +64,7 @@ def _study(horizon: int, reduced: bool) -> Study:
     split = split_windows(read_recording(RECORD).signal[: 60_000 if reduced else None], 15, horizon)
     network = Training("relu", split.train, rounds=4, confirm_starts=0).at(BETA).network
     w = least_squares(split.train.X, split.train.y)
-    linear = split.scaler.scale * root_mean_square(split.test.y - np.asarray(split.test.X) @ w)
-    return Study(horizon, split, network, error_in_mv(network, split), float(linear))
+    return Study(horizon, split, network, split.rmse_mv(network.predict), linear_error(split, w))
 
 
 def _figure(studies: list[Study]) -> Figure:

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
-from _ecg import RECORD, Training, error_in_mv, first_windows
+from _ecg import RECORD, Training, first_windows
 from _page import BLUE, ORANGE, Claim, Entry, Picture, main, new_figure, style
 from _small import is_optimum, reached, starts_panel
 from ecgcvx.arrangements import enumerate_patterns
@@ -145,7 +145,7 @@ def _along_beta(count: int, betas: tuple[float, ...]) -> tuple[list[Row], float]
         r = three.network.predict(windows.X) - windows.y
         decay = np.linalg.norm(three.network.Z, axis=(1, 2)) @ np.abs(three.network.W2)
         own = max(own, abs((float(r @ r) / (2 * len(r)) + beta * float(decay)) / three.gap.primal - 1))
-        rows.append((beta, two, three, error_in_mv(two.network, split), error_in_mv(three.network, split)))
+        rows.append((beta, two, three, split.rmse_mv(two.network.predict), split.rmse_mv(three.network.predict)))
     return rows, own
 
 
