@@ -15,10 +15,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.formats.amplitude import LARGEST
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.types import Array
-
-LARGEST = 1e10  # beyond 32-bit samples in any unit; squares and sums of what is below are safe
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.formats.amplitude import LARGEST
 from ecgcvx.interruption import note
 from ecgcvx.text import clean
 
@@ -157,7 +158,6 @@ class DecimalCommaError(ValueError):
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 WHOLE = re.compile(rb"[+-]?\d+\Z", re.ASCII)
 MISSING = (b"", b"nan", b"null", b"inf", b"-inf", b"+inf")
-LARGEST_MV = 1e10  # as in a record: beyond it there is no signal
 
 
 def parse(text: bytes, frequency: float, last: float | None = None) -> Sample:
@@ -195,7 +195,7 @@ def decimal(field: bytes) -> float:
 
 def voltage(value: float) -> float:
     """A sample in mV; NaN for an infinite one, ValueError for one that no signal has."""
-    if abs(value) > LARGEST_MV and not math.isinf(value):
+    if abs(value) > LARGEST and not math.isinf(value):
         raise ValueError
     return value if math.isfinite(value) else math.nan
 
