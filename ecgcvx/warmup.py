@@ -49,13 +49,16 @@ def streams() -> None:
     import numpy as np
 
     from ecgcvx.forecaster import Forecaster
+    from ecgcvx.intervals import calibrate
     from ecgcvx.models import GatedNetwork, ReluNetwork
     from ecgcvx.streaming import StreamPredictor
     from ecgcvx.windows import Scaler
 
     W1, W2 = np.eye(16)[:, :3], np.ones(3)
+    known = calibrate(_rows(), _rows())
     for network in (ReluNetwork(W1, W2), GatedNetwork(W1, W2, W1)):
-        stream = StreamPredictor(Forecaster(network, Scaler(0.0, 1.0), "", 360.0, 15, 1, 1e-3))
+        model = Forecaster(network, Scaler(0.0, 1.0), "", 360.0, 15, 1, 1e-3, calibration=known)
+        stream = StreamPredictor(model, coverages=known.coverages)
         for sample in np.linspace(0, 1, 20).tolist():
             stream.push(sample)
         stream.push_chunk(np.linspace(0, 1, 20))

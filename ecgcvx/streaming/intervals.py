@@ -127,6 +127,12 @@ class StreamIntervals:
             push_intervals(samples[k], forecasts[k], residuals[k], rows[k * T : (k + 1) * T], self._memory[k], out[k])
         return out.reshape(c, T, len(self.coverages), 2)
 
+    def warm_up(self, windows: Array, rows: Array) -> None:
+        """Run both passes once on a memory that is thrown away; windows and rows : as those of a stream."""
+        memory, zeros = self.first.copy(), np.zeros(1)
+        push_interval(0.0, 0.0, 0.0, windows, 0, memory)
+        push_intervals(zeros, zeros, zeros, rows, memory, np.empty((1, self._ends.size)))
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the state by name, for a checkpoint."""
         return {"intervals": np.ascontiguousarray(self._state)}

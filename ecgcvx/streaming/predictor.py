@@ -285,7 +285,7 @@ class StreamPredictor:
         )  # fmt: skip
 
     def _warm_up(self) -> None:
-        """Run both passes once on a state that is thrown away."""
+        """Run every pass once on a state that is thrown away."""
         out, alarms = np.empty((3, self.channels, 1)), np.empty((self.channels, 1), dtype=np.bool_)
         on, outside = np.empty((0, len(self._on)), dtype=np.bool_), np.zeros(self.channels, np.bool_)
         self._state = self._new_state()
@@ -294,3 +294,7 @@ class StreamPredictor:
         settle_chunk(zeros, self._state, self._rules, out, alarms, on, outside)
         if self.channels == 1:
             self._engine.push(0.0, self._state, self._rules, self._on)
+        if self.intervals is not None:
+            rows = np.empty((self.channels, self.model.window + 1))
+            slide_chunk(zeros, self._state, self._rules, rows)
+            self.intervals.warm_up(self._state.windows, rows)

@@ -1,5 +1,7 @@
 """A stream says, bit for bit, what the whole recording says, however it is cut; what breaks it is seen."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -222,3 +224,34 @@ def test_a_huge_first_sample_does_not_silence_the_alarms(first):
         spike = stream.push(30.0)
         scores.append(spike.score)
     assert scores[1] > 0.5 * scores[0]
+
+
+FIRST_PUSH = """
+import numba, numpy as np
+from ecgcvx.forecaster import Forecaster
+from ecgcvx.intervals import calibrate
+from ecgcvx.models import ReluNetwork
+from ecgcvx.streaming import StreamPredictor, intervals, kernels
+from ecgcvx.windows import Scaler
+
+def compiled():
+    parts = [*vars(intervals).values(), *vars(kernels).values()]
+    return {part.__name__: len(part.signatures) for part in parts if hasattr(part, "signatures")}
+
+random = np.random.default_rng(0)
+rows = np.column_stack([random.standard_normal((300, 15)), np.ones(300)]), random.standard_normal(300)
+network = ReluNetwork(np.eye(16)[:, :3], np.ones(3))
+model = Forecaster(network, Scaler(0.0, 1.0), "", 360.0, 15, 1, 1e-3, calibration=calibrate(rows, rows))
+streams = [StreamPredictor(model, coverages=(0.5, 0.9)), StreamPredictor(model, 2, coverages=(0.9,))]
+before = compiled()
+for _ in range(20):
+    streams[0].push(0.1)
+streams[0].push_chunk(np.zeros(20))
+streams[1].push_chunk(np.zeros((2, 20)))
+print(sorted(set(compiled().items()) ^ set(before.items())))
+"""
+
+
+def test_the_first_sample_compiles_nothing():
+    done = subprocess.run([sys.executable, "-c", FIRST_PUSH], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
