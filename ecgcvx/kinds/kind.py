@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ecgcvx.choice import Rule
     from ecgcvx.evidence import Gap
     from ecgcvx.models import Model
+    from ecgcvx.programs.moments import SecondMoments
+    from ecgcvx.reductions import Reduction
     from ecgcvx.rows import Matrix
     from ecgcvx.solvers.active_set.sparsify import Sparsified
     from ecgcvx.solvers.check import Check
@@ -103,6 +105,31 @@ class Problem(Protocol):
         self, beta: float, *, warm: Trained | None, limits: Limits, progress: "Progress", rough: bool = False
     ) -> Trained:
         """Train at a beta, from a neighbouring one where `warm` is given; rough : only as far as ranking takes."""
+        ...
+
+
+class SummedProblem(Problem, Protocol):
+    """A problem of which sums over the rows are all that is known."""
+
+    def mean_loss(self, trained: Trained) -> float:
+        """Return the squared loss over the rows of these sums of a network that the same statistics trained."""
+        ...
+
+
+class Statistics(Protocol):
+    """The sums over the rows of the data that a training needs, and nothing else of them.
+
+    sums : the reduction. tensors : what it knows besides the data, e.g. gates, for a file.
+    """
+
+    @property
+    def sums(self) -> "Reduction[SecondMoments]": ...
+
+    @property
+    def tensors(self) -> "Mapping[str, Array]": ...
+
+    def problem(self, total: "SecondMoments") -> SummedProblem:
+        """Return the training problem of the sums of some rows."""
         ...
 
 
@@ -190,6 +217,10 @@ class NetworkKind:
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         """Return the training problem of some windows. rounds : at most, where the options name no limit."""
         raise NotImplementedError
+
+    def statistics(self, width: int, seed: int) -> "Statistics | None":
+        """Return the sums over rows of `width` columns, the last one ones, that training needs; None for the rows."""
+        return None
 
     def rule(self, beta_chosen: bool) -> "Rule | None":
         """Return the rule that chooses how many neurons are kept; None where all are."""

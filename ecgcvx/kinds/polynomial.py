@@ -10,7 +10,8 @@ from ecgcvx.options import option
 if TYPE_CHECKING:
     from ecgcvx.activations import Polynomial
     from ecgcvx.certificates import Certificate
-    from ecgcvx.programs.polynomial import PolynomialProgram
+    from ecgcvx.programs.moments import MonomialSums, SecondMoments
+    from ecgcvx.programs.polynomial_form import PolynomialForm
     from ecgcvx.rows import Matrix
     from ecgcvx.types import Array, Progress
     from ecgcvx.windows import Windows
@@ -49,12 +50,23 @@ class PolynomialKind(NetworkKind):
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         from ecgcvx.programs.linear_part import LinearPart
         from ecgcvx.programs.polynomial import PolynomialProgram
+        from ecgcvx.reductions import LocalEngine, held
+
+        progress(f"moments of {len(windows):,} windows", None)
+        statistics = self.statistics(windows.X.shape[1], seed)
+        if statistics is not None:
+            return statistics.problem(LocalEngine().total(statistics.sums, held(windows.X, windows.y)))
+        program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation(), linear=LinearPart(windows.X))
+        _ = program.quadratic  # computed here once, so that every beta shares it
+        return self.problem_of(program)
+
+    def statistics(self, width: int, seed: int) -> "PolynomialStatistics | None":
+        return None if self.free_linear else PolynomialStatistics(self, width)
+
+    def problem_of(self, program: "PolynomialForm") -> "PolynomialProblem":
+        """Return the training problem of a program, whatever it knows of the data."""
         from ecgcvx.solvers.polynomial import PolynomialCvxpySolver, PolynomialSolver
 
-        linear = LinearPart(windows.X) if self.linear == "free" else None
-        program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation(), linear=linear)
-        progress(f"moments of {len(windows):,} windows", None)
-        _ = program.quadratic  # computed here once, so that every beta shares it
         options: dict[str, Any] = {} if self.gap is None else {"gap": self.gap}
         solver = PolynomialSolver if self.method == "semidefinite" else PolynomialCvxpySolver
         return PolynomialProblem(program, solver(**options), f"{self.name} network, {self.method}")
@@ -82,16 +94,49 @@ class Quadratic(PolynomialKind):
 
 
 @dataclass(frozen=True, eq=False)
+class PolynomialStatistics:
+    """The sums that polynomial and quadratic networks over `width` columns, the last one ones, need."""
+
+    kind: PolynomialKind
+    width: int
+
+    @property
+    def sums(self) -> "MonomialSums":
+        """The products of two columns."""
+        from ecgcvx.programs.moments import MonomialSums
+
+        return MonomialSums(self.width)
+
+    @property
+    def tensors(self) -> "dict[str, Array]":
+        """Nothing besides the sums."""
+        return {}
+
+    def problem(self, total: "SecondMoments") -> "PolynomialProblem":
+        """Return the training problem of the sums of some rows."""
+        from ecgcvx.programs.summed import SummedPolynomial
+
+        return self.kind.problem_of(SummedPolynomial(self.width, total, 1.0, self.kind.activation()))
+
+
+@dataclass(frozen=True, eq=False)
 class PolynomialProblem:
     """A program of a polynomial network, with its Gram matrix, and its solver."""
 
-    program: "PolynomialProgram"
+    program: "PolynomialForm"
     solver: Any
     title: str
 
     def largest_beta(self) -> float:
         """Return the smallest beta at which the network is zero."""
         return self.program.largest_beta()
+
+    def mean_loss(self, trained: Trained) -> float:
+        """Return the squared loss over the rows of this program's sums of a network that another program trained."""
+        from ecgcvx.programs.summed import SummedPolynomial
+
+        assert isinstance(self.program, SummedPolynomial)
+        return self.program.mean_loss(trained.warm)
 
     def train(
         self, beta: float, *, warm: Trained | None, limits: Limits, progress: "Progress", rough: bool = False

@@ -19,7 +19,7 @@ from ecgcvx.models.decomposition import neural_decomposition, polynomial_network
 from ecgcvx.models.gated import GatedNetwork
 from ecgcvx.models.model import Model
 from ecgcvx.models.polynomial import PolynomialNetwork
-from ecgcvx.models.recovery import network_of, network_of_neurons
+from ecgcvx.models.recovery import gated_network_of, network_of, network_of_neurons
 from ecgcvx.models.relu import ReluNetwork
 from ecgcvx.models.stack import Stack, Stage
 from ecgcvx.models.two_layer import TwoLayerNetwork
@@ -32,6 +32,7 @@ __all__ = [
     "Stack",
     "Stage",
     "TwoLayerNetwork",
+    "gated_network_of",
     "network_of",
     "network_of_neurons",
     "neural_decomposition",

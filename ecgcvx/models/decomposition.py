@@ -12,6 +12,7 @@ import numpy as np
 from ecgcvx.errors import InputError
 from ecgcvx.models.polynomial import PolynomialNetwork
 from ecgcvx.programs.polynomial import PolynomialProgram
+from ecgcvx.programs.polynomial_form import PolynomialForm
 from ecgcvx.types import Array
 
 RANK = 1e-12  # of the largest eigenvalue: smaller ones are rounding
@@ -50,7 +51,7 @@ def neural_decomposition(Z: Array) -> tuple[Array, Array]:
     return lengths * np.abs(P[:, -1]), P[:, :-1] / (lengths * np.where(P[:, -1] < 0, -1.0, 1.0))[:, None]
 
 
-def polynomial_network_of(program: PolynomialProgram, Z: Array) -> PolynomialNetwork:
+def polynomial_network_of(program: PolynomialForm, Z: Array) -> PolynomialNetwork:
     """Return the network of a pair Z (2, k, k): unit first-layer weights, ||alpha||_1 the program's penalty / beta.
 
     The pure quadratic activation takes the eigenvectors of Z - Z', whose nuclear norm is at most the penalty.
@@ -63,7 +64,7 @@ def polynomial_network_of(program: PolynomialProgram, Z: Array) -> PolynomialNet
         (alpha, u), (other, w) = (neural_decomposition(part) for part in Z)
         W1, W2 = np.concatenate([u, w]).T, np.concatenate([alpha, -other])
     order = np.argsort(-np.abs(W2), kind="stable")
-    linear = None if program.linear is None else program.fit(Z).a
+    linear = program.fit(Z).a if isinstance(program, PolynomialProgram) and program.linear is not None else None
     return PolynomialNetwork(
         np.ascontiguousarray(W1[:, order]), W2[order], polynomial=program.activation, linear=linear
     )

@@ -27,6 +27,13 @@ def network_of(program: ConvexProgram, u: Array) -> ReluNetwork | GatedNetwork:
     return GatedNetwork(W1, W2, gates, linear=linear)
 
 
+def gated_network_of(gates: Array, u: Array) -> GatedNetwork:
+    """Return the gated network of variables u (p, d) of the gates (p, d), zeros left out."""
+    active = np.flatnonzero(np.linalg.norm(u, axis=1))
+    W1, W2 = _balanced(u[active], np.ones(len(active)))
+    return GatedNetwork(W1, W2, np.ascontiguousarray(gates[active].T))
+
+
 def network_of_neurons(u: Array, signs: Array) -> ReluNetwork:
     """Return the balanced network of neurons u (m, d), none zero, and signs s: W1 = u/sqrt||u||, W2 = s sqrt||u||."""
     return ReluNetwork(*_balanced(u, signs))

@@ -202,6 +202,10 @@ class PatternFeatures:
 
     def products(self, first: Index, second: Index, weights: Array | None = None) -> Array:
         """Return F_i'F_j / n for blocks i in `first` (a,) and j in `second` (b,), (a d, b d), in one pass."""
+        return self.sums(first, second, weights) / self.n
+
+    def sums(self, first: Index, second: Index, weights: Array | None = None) -> Array:
+        """Return F_i'F_j, n times what `products` returns."""
         same = np.array_equal(first, second)
         codes = [self._codes_of(blocks) for blocks in ((first,) if same else (first, second))]
         d, groups = self.width, (len(codes[0]), len(codes[-1]))
@@ -223,7 +227,6 @@ class PatternFeatures:
                 if weights is not None:
                     X = np.sqrt(weights[rows, None]) * X
                 list(pool.map(lambda pair, X=X, rows=rows: add(X, rows, *pair), pairs))
-        out /= self.n
         return out.reshape(len(first) * d, len(second) * d)
 
     def apply(self, coefficients: Array) -> Array:

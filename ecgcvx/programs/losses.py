@@ -25,9 +25,14 @@ def checked_targets(y: Array, n: int, beta: float) -> Array:
         raise InputError(f"y has shape {y.shape}; X has {n} rows, so give ({n},)")
     if not np.isfinite(y).all():
         raise InputError(f"y holds a number that is not finite in row {np.flatnonzero(~np.isfinite(y))[0]}")
+    check_beta(beta)
+    return y
+
+
+def check_beta(beta: float) -> None:
+    """Raise InputError unless beta is positive."""
     if not (np.isfinite(beta) and beta > 0):
         raise InputError(f"beta = {beta}: it must be a positive number, e.g. 1e-4")
-    return y
 
 
 class Loss(Protocol):

@@ -25,43 +25,21 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
-from threadpoolctl import threadpool_limits
 
 from ecgcvx.activations import RELU_LIKE, Polynomial
 from ecgcvx.errors import InputError
 from ecgcvx.programs.linear_part import LinearPart, check_linear, dual_value
 from ecgcvx.programs.losses import Loss, SquaredLoss, checked_targets
+from ecgcvx.programs.moments import MonomialSums, monomials_of
+from ecgcvx.programs.polynomial_form import PolynomialForm
 from ecgcvx.programs.program import DualBound, Fit, Quadratic
-from ecgcvx.programs.sphere import largest_on_sphere
+from ecgcvx.reductions.engine import LocalEngine
+from ecgcvx.reductions.interface import held
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
-CHUNK_ELEMENTS = 1 << 17  # of a chunk of monomials: 1 MB, so that it stays in cache
-SHARED = 512  # monomials from which threads pay: below, two of them were slower than one
-
-
-class Upper(NamedTuple):
-    """Row and column of each entry of the upper triangle of a symmetric matrix, (q,) each."""
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, order: int) -> "Upper":
-        """The q = order (order + 1)/2 entries, row by row."""
-        return cls(*np.triu_indices(order))
-
-    def vector(self, M: Array) -> Array:
-        """Return the entries of M (..., k, k), (..., q)."""
-        return M[..., self.rows, self.columns]
-
-    def dual(self, g: Array) -> Array:
-        """Return the symmetric B (k, k) with <B, M> = g'vector(M) for every symmetric M."""
-        B = np.zeros((self.columns[-1] + 1,) * 2)
-        B[self.rows, self.columns] = g / 2
-        return B + B.T
+CHUNK_ELEMENTS = 1 << 17  # of a chunk of rows: 1 MB, so that it stays in cache
 
 
 class Moments(NamedTuple):
@@ -72,7 +50,7 @@ class Moments(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class PolynomialProgram:
+class PolynomialProgram(PolynomialForm):
     """The convex form of a two-layer network with a polynomial activation.
 
     Parameters
@@ -117,34 +95,6 @@ class PolynomialProgram:
         """Columns d of X."""
         return int(self.X.shape[1])
 
-    @property
-    def order(self) -> int:
-        """Order k of the two matrices: d for the pure quadratic activation, d + 1 otherwise."""
-        return self.width if self.activation.homogeneous else self.width + 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(2, k, k) of the variables (Z, Z')."""
-        return 2, self.order, self.order
-
-    @property
-    def balance(self) -> Array | None:
-        """Diagonal (k,) of J in the constraint tr J Z = tr Z1 - z4 = 0; None where there is none."""
-        return None if self.activation.homogeneous else np.r_[np.ones(self.width), -1.0]
-
-    @cached_property
-    def upper(self) -> Upper:
-        """The entries of a symmetric matrix of order k that serve as coordinates."""
-        return Upper.of(self.order)
-
-    @cached_property
-    def scales(self) -> Array:
-        """Factor (q,) of each monomial in f: a and 2a for squares and products, b for x, c for 1."""
-        a, b, c = self.activation
-        rows, columns = self.upper
-        degrees = np.where(columns < self.width, a * np.where(rows == columns, 1.0, 2.0), b)
-        return np.where(rows == self.width, c, degrees)
-
     def at(self, beta: float) -> "PolynomialProgram":
         """The same program with another beta; the moments, the only pass over the data, are kept."""
         other = replace(self, beta=beta)
@@ -156,6 +106,9 @@ class PolynomialProgram:
     @cached_property
     def moments(self) -> Moments:
         """Moments of the monomials, or of what a linear part does not explain of them: passes over the data, kept."""
+        if self.linear is None:
+            found = LocalEngine().total(MonomialSums(self.order), held(self.X, self.y))
+            return Moments(found.H / found.n, found.c / found.n)
         return self._moments(None)
 
     def curvature(self, weights: Array) -> Array:
@@ -200,11 +153,6 @@ class PolynomialProgram:
         """Return v = -n dL/df at the prediction, (n,); y - prediction for the squared loss."""
         return self.loss.residual(self.predict(Z), self.y)
 
-    def penalty(self, Z: Array) -> float:
-        """Return beta (z4 + z4'), or beta (tr Z + tr Z') for the pure quadratic activation."""
-        sizes = np.trace(Z, axis1=1, axis2=2) if self.balance is None else Z[:, -1, -1]
-        return self.beta * float(sizes.sum())
-
     def objective(self, Z: Array) -> float:
         """Return the primal objective P(Z), from the data and not from the moments."""
         return self.fit(Z).value + self.penalty(Z)
@@ -223,14 +171,6 @@ class PolynomialProgram:
         B[d:, :d] = B[:d, d:].T
         return (B + B.T) / (2 * n)
 
-    def prices_of(self, B: Array) -> Array:
-        """Return the largest values (2,) of (u, 1)'B(u, 1) and of its negative over ||u|| = 1, as bounds from above."""
-        d = self.width
-        if self.activation.homogeneous:
-            values = np.linalg.eigvalsh(B)
-            return np.array([values[-1], -values[0]])
-        return np.array([largest_on_sphere(s * B[:d, :d], 2 * s * B[:d, d]) + s * B[d, d] for s in (1.0, -1.0)])
-
     def prices(self, v: Array) -> Array:
         """Return max over ||u|| = 1 of +-sum_i v_i s(x_i'u) / n, (2,); at the optimum both are at most beta."""
         return self.prices_of(self.ascent(v))
@@ -247,13 +187,14 @@ class PolynomialProgram:
             dual_value(self.linear, self.loss, v, self.y, self.beta / worst if worst > 0 else np.inf), prices
         )
 
+    def evaluated(self, Z: Array) -> tuple[float, float]:
+        """Return the objective at Z (2, k, k) and the lower bound that its residual proves, both from the data."""
+        f, _, loss = self.fit(Z)
+        return loss + self.penalty(Z), self.dual_bound(self.loss.residual(f, self.y)).value
+
     def largest_beta(self) -> float:
         """The smallest beta whose solution is zero: the largest price at Z = Z' = 0."""
         return float(self.prices(self.residual(np.zeros(self.shape))).max())
-
-    def threads(self) -> threadpool_limits:
-        """A context in which small matrices are not shared between threads."""
-        return threadpool_limits(1 if len(self.upper.rows) < SHARED else None, "blas")
 
     def lifted(self) -> Array:
         """Return the matrix (n, q) with f = lifted @ vector(Z - Z'), whole in memory: small n only."""
@@ -288,13 +229,8 @@ class PolynomialProgram:
 
     def _monomials(self) -> Iterator[tuple[slice, Array]]:
         """Rows start:stop and their monomials (q, rows)."""
-        d, q = self.width, len(self.upper.rows)
-        for start, rows in row_chunks(self.X, max(CHUNK_ELEMENTS // q, 1)):
-            columns = np.ones((self.order, len(rows)))
-            columns[:d] = rows.T
-            out = np.empty((q, len(rows)))
-            at = 0
-            for i in range(self.order):
-                np.multiply(columns[i], columns[i:], out=out[at : at + self.order - i])
-                at += self.order - i
-            yield slice(start, start + len(rows)), out
+        for start, rows in row_chunks(self.X, 1 << 16):
+            for monomials in monomials_of(rows, self.order):
+                stop = start + monomials.shape[1]
+                yield slice(start, stop), monomials
+                start = stop

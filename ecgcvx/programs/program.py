@@ -182,13 +182,12 @@ class ConvexProgram:
         _, d = self.shape
         H, c, yy = self.gram
         if not np.array_equal(self.blocks, np.arange(self.features.count)) or (self.signs != 1).any():
-            index = _columns(self.blocks, d)
+            index = columns_of(self.blocks, d)
             sign = np.repeat(self.signs, d)
             H, c = H[np.ix_(index, index)] * sign[:, None] * sign, sign * c[index]
         if self.linear is not None:
             H = H - self.cross.T @ self.cross
-            c = self.descents(self.unexplained).ravel()
-            yy = float(self.y @ self.unexplained) / len(self.y)
+            c, yy = self.correlation.ravel(), self.squares
         return Quadratic(H, c, yy / 2)
 
     def hessian(self, first: Index, second: Index) -> Array:
@@ -197,7 +196,7 @@ class ConvexProgram:
         From the Gram matrix where it is there, otherwise by a pass over the data for these blocks alone.
         """
         d = self.features.width
-        rows, columns = _columns(first, d), _columns(second, d)
+        rows, columns = columns_of(first, d), columns_of(second, d)
         if "quadratic" in self.__dict__ or "gram" in self.__dict__:
             return self.quadratic.H[np.ix_(rows, columns)]
         H = self.features.products(self.blocks[first], self.blocks[second])
@@ -212,6 +211,26 @@ class ConvexProgram:
             return 0.0
         values = self.features.cone_values(self.blocks[active], u[active] / norms[active, None])
         return max(0.0, -float(values.min()))
+
+    def evaluated(self, u: Array) -> tuple[float, DualBound]:
+        """Return the objective at u (g, d), and the lower bound and prices of its residual, from the data."""
+        f, _, value = self.fit(u)
+        return value + self.penalty(u), self.dual_bound(self.loss.residual(f, self.y))
+
+    @property
+    def n(self) -> int:
+        """Number of rows (samples)."""
+        return self.features.n
+
+    @property
+    def squares(self) -> float:
+        """y'y/n, or what a linear part leaves of it."""
+        return float(self.y @ self.unexplained) / len(self.y)
+
+    @property
+    def correlation(self) -> Array:
+        """s_j F_j'y/n (g, d) of every variable, or of what a linear part leaves of y."""
+        return self.descents(self.unexplained)
 
     def prices(self, r: Array) -> Array:
         """Return max_{||w|| <= 1, w in K_j} s_j r'F_j w / n for each variable, (g,); at the optimum all are <= beta.
@@ -239,7 +258,7 @@ class ConvexProgram:
         return DualBound(dual_value(self.linear, self.loss, v, self.y, limit), prices)
 
 
-def _columns(blocks: Index, d: int) -> Index:
+def columns_of(blocks: Index, d: int) -> Index:
     """The columns (b d,) of blocks of d columns."""
     return (blocks[:, None] * d + np.arange(d)).ravel()
 

@@ -13,6 +13,7 @@ from ecgcvx.interruption import stoppable, wanted
 from ecgcvx.programs.cone import project
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.programs.summed import SummedGated
 from ecgcvx.types import Array
 
 
@@ -32,10 +33,10 @@ Callback = Callable[[Iteration], None]
 class Solution:
     """The result of a solve.
 
-    u : (g, d) variables, inside their cones to rounding. primal : P(u), evaluated on the data. dual : lower bound on
-    the optimum of the program (its given patterns). gap : (primal - dual) / primal. violation : largest cone
-    violation, a sine. status : 'optimal' when the gap is within tolerance, else why the solver stopped. detail : the
-    words of the underlying solver.
+    u : (g, d) variables, inside their cones to rounding. primal : P(u), evaluated on the data where the program holds
+    them. dual : lower bound on the optimum of the program (its given patterns). gap : (primal - dual) / primal.
+    violation : largest cone violation, a sine. status : 'optimal' when the gap is within tolerance, else why the solver
+    stopped. detail : the words of the underlying solver.
     """
 
     u: Array
@@ -130,7 +131,7 @@ class Clock(Stopwatch):
         return Solution(u, found.primal, found.dual, violation, len(history), status, detail, self.seconds, history)
 
 
-def need_squared_loss(program: ConvexProgram, solver: str) -> None:
+def need_squared_loss(program: ConvexProgram | SummedGated, solver: str) -> None:
     """Raise SolverError unless the loss is squared, for solvers that see the data only through the Gram matrix."""
     if not isinstance(program.loss, SquaredLoss):
         name = type(program.loss).__name__
@@ -174,11 +175,10 @@ class Evaluation(NamedTuple):
         return relative_gap(self.primal, self.dual)
 
 
-def evaluate(program: ConvexProgram, u: Array) -> Evaluation:
-    """Evaluate a feasible point u (g, d), from the data and not from the Gram matrix."""
-    f, _, value = program.fit(u)
-    dual, prices = program.dual_bound(program.loss.residual(f, program.y))
-    return Evaluation(value + program.penalty(u), dual, prices)
+def evaluate(program: ConvexProgram | SummedGated, u: Array) -> Evaluation:
+    """Evaluate a feasible point u (g, d), from the data where they are there, and not from the Gram matrix."""
+    primal, (dual, prices) = program.evaluated(u)
+    return Evaluation(primal, dual, prices)
 
 
 def finish(program: ConvexProgram, u: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:

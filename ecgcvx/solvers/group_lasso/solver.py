@@ -4,7 +4,8 @@
 
 Where few groups are active, most of the Gram matrix is never needed. A round
 
-1. evaluates objective, prices and duality gap on the data, over all groups, and stops when the gap is closed;
+1. evaluates objective, prices and duality gap on the data (or the sums that stand for them), over all groups, and stops
+   when the gap is closed;
 2. adds the groups with the highest prices above beta to the working set, at most as many as it has (8 at least), and
    all groups once 40 % are in it, and extends the Gram matrix by their blocks;
 3. solves the program over the working set on its Gram matrix: sweeps of compiled block descent, and after every ten of
@@ -27,6 +28,7 @@ from ecgcvx.interruption import stoppable
 from ecgcvx.programs.features import Index
 from ecgcvx.programs.losses import scaled_parabola
 from ecgcvx.programs.program import ConvexProgram
+from ecgcvx.programs.summed import SummedGated
 from ecgcvx.solvers.group_lasso.blocks import sweep
 from ecgcvx.solvers.solution import Callback, Clock, Solution, check_stopping, evaluate, need_squared_loss
 from ecgcvx.types import Array
@@ -57,7 +59,7 @@ class GroupLassoSolver:
 
     def solve(
         self,
-        program: ConvexProgram,
+        program: ConvexProgram | SummedGated,
         *,
         warm_start: Array | None = None,
         callback: Callback | None = None,
@@ -93,13 +95,13 @@ class GroupLassoSolver:
         return clock.solution(u, found, 0.0, reason, detail)
 
 
-def _additions(program: ConvexProgram, prices: Array, members: Index) -> Index:
+def _additions(program: ConvexProgram | SummedGated, prices: Array, members: Index) -> Index:
     """The groups to add, in ascending order."""
     outside = np.setdiff1d(np.arange(len(prices)), members)
     wanted = outside[prices[outside] > program.beta]
     most = max(len(members), FIRST)
     g, d = program.shape
-    if len(members) + min(len(wanted), most) > ALL * g or program.features.n * (g * d) ** 2 <= SMALL:
+    if len(members) + min(len(wanted), most) > ALL * g or program.n * (g * d) ** 2 <= SMALL:
         return outside
     return np.sort(wanted[np.argsort(-prices[wanted], kind="stable")[:most]])
 
@@ -107,11 +109,10 @@ def _additions(program: ConvexProgram, prices: Array, members: Index) -> Index:
 class _WorkingSet:
     """Groups `members` (w,) and their Gram matrix H (w d, w d) in coordinates V_j that make H_jj = diag(e_j)."""
 
-    def __init__(self, program: ConvexProgram, members: Index) -> None:
+    def __init__(self, program: ConvexProgram | SummedGated, members: Index) -> None:
         _, d = program.shape
         self.program = program
-        self.c = program.descents(program.unexplained)
-        self.yy = float(program.y @ program.unexplained) / len(program.y)
+        self.c, self.yy = program.correlation, program.squares
         self.members = np.empty(0, dtype=np.intp)
         self.H, self.e, self.V = np.empty((0, 0)), np.empty((0, d)), np.empty((0, d, d))
         self.add(members)
@@ -119,7 +120,7 @@ class _WorkingSet:
     @property
     def complete(self) -> bool:
         """Whether all groups are members."""
-        return len(self.members) == len(self.program.blocks)
+        return len(self.members) == self.program.shape[0]
 
     def add(self, new: Index) -> None:
         """Extend the Gram matrix by new groups (k,)."""

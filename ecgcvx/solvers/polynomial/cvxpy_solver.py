@@ -10,6 +10,7 @@ from ecgcvx.errors import SolverError
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import SquaredLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
+from ecgcvx.programs.polynomial_form import PolynomialForm
 from ecgcvx.solvers.polynomial.lift import LiftedProgram
 from ecgcvx.solvers.polynomial.refine import refine
 from ecgcvx.solvers.polynomial.solver import finish
@@ -37,7 +38,7 @@ class PolynomialCvxpySolver:
 
     def solve(
         self,
-        program: PolynomialProgram,
+        program: PolynomialForm,
         *,
         warm_start: Array | None = None,
         callback: Callback | None = None,
@@ -72,6 +73,7 @@ class PolynomialCvxpySolver:
             constant = program.quadratic.constant - size**2 / 2
             loss = cp.sum_squares(F * (unit / size) @ m - target / size) * (size**2 / (2 * beta * unit))
         else:
+            assert isinstance(program, PolynomialProgram)  # sums have the squared loss
             unit, constant = 1.0, 0.0
             loss = cp.sum(cp.logistic(cp.multiply(-program.y, program.lifted() @ m))) / (len(program.y) * beta)
         if J is None:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from ecgcvx.programs.polynomial import Upper
+from ecgcvx.programs.polynomial_form import Upper
 from ecgcvx.solvers.polynomial.lift import SIGNS, LiftedProgram
 from ecgcvx.types import Array
 

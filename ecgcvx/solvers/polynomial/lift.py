@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from ecgcvx.programs.losses import scaled_parabola
-from ecgcvx.programs.polynomial import PolynomialProgram, Upper
+from ecgcvx.programs.polynomial_form import PolynomialForm, Upper
 from ecgcvx.programs.program import Quadratic
 from ecgcvx.types import Array
 
@@ -24,7 +24,7 @@ SIGNS = np.array([1.0, -1.0])  # of Z and Z' in the prediction
 class LiftedProgram:
     """A program with its loss, or a quadratic model of it, seen through H, c and a constant."""
 
-    program: PolynomialProgram
+    program: PolynomialForm
     loss: Quadratic
 
     @property

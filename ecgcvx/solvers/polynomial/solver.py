@@ -18,6 +18,7 @@ from ecgcvx.evidence import relative_gap
 from ecgcvx.interruption import stoppable
 from ecgcvx.programs.losses import LogisticLoss, SquaredLoss
 from ecgcvx.programs.polynomial import PolynomialProgram
+from ecgcvx.programs.polynomial_form import PolynomialForm
 from ecgcvx.programs.program import Quadratic
 from ecgcvx.solvers.polynomial.interior import interior_point
 from ecgcvx.solvers.polynomial.lift import LiftedProgram
@@ -45,7 +46,7 @@ class PolynomialSolver:
 
     def solve(
         self,
-        program: PolynomialProgram,
+        program: PolynomialForm,
         *,
         warm_start: Array | None = None,
         callback: Callback | None = None,
@@ -61,7 +62,7 @@ class PolynomialSolver:
                 if not clock.expired:
                     Z, iterations = _solve_quadratic(lifted)
                     reason = "inaccurate"
-            elif isinstance(program.loss, LogisticLoss):
+            elif isinstance(program, PolynomialProgram) and isinstance(program.loss, LogisticLoss):
                 Z, iterations, reason = self._proximal_newton(program, Z, clock)
             else:
                 raise SolverError(f"loss = {type(program.loss).__name__}: give a squared or a logistic loss")
@@ -121,11 +122,9 @@ def _search(
     return Z, f, False
 
 
-def finish(program: PolynomialProgram, Z: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
-    """Evaluate a feasible pair on the data and bound it; reason: the status if the gap is above the tolerance."""
-    f, _, loss = program.fit(Z)
-    primal = loss + program.penalty(Z)
-    dual = program.dual_bound(program.loss.residual(f, program.y)).value
+def finish(program: PolynomialForm, Z: Array, tolerance: float, clock: Clock, detail: str, reason: str) -> Solution:
+    """Evaluate a feasible pair and bound it; reason: the status if the gap is above the tolerance."""
+    primal, dual = program.evaluated(Z)
     gap = relative_gap(primal, dual)
     status = "optimal" if gap <= tolerance else reason
     with stoppable() as loop:
