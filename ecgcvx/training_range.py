@@ -12,17 +12,19 @@ Source: Cook (1979), Influential observations in linear regression (the largest 
 interpolates); Montgomery, Peck & Vining, Introduction to Linear Regression Analysis (hidden extrapolation).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgcvx.baselines.linear import least_squares
+from ecgcvx.baselines.linear import Triangle, joined, solved, triangle
 from ecgcvx.errors import InputError
+from ecgcvx.reductions import Engine, LocalEngine, Rows, held
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import layers, predict_rows, product
-from ecgcvx.types import Array
+from ecgcvx.types import Array, Progress, silent
 
 Bools = NDArray[np.bool_]
 Outside = Literal["flag", "linear", "nan"]
@@ -67,6 +69,10 @@ class TrainingRange:
             samples = rows[:, :-1]
             out[start : start + len(rows)] |= (samples < self.low).any(axis=1) | (samples > self.high).any(axis=1)
         return out
+
+    def forecasts(self, X: Matrix) -> Array:
+        """Return the linear forecasts (n,) of all rows X (n, d), standardised, chunk by chunk."""
+        return np.concatenate([self.forecast(rows) for _, rows in row_chunks(X, CHUNK)])
 
     def forecast(self, X: Array) -> Array:
         """Return the linear forecast (n,) of rows X (n, d), standardised."""
@@ -124,17 +130,54 @@ def border(found: TrainingRange | None, inputs: int, policy: Outside) -> Border:
 
 def training_range(X: Matrix, y: Array) -> TrainingRange:
     """Return the range of training windows X (n, d), the last column ones, with targets y (n,)."""
-    n, d = X.shape
-    gram, low, high = np.zeros((d, d)), np.inf, -np.inf
-    for _, rows in row_chunks(X, CHUNK):
-        gram += rows.T @ rows
-        low, high = min(low, float(rows[:, :-1].min())), max(high, float(rows[:, :-1].max()))
-    variances, directions = np.linalg.eigh(gram / n)
+    return range_of(held(X, y), LocalEngine())
+
+
+def range_of(pieces: Sequence[Rows], engine: Engine, progress: Progress = silent) -> TrainingRange:
+    """Return the range of the training windows in some pieces of rows, in two passes over them."""
+    low, high, gram, triangle = engine.total(_Extent(), pieces, progress)
+    variances, directions = np.linalg.eigh(gram / triangle.n)
     variances, directions = variances[-DIRECTIONS:], directions[:, -DIRECTIONS:]
     whitening = directions / np.sqrt(np.maximum(variances, FLOOR * variances[-1]))
-    found = TrainingRange(low, high, np.ascontiguousarray(whitening), np.inf, least_squares(X, y))
-    limit = float(found.leverage(X).max())
-    return TrainingRange(low, high, found.whitening, limit, found.linear)
+    found = TrainingRange(low, high, np.ascontiguousarray(whitening), np.inf, solved(triangle))
+    return replace(found, limit=engine.total(_LargestLeverage(found), pieces, progress))
+
+
+class _Spread(NamedTuple):
+    """Smallest and largest sample, X'X, and the triangle of the linear forecast."""
+
+    low: float
+    high: float
+    gram: Array
+    triangle: Triangle
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """The reduction to a `_Spread`."""
+
+    def of(self, X: Array, y: Array) -> _Spread:
+        samples = X[:, :-1]
+        return _Spread(float(samples.min()), float(samples.max()), X.T @ X, triangle(X, y))
+
+    def join(self, first: _Spread, second: _Spread) -> _Spread:
+        return _Spread(
+            min(first.low, second.low), max(first.high, second.high), first.gram + second.gram,
+            joined(first.triangle, second.triangle),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _LargestLeverage:
+    """The reduction to the largest leverage of a window."""
+
+    known: TrainingRange
+
+    def of(self, X: Array, y: Array) -> float:
+        return float(self.known.leverage(X).max())
+
+    def join(self, first: float, second: float) -> float:
+        return max(first, second)
 
 
 def check_policy(policy: str) -> Outside:

@@ -75,10 +75,19 @@ def least_squares(X: Matrix, y: NDArray[np.float64]) -> Array:
     InputError
         See `checked_chunks`.
     """
-    reduced = triangle(X, y)
+    return solved(triangle(X, y))
+
+
+def solved(data: Triangle) -> Array:
+    """Return the w (d,) of least norm among the minimisers of ||Xw - y||_2."""
     # The rank is decided as NumPy would for the whole matrix, whose singular values R has.
-    tolerance = np.finfo(np.float64).eps * max(X.shape)
-    return np.asarray(np.linalg.lstsq(reduced.X, reduced.y, rcond=tolerance)[0], dtype=np.float64)
+    tolerance = np.finfo(np.float64).eps * max(data.n, data.X.shape[1])
+    return np.asarray(np.linalg.lstsq(data.X, data.y, rcond=tolerance)[0], dtype=np.float64)
+
+
+def joined(first: Triangle, second: Triangle) -> Triangle:
+    """Return the triangle of the rows of both."""
+    return Triangle(np.asarray(np.linalg.qr(np.vstack([first.R, second.R]), mode="r")), first.n + second.n)
 
 
 def ridge_path(data: Triangle, penalties: Sequence[float] | Array) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgcvx.cli.terminal import progress_bar, show
-from ecgcvx.dataset.options import EVALUATIONS
+from ecgcvx.dataset.options import ENGINES, EVALUATIONS
 from ecgcvx.dataset.sources import stands_for_several
 from ecgcvx.errors import InputError
 
@@ -28,12 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--strict", action="store_true", help="end at a record that cannot be used, in place of skipping it"
     )
-    group.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    group.add_argument("--jobs", type=int, metavar="N", help="processes, threads or workers (default: one a core)")
+    group.add_argument(
+        "--engine", choices=ENGINES,
+        help="where the windows of one network for all records are: memory (default), records (read when they are "
+        "needed: constant memory), dask (that on a cluster)",
+    )  # fmt: skip
+    group.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler (default: workers of this machine)")
 
 
 def asked_for(options: argparse.Namespace) -> bool:
     """Whether the arguments are those of a data set."""
-    given = options.evaluate is not None or options.leads is not None or options.strict or options.jobs is not None
+    names = ("evaluate", "leads", "jobs", "engine", "cluster")
+    given = options.strict or any(getattr(options, name) is not None for name in names)
     return given or len(options.record) > 1 or stands_for_several(options.record[0])
 
 
@@ -56,7 +63,11 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     records = expand_sources(options.record)
     if len(records) < 2 and len(leads) < 2 and (options.evaluate or "within") != "within":
         raise InputError(f"evaluate = {options.evaluate}: takes at least 2 records; name more, or leave it out")
-    wanted = DatasetOptions(chosen, reading, options.evaluate or "within", options.strict, options.resume, options.jobs)
+    engine = options.engine or ("memory" if options.cluster is None else "dask")
+    wanted = DatasetOptions(
+        chosen, reading, options.evaluate or "within", options.strict, options.resume, options.jobs, engine,
+        options.cluster,
+    )  # fmt: skip
     folder = options.output or Path("out") / "dataset"
     about = {"network": chosen.network.name, "evaluate": wanted.evaluate, "horizon": chosen.horizon,
              "window": chosen.window, "options": chosen.settings}  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import FitOptions
 
+ENGINES = ("memory", "records", "dask")
 EVALUATIONS = ("within", "pooled", "leave-one-record-out")
 
 
@@ -37,9 +38,12 @@ class DatasetOptions:
     network on the first parts of all, and tests it on the rest of each; 'leave-one-record-out' trains on the other
     records, and tests on all of the one that was left out. Every record is scaled by its own training part ('within',
     'pooled') or by all of it. strict : the first record that cannot be used ends the run. resume : what an earlier run
-    into the same folder finished is kept. jobs : processes, by default one a core.
+    into the same folder finished is kept. jobs : processes, by default one a core; where one network is trained
+    for all records, threads, or workers of a cluster that is made here. engine : where the windows of one network for
+    all records are: in 'memory', read from the 'records' when they are needed, or that on the workers of a 'dask'
+    cluster; all three give the same bits. cluster : address of a scheduler, None for a cluster of this machine.
 
-    Raises InputError for another evaluation.
+    Raises InputError for another evaluation or engine, and for an engine where each record has a network of its own.
     """
 
     fit: FitOptions = field(default_factory=FitOptions)
@@ -48,9 +52,19 @@ class DatasetOptions:
     strict: bool = False
     resume: bool = False
     jobs: int | None = None
+    engine: str = "memory"
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         if self.evaluate not in EVALUATIONS:
             raise InputError(f"evaluate = {self.evaluate!r}: choose one of {', '.join(EVALUATIONS)}")
+        if self.engine not in ENGINES:
+            raise InputError(f"engine = {self.engine!r}: choose one of {', '.join(ENGINES)}")
+        if self.evaluate == "within" and self.engine != "memory":
+            raise InputError(
+                f"engine = {self.engine}: with evaluate = within each record is fitted alone; leave it out"
+            )
+        if self.cluster is not None and self.engine != "dask":
+            raise InputError(f"cluster = {self.cluster}: not with engine = {self.engine}; take dask")
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"jobs = {self.jobs}: give at least 1")

@@ -1,40 +1,30 @@
-"""One network for several records: their windows stand in one matrix, each record scaled by itself."""
+"""One network for several records: sums over their windows, or all of them in one matrix; each is scaled by itself."""
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ecgcvx.dataset.parts import Part, make_engine, make_part, one_rate
 from ecgcvx.dataset.table import Row, error_by_beat
 from ecgcvx.errors import EcgcvxError, InputError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.kinds.kind import Trained
+from ecgcvx.kinds.kind import Statistics, Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.path import falling, path_betas
-from ecgcvx.records import Recording, read_recording
-from ecgcvx.training_range import TrainingRange, training_range
+from ecgcvx.reductions import Engine, Rows
+from ecgcvx.training_range import TrainingRange, range_of
 from ecgcvx.types import Progress
-from ecgcvx.windows import Scaler, WindowCounts, Windows, all_windows, split_windows
+from ecgcvx.windows import Windows
 
 if TYPE_CHECKING:
     from ecgcvx.dataset.options import DatasetOptions
     from ecgcvx.dataset.run import Task
+    from ecgcvx.fit_options import FitOptions
+    from ecgcvx.programs.moments import SecondMoments
 
 BETAS, RATIO = 10, 1e-4  # of the path that chooses beta
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A record's windows to train on and to test on, all standardised by `scaler`."""
-
-    task: "Task"
-    recording: Recording
-    train: Windows
-    test: Windows
-    scaler: Scaler
-    counts: WindowCounts
 
 
 def pooled_windows(parts: Sequence[Windows]) -> Windows:
@@ -52,100 +42,136 @@ def pooled_windows(parts: Sequence[Windows]) -> Windows:
 def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Progress) -> Iterator[Row]:
     """Train one network on all records, or one on all others for each; save it in each record's folder; yield the rows.
 
-    Raises InputError for records of several sampling frequencies, and for fewer than two records.
+    Raises InputError for records of several sampling frequencies, for fewer than two records, and for a network that
+    needs all rows in memory where the engine reads them piece by piece.
     """
-    parts: list[Part] = []
-    for task in tasks:
+    if options.engine != "memory" and _statistics(options) is None:
+        raise InputError(
+            f"engine = {options.engine}: {options.fit.network.described} needs all windows in memory; leave engine "
+            "out, or take polynomial, quadratic or gated without a free linear part"
+        )
+    parts: list[tuple[Task, Part]] = []
+    for number, task in enumerate(tasks):
+        progress(f"reading record {number + 1} of {len(tasks)}", number / len(tasks))
         try:
-            parts.append(_part(task, options))
+            parts.append((task, make_part(task.source, task.lead, options)))
         except EcgcvxError as error:
             if options.strict:
                 raise InputError(f"{error} (strict)") from error
             yield Row.without_fit(task.source, "" if task.lead is None else str(task.lead), str(error))
     if len(parts) < 2:
         raise InputError(f"records: {len(parts)} can be used; {options.evaluate} takes at least 2")
-    rates = {part.recording.sampling_frequency for part in parts}
-    if len(rates) > 1:
-        listed = ", ".join(f"{rate:g}" for rate in sorted(rates))
-        raise InputError(f"records: sampled at {listed} Hz; pass resample (--resample HZ) to bring them to one rate")
-    if options.evaluate == "pooled":
-        started = time.perf_counter()
-        trained, known = _train(parts, options, progress)
-        seconds = time.perf_counter() - started
-        for part in parts:
-            _save(part, trained, known, options)
-            yield _row(part, trained, known, part.counts.train, seconds)
-        return
-    for place, part in enumerate(parts):
-        started = time.perf_counter()
-        others = parts[:place] + parts[place + 1 :]
+    every = [part for _, part in parts]
+    one_rate(every)
+    with make_engine(options) as engine:
+        if options.evaluate == "pooled":
+            started = time.perf_counter()
+            trained, known = _train(every, options, engine, progress)
+            seconds = time.perf_counter() - started
+            for task, part in parts:
+                _save(task, part, trained, known, options)
+                yield _row(part, trained, known, part.counts.train, seconds)
+            return
+        for place, (task, part) in enumerate(parts):
+            started = time.perf_counter()
+            others = every[:place] + every[place + 1 :]
 
-        def tell(what: str, share: float | None, place: int = place) -> None:
-            progress(f"record {place + 1} of {len(parts)}: {what}", (place + (share or 0.0)) / len(parts))
+            def tell(what: str, share: float | None, place: int = place) -> None:
+                progress(f"record {place + 1} of {len(parts)}: {what}", (place + (share or 0.0)) / len(parts))
 
-        trained, known = _train(others, options, tell)
-        _save(part, trained, known, options)
-        count = sum(len(other.train) for other in others)
-        yield _row(part, trained, known, count, time.perf_counter() - started)
-
-
-def _part(task: "Task", options: "DatasetOptions") -> Part:
-    recording = read_recording(task.source, task.lead, **options.reading.arguments())
-    fit = options.fit
-    if options.evaluate == "pooled":
-        split = split_windows(recording.signal, fit.window, fit.horizon, fit.train_fraction)
-        return Part(task, recording, split.train, split.test, split.scaler, split.counts)
-    valid = recording.signal[np.isfinite(recording.signal)]
-    if len(valid) < 2 or valid.std() <= 1e-12 * max(1.0, abs(valid.mean())):
-        raise InputError(f"{recording.name}: the signal is constant; there is nothing to predict")
-    scaler = Scaler(float(valid.mean()), float(valid.std()))
-    windows = all_windows(recording.signal, scaler, fit.window, fit.horizon)
-    possible = max(len(recording.signal) - fit.window - fit.horizon + 1, 0)
-    counts = WindowCounts(len(windows), len(windows), missing=possible - len(windows), split=0)
-    return Part(task, recording, windows, windows, scaler, counts)
+            trained, known = _train(others, options, engine, tell)
+            _save(task, part, trained, known, options)
+            count = sum(other.counts.train for other in others)
+            yield _row(part, trained, known, count, time.perf_counter() - started)
 
 
-def _train(parts: Sequence[Part], options: "DatasetOptions", progress: Progress) -> tuple[Trained, TrainingRange]:
+def _statistics(options: "DatasetOptions") -> Statistics | None:
+    return options.fit.network.statistics(options.fit.window + 1, options.fit.seed)
+
+
+def _train(
+    parts: Sequence[Part], options: "DatasetOptions", engine: Engine, progress: Progress
+) -> tuple[Trained, TrainingRange]:
     """The network of some records' training windows, and their range with the linear forecast.
 
     Without a beta, the last record validates along a path of falling beta on the others.
     """
+    statistics = _statistics(options)
+    trained = (
+        _train_on_rows(parts, options, progress) if statistics is None
+        else _train_on_sums(statistics, parts, options, engine, progress)
+    )  # fmt: skip
+    return trained, range_of(_pieces(parts), engine, progress)
+
+
+def _pieces(parts: Sequence[Part]) -> list[Rows]:
+    return [piece for part in parts for piece in part.pieces]
+
+
+def _train_on_sums(
+    statistics: Statistics, parts: Sequence[Part], options: "DatasetOptions", engine: Engine, progress: Progress
+) -> Trained:
+    limits, beta, warm = options.fit.limits(), options.fit.beta, None
+    if beta is not None or len(parts) < 2:
+        total = engine.total(statistics.sums, _pieces(parts), progress)
+    else:
+        first, last = (engine.total(statistics.sums, _pieces(some), progress) for some in (parts[:-1], parts[-1:]))
+        warm = chosen_on(statistics, first, last, options.fit, progress)
+        beta, total = warm.beta, statistics.sums.join(first, last)
+    problem = statistics.problem(total)
+    if beta is None:
+        beta = RATIO * problem.largest_beta()
+    return problem.train(beta, warm=warm, limits=limits, progress=progress)
+
+
+def chosen_on(
+    statistics: Statistics, first: "SecondMoments", last: "SecondMoments", fit: "FitOptions", progress: Progress
+) -> Trained:
+    """Return the training on the sums `first`, along a path of falling beta, that has the least error on `last`."""
+    problem, held_out = statistics.problem(first), statistics.problem(last)
+    path = list(falling(problem, path_betas(problem.largest_beta(), BETAS, RATIO), fit.limits(), progress))
+    path = path[:-1] if path[-1].cut and len(path) > 1 else path
+    return path[int(np.argmin([held_out.mean_loss(one) for one in path]))]
+
+
+def _train_on_rows(parts: Sequence[Part], options: "DatasetOptions", progress: Progress) -> Trained:
     fit, kind = options.fit, options.fit.network
-    windows = pooled_windows([part.train for part in parts])
+    every = [part.read().train for part in parts]
     limits, beta = fit.limits(), fit.beta
     warm: Trained | None = None
     if beta is None and kind.takes_beta:
-        first, last = pooled_windows([part.train for part in parts[:-1]] or [parts[0].train]), parts[-1].train
+        first, last = pooled_windows(every[:-1] or every), every[-1]
         problem: Any = kind.problem(first, fit.seed, progress)
         path = list(falling(problem, path_betas(problem.largest_beta(), BETAS, RATIO), limits, progress))
         path = path[:-1] if path[-1].cut and len(path) > 1 else path
         warm = path[int(np.argmin([root_mean_square(last.y - one.network.predict(last.X)) for one in path]))]
         beta = warm.beta
-    problem = kind.problem(windows, fit.seed, progress)
-    trained = problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress)
-    return trained, training_range(windows.X, windows.y)
+    problem = kind.problem(pooled_windows(every), fit.seed, progress)
+    trained: Trained = problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress)
+    return trained
 
 
 def _row(part: Part, trained: Trained, known: TrainingRange, count: int, seconds: float) -> Row:
     """The row of a record; count : windows that trained."""
-    scale, test = part.scaler.scale, part.test
+    signal = part.read()
+    scale, test = part.scaler.scale, signal.test
     error = scale * (test.y - trained.network.predict(test.X))
-    linear = scale * (test.y - np.asarray(test.X) @ known.linear)
+    linear = scale * (test.y - known.forecasts(test.X))
     counts = part.counts
     return Row(
-        record=part.task.source, name=part.recording.name, lead=part.recording.lead, status=trained.status,
+        record=part.source, name=part.name, lead=part.lead_name, status=trained.status,
         windows={"train": count, "test": counts.test, "missing": counts.missing, "split": counts.split},
         rmse_mv={"linear_ar": root_mean_square(linear), "convex": root_mean_square(error)},
         neurons=trained.network.neurons, beta=trained.beta, gap=trained.gap.relative,
-        evidence=str(trained.gap.evidence), mae_mv=error_by_beat(part.recording, test, error), seconds=seconds,
+        evidence=str(trained.gap.evidence), mae_mv=error_by_beat(signal.recording, test, error), seconds=seconds,
     )  # fmt: skip
 
 
-def _save(part: Part, trained: Trained, known: TrainingRange, options: "DatasetOptions") -> None:
+def _save(task: "Task", part: Part, trained: Trained, known: TrainingRange, options: "DatasetOptions") -> None:
     """The network with the scaling of one record, in that record's folder."""
-    part.task.folder.mkdir(parents=True, exist_ok=True)
+    task.folder.mkdir(parents=True, exist_ok=True)
     forecaster = Forecaster(
-        trained.network, part.scaler, part.recording.lead, part.recording.sampling_frequency, options.fit.window,
+        trained.network, part.scaler, part.lead_name, part.sampling_frequency, options.fit.window,
         options.fit.horizon, trained.beta, options.fit.network.name, training_range=known,
     )  # fmt: skip
-    forecaster.save(part.task.folder / "model.safetensors")
+    forecaster.save(task.folder / "model.safetensors")

@@ -1,0 +1,101 @@
+"""The signals of a data set that train one network: which of their windows train and test, held or read anew."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecgcvx.dataset.options import DatasetOptions, Reading
+from ecgcvx.dataset.rows import record_pieces
+from ecgcvx.errors import InputError
+from ecgcvx.fit_options import FitOptions
+from ecgcvx.records import Recording, read_recording
+from ecgcvx.reductions import Engine, LocalEngine, Rows, held
+from ecgcvx.windows import Scaler, WindowCounts, Windows, all_windows, split_windows
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """A recording with its windows to train on and to test on, all standardised by `scaler`."""
+
+    recording: Recording
+    train: Windows
+    test: Windows
+    scaler: Scaler
+    counts: WindowCounts
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One signal of a data set: what is known of it without its samples, and these where they are held in memory."""
+
+    source: str
+    lead: str | int | None
+    reading: Reading
+    fit: FitOptions
+    evaluate: str
+    name: str
+    lead_name: str
+    sampling_frequency: float
+    scaler: Scaler
+    counts: WindowCounts
+    pieces: Sequence[Rows]
+    held: Signal | None
+
+    def read(self) -> Signal:
+        """Return the signal, from memory or from its record."""
+        return self.held or _signal(self.source, self.lead, self.reading, self.fit, self.evaluate)
+
+
+def make_part(source: str, lead: str | int | None, options: DatasetOptions) -> Part:
+    """Read a signal once and return its part; it stays in memory where the engine is 'memory'.
+
+    Raises EcgcvxError for a record that cannot be used.
+    """
+    fit, reading = options.fit, options.reading
+    found = _signal(source, lead, reading, fit, options.evaluate)
+    recording, frequency = found.recording, found.recording.sampling_frequency
+    keep = options.engine == "memory"
+    chosen = recording.lead if lead is None else lead
+    pieces: Sequence[Rows] = (
+        held(found.train.X, found.train.y) if keep
+        else record_pieces(source, chosen, reading, found.train, found.scaler, frequency)
+    )  # fmt: skip
+    return Part(
+        source, lead, reading, fit, options.evaluate, recording.name, recording.lead, frequency, found.scaler,
+        found.counts, pieces, found if keep else None,
+    )  # fmt: skip
+
+
+def make_engine(options: DatasetOptions) -> AbstractContextManager[Engine]:
+    """Return the engine of a data set: threads of this process, or the workers of a Dask cluster."""
+    if options.engine == "dask":
+        from ecgcvx.cores import usable_cores
+        from ecgcvx.reductions.cluster import dask_engine
+
+        return dask_engine(options.cluster, options.jobs or usable_cores())
+    return nullcontext(LocalEngine(options.jobs))
+
+
+def _signal(source: str, lead: str | int | None, reading: Reading, fit: FitOptions, evaluate: str) -> Signal:
+    recording = read_recording(source, lead, **reading.arguments())
+    if evaluate == "pooled":
+        split = split_windows(recording.signal, fit.window, fit.horizon, fit.train_fraction)
+        return Signal(recording, split.train, split.test, split.scaler, split.counts)
+    valid = recording.signal[np.isfinite(recording.signal)]
+    if len(valid) < 2 or valid.std() <= 1e-12 * max(1.0, abs(valid.mean())):
+        raise InputError(f"{recording.name}: the signal is constant; there is nothing to predict")
+    scaler = Scaler(float(valid.mean()), float(valid.std()))
+    windows = all_windows(recording.signal, scaler, fit.window, fit.horizon)
+    possible = max(len(recording.signal) - fit.window - fit.horizon + 1, 0)
+    counts = WindowCounts(len(windows), len(windows), missing=possible - len(windows), split=0)
+    return Signal(recording, windows, windows, scaler, counts)
+
+
+def one_rate(parts: Sequence[Part]) -> None:
+    """Raise InputError for signals of several sampling frequencies."""
+    rates = {part.sampling_frequency for part in parts}
+    if len(rates) > 1:
+        listed = ", ".join(f"{rate:g}" for rate in sorted(rates))
+        raise InputError(f"records: sampled at {listed} Hz; pass resample (--resample HZ) to bring them to one rate")
