@@ -1,15 +1,19 @@
 """Time and memory against the number of windows, up to a day: the records of a database joined end to end.
 
-Each run is a process of its own, so that its peak memory is its own; what is stored is not run again. The records are
-read, scaled each by itself and joined with a gap between them (`ecgcvx.dataset.pooled.pooled_windows`), as with
-`--evaluate pooled`; the clock runs from reading to the solution and its gap.
+Each run is a process of its own, so that its peak memory is its own; what is stored is not run again. Each record is
+scaled by itself, as with `--evaluate leave-one-record-out`; the clock runs from reading to the solution and its gap.
 
     polynomial   the semidefinite program of the polynomial network, beta = 1e-4
-    gated        100 sampled gates over the Gram matrix, beta = 1e-4, to a gap of 1e-6
-    relu         all patterns, beta = 1e-3, to a searched gap of 1e-2 with 3,000 fresh starts
+    gated        100 gates over the Gram matrix, beta = 1e-4, to a gap of 1e-6
+    relu         all patterns, beta = 1e-3, to a searched gap of 1e-2 with 3,000 fresh starts, all rows in memory
 
-Usage: python scripts/bench_scale.py run FOLDER polynomial gated --windows 1e4 1e5 1e6 1e7 3.1e7
+Engines (polynomial, gated): memory holds all records, records reads them when they are needed, dask does so in workers
+of this machine. Peak memory is that of the process and of the largest of its workers.
+
+Usage: python scripts/bench_scale.py run FOLDER polynomial gated --engine records --windows 1e4 1e5 1e6 1e7 3.1e7
+       python scripts/bench_scale.py run FOLDER polynomial --engine dask --workers 1 2 --windows 1e7
        python scripts/bench_scale.py table --figure docs/scale.png
+       python scripts/bench_scale.py project
 """
 
 import argparse
@@ -17,14 +21,17 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness import ROOT, add_threads, append_line, machine, parser, stored_lines, table, timed
+from harness import ROOT, append_line, machine, parser, stored_lines, table, timed
 
 DAY_HZ = 360
+ENGINES = ("memory", "records", "dask")
 NETWORKS = ("polynomial", "gated", "relu")
 STORED = "scale.jsonl"
 
@@ -38,71 +45,83 @@ def main() -> None:
 def run_all(arguments: argparse.Namespace) -> None:
     """Every network at every size, each in a process."""
     results = arguments.output / STORED
-    for network in arguments.network:
-        for count in arguments.windows:
-            done = [one for one in stored_lines(results) if (one["network"], one["asked"]) == (network, int(count))]
-            if done and not arguments.again:
-                continue
-            command = [sys.executable, __file__, "one", str(arguments.folder), network, str(int(count)),
-                       "--threads", str(arguments.threads)]  # fmt: skip
-            child = subprocess.run(command, capture_output=True, text=True)
-            if child.returncode:
-                print(f"{network}, {count:g} windows: failed: {child.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-                continue
-            append_line(results, json.loads(child.stdout))
-            print(child.stdout.strip(), file=sys.stderr)
+    for network, count, workers in product(arguments.network, arguments.windows, arguments.workers):
+        run = {"network": network, "asked": int(count), "engine": arguments.engine, "workers": workers}
+        done = [one for one in stored_lines(results) if run.items() <= one.items()]
+        if done and not arguments.again:
+            continue
+        command = [sys.executable, __file__, "one", str(arguments.folder), network, str(int(count)), arguments.engine,
+                   str(workers)]  # fmt: skip
+        child = subprocess.run(command, capture_output=True, text=True)
+        if child.returncode:
+            print(f"{network}, {count:g} windows: failed: {child.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            continue
+        append_line(results, json.loads(child.stdout))
+        print(child.stdout.strip(), file=sys.stderr)
 
 
 def run_one(arguments: argparse.Namespace) -> None:
     """One run in this process; prints its JSON line."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(arguments.threads):
-        found, seconds = timed(lambda: _train(arguments.folder, arguments.network, arguments.windows))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    line = {"network": arguments.network, "asked": arguments.windows, **found, "seconds": round(seconds.wall, 3),
-            "cpu_seconds": round(seconds.cpu, 3), "mib": round(memory), "threads": arguments.threads,
-            "machine": machine()}  # fmt: skip
+    started = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with threadpool_limits(arguments.workers):
+        found, seconds = timed(lambda: _train(arguments))
+    own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu = seconds.cpu + workers.ru_utime + workers.ru_stime - started.ru_utime - started.ru_stime
+    line = {"network": arguments.network, "asked": arguments.windows, "engine": arguments.engine,
+            "workers": arguments.workers, **found, "seconds": round(seconds.wall, 3), "cpu_seconds": round(cpu, 3),
+            "mib": round(max(own.ru_maxrss, workers.ru_maxrss) / 1024), "machine": machine()}  # fmt: skip
     print(json.dumps(line))
 
 
-def _train(folder: Path, network: str, count: int) -> dict[str, Any]:
+def _train(arguments: argparse.Namespace) -> dict[str, Any]:
+    from ecgcvx.dataset import DatasetOptions
+    from ecgcvx.dataset.parts import make_engine
+    from ecgcvx.fit_options import fit_options
+    from ecgcvx.kinds.kind import Limits
+    from ecgcvx.types import silent
+
+    network = arguments.network
+    own: dict[str, Any] = {"gated": {"gap": 1e-6}}.get(network, {})
+    options = DatasetOptions(
+        fit_options(network, beta=1e-3 if network == "relu" else 1e-4, **own), evaluate="leave-one-record-out",
+        engine="memory" if network == "relu" else arguments.engine, jobs=arguments.workers,
+    )  # fmt: skip
+    parts = _parts(arguments.folder, arguments.windows, options)
+    pieces = [piece for part in parts for piece in part.pieces]
+    statistics = options.fit.network.statistics(options.fit.window + 1, 0)
+    if statistics is not None:
+        with make_engine(options) as engine:
+            total = engine.total(statistics.sums, pieces)
+        trained = statistics.problem(total).train(1e-4, warm=None, limits=Limits(), progress=silent)
+        return {"windows": int(total.n), "primal": trained.gap.primal, "gap": trained.gap.relative}
     from ecgcvx.dataset.pooled import pooled_windows
-    from ecgcvx.records import read_recording
-    from ecgcvx.windows import Scaler, all_windows
-
-    parts, held = [], 0
-    for header in sorted(folder.glob("*.hea")):
-        signal = read_recording(header.with_suffix("")).signal
-        scaler = Scaler(float(np.nanmean(signal)), float(np.nanstd(signal)))
-        windows = all_windows(signal[: count - held + 15], scaler, 15, 1)
-        parts.append(windows)
-        held += len(windows)
-        if held >= count:
-            break
-    every = pooled_windows(parts)
-    del parts
-    if network == "polynomial":
-        from ecgcvx.programs.polynomial import PolynomialProgram
-        from ecgcvx.solvers.polynomial import PolynomialSolver
-
-        solution: Any = PolynomialSolver().solve(PolynomialProgram(every.X, every.y, 1e-4))
-        return {"windows": len(every), "primal": solution.primal, "gap": solution.gap}
-    if network == "gated":
-        from ecgcvx.arrangements import patterns_of_gates
-        from ecgcvx.programs.features import PatternFeatures
-        from ecgcvx.programs.program import gated_relu_program
-        from ecgcvx.solvers.group_lasso import GroupLassoSolver
-
-        gates = np.random.default_rng(0).standard_normal((100, every.X.shape[1]))
-        features = PatternFeatures(every.X, patterns_of_gates(every.X, gates))
-        solution = GroupLassoSolver(gap=1e-6).solve(gated_relu_program(features, every.y, 1e-4))
-        return {"windows": len(every), "primal": solution.primal, "gap": solution.gap}
     from ecgcvx.programs.all_patterns import AllPatterns
     from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 
+    every = pooled_windows([part.read().train for part in parts])
+    del parts, pieces
     solution = ActiveSetSolver(gap=1e-2, confirm_starts=3000).solve(AllPatterns(every.X, every.y, 1e-3))
     return {"windows": len(every), "primal": solution.primal, "gap": solution.gap, "status": solution.status}
+
+
+def _parts(folder: Path, count: int, options: Any) -> list[Any]:
+    """The records of a folder, as many as hold so many windows; of the last one its beginning."""
+    from ecgcvx.dataset.parts import make_part
+
+    parts, held = [], 0
+    for header in sorted(folder.glob("*.hea")):
+        source = str(header.with_suffix(""))
+        part = make_part(source, None, options)
+        if held + part.counts.train > count:
+            reading = replace(options.reading, end=(count - held + 15) / part.sampling_frequency)
+            part = make_part(source, None, replace(options, reading=reading))
+        parts.append(part)
+        held += part.counts.train
+        if held >= count:
+            break
+    return parts
 
 
 def print_table(arguments: argparse.Namespace) -> None:
@@ -157,17 +176,19 @@ def _parser() -> argparse.ArgumentParser:
     every.add_argument("folder", type=Path, help="of WFDB records")
     every.add_argument("network", nargs="+", choices=NETWORKS)
     every.add_argument("--windows", type=float, nargs="+", default=[1e4, 1e5, 1e6, 1e7, 3.1e7])
+    every.add_argument("--engine", choices=ENGINES, default="records")
+    every.add_argument("--workers", type=int, nargs="+", default=[1], help="threads, or with dask processes")
     every.add_argument("--again", action="store_true", help="run also what is stored")
     one = parts.add_parser("one", help=run_one.__doc__)
     one.set_defaults(run=run_one)
     one.add_argument("folder", type=Path)
     one.add_argument("network", choices=NETWORKS)
     one.add_argument("windows", type=int)
+    one.add_argument("engine", choices=ENGINES)
+    one.add_argument("workers", type=int)
     shown = parts.add_parser("table", help=print_table.__doc__)
     shown.set_defaults(run=print_table)
     shown.add_argument("--figure", type=Path, help="file to draw it into")
-    for part in (every, one):
-        add_threads(part)
     for part in (every, shown):
         part.add_argument("--output", type=Path, default=ROOT / "out" / "bench_scale", help="folder of the results")
     return command

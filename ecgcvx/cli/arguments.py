@@ -108,9 +108,12 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--json", action="store_true", help=JSON_HELP)
 
 
-def add_windows(parser: argparse.ArgumentParser) -> None:
-    """Add the options of windows, those of `FitOptions`."""
-    _add_options(parser.add_argument_group("windows"), FitOptions, ("window", "horizon", "train_fraction"))
+WINDOWS = ("window", "horizon", "train_fraction")
+
+
+def add_windows(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add the options of windows, those of `FitOptions`; all of them unless some are named."""
+    _add_options(parser.add_argument_group("windows"), FitOptions, names or WINDOWS)
 
 
 def add_network(parser: argparse.ArgumentParser, *shared: str) -> None:

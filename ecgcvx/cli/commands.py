@@ -13,6 +13,7 @@ from ecgcvx.interruption import INTERRUPTED, signals, wanted
 
 COMMANDS = {
     "fit": "train on a record and compare",
+    "stats": "the sums that stand for records in a fit, as a file",
     "path": "choose beta along the regularisation path",
     "compare": "backprop by every optimiser against the convex optimum",
     "predict": "apply a fitted model to a record",

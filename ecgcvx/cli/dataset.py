@@ -4,15 +4,16 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ecgcvx.cli.arguments import given_options
 from ecgcvx.cli.terminal import progress_bar, show
 from ecgcvx.dataset.options import ENGINES, EVALUATIONS
 from ecgcvx.dataset.sources import stands_for_several
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
-    from ecgcvx.dataset import Row
+    from ecgcvx.dataset import Reading, Row
     from ecgcvx.fit_options import FitOptions
 
 
@@ -24,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="within: a network for each record (default); pooled: one for all; leave-one-record-out: for each record "
         "one that was trained on the others",
     )  # fmt: skip
+    add_spreading(group)
+
+
+def add_spreading(group: "argparse._ArgumentGroup") -> None:
+    """Add which signals of the records are taken, and how the work on them is spread."""
     group.add_argument("--leads", metavar="A,B", help="each of these leads of every record, as signals of their own")
     group.add_argument(
         "--strict", action="store_true", help="end at a record that cannot be used, in place of skipping it"
@@ -41,21 +47,80 @@ def asked_for(options: argparse.Namespace) -> bool:
     """Whether the arguments are those of a data set."""
     names = ("evaluate", "leads", "jobs", "engine", "cluster")
     given = options.strict or any(getattr(options, name) is not None for name in names)
-    return given or len(options.record) > 1 or stands_for_several(options.record[0])
+    return given or len(options.record) > 1 or any(stands_for_several(one) for one in options.record)
 
 
-def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
-    """Fit the records, show the table, and write the tables into the output folder; 0 if any could be used."""
-    from ecgcvx.dataset import DatasetOptions, Reading, dataset_table, expand_sources, fit_records, write_dataset
-    from ecgcvx.dataset.table import summary
+def reading_of(options: argparse.Namespace) -> "Reading":
+    """Return what of each record is read."""
+    from ecgcvx.dataset import Reading
 
     if options.leads is not None and options.lead is not None:
         raise InputError("leads: not together with lead; give one of them")
     named = [part.strip() for part in (options.leads or "").split(",") if part.strip()]
     leads = tuple(int(lead) if lead.isdecimal() else lead for lead in named) or (options.lead,)
-    reading = Reading(
+    return Reading(
         leads, options.start, options.end, options.sampling_frequency, options.unit, options.annotator, options.resample
     )
+
+
+def spread_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how the work is spread, as `DatasetOptions` takes it."""
+    engine = options.engine or ("memory" if options.cluster is None else "dask")
+    return {"engine": engine, "cluster": options.cluster}
+
+
+def run_statistics(options: argparse.Namespace, chosen: "FitOptions") -> int:
+    """Train on files of statistics, show the network, and write it for each of their signals."""
+    from ecgcvx.dataset.statistics import MUST_MATCH, fit_statistics, forecasters, read_statistics
+    from ecgcvx.files import atomic_write
+    from ecgcvx.fit_options import fit_options
+
+    if asked_for(options):
+        raise InputError("stats: stand for records; leave records and the options of reading them out")
+    if len(set(options.stats)) < len(options.stats):
+        raise InputError("stats: a file is given twice; give every file once")
+    files = {str(path): read_statistics(path) for path in options.stats}
+    first = next(iter(files.values()))
+    if options.network == "relu":  # the parser's default, which no statistics serve
+        chosen = fit_options(first.network, **given_options(options))
+    folder = options.output or Path("out") / "statistics"
+    with progress_bar() as progress:
+        every, trained = fit_statistics(files, chosen, progress)
+    models = []
+    for number, forecaster in enumerate(forecasters(every, trained, chosen.network)):
+        source = every.sources[number]
+        own = folder / f"{Path(source.name).name}-{source.lead}"
+        if own in models:
+            own = folder / f"{Path(source.name).name}-{source.lead}-{number}"
+        own.mkdir(parents=True, exist_ok=True)
+        forecaster.save(own / "model.safetensors")
+        models.append(own)
+    about = {"network": chosen.network.name, **{name: every.settings[name] for name in MUST_MATCH[1:]},
+             "beta": trained.beta, "objective": trained.objective, "gap": trained.gap.relative,
+             "evidence": str(trained.gap.evidence), "status": trained.status, "neurons": trained.network.neurons,
+             "windows": int(every.total.n), "statistics": {name: found.fingerprint for name, found in files.items()},
+             "models": [str(own / "model.safetensors") for own in models]}  # fmt: skip
+    text = json.dumps(about, indent=2, allow_nan=False) + "\n"
+    atomic_write(folder / "fit.json", lambda file: file.write(text.encode()))
+    if options.json:
+        print(json.dumps(about, allow_nan=False))
+    else:
+        show(
+            f"{len(files)} files, {len(every.sources)} signals, {int(every.total.n):,} windows; "
+            f"beta = {trained.beta:.3g}",
+            f"{chosen.network.name}, {trained.network.neurons} neurons: {trained.gap.words}; status {trained.status}",
+            f"wrote {folder}/fit.json, and for each signal, with its scaling, {folder}/NAME-LEAD/model.safetensors",
+        )
+    return 0
+
+
+def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
+    """Fit the records, show the table, and write the tables into the output folder; 0 if any could be used."""
+    from ecgcvx.dataset import DatasetOptions, dataset_table, expand_sources, fit_records, write_dataset
+    from ecgcvx.dataset.table import summary
+
+    reading = reading_of(options)
+    leads = reading.leads
     if chosen.intervals is not None and options.evaluate not in (None, "within"):
         raise InputError(f"intervals: not with evaluate = {options.evaluate}, only with within; leave one of them out")
     if not hasattr(options, "baselines"):  # backprop would take most of the time, and stands in no table here
@@ -63,10 +128,9 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     records = expand_sources(options.record)
     if len(records) < 2 and len(leads) < 2 and (options.evaluate or "within") != "within":
         raise InputError(f"evaluate = {options.evaluate}: takes at least 2 records; name more, or leave it out")
-    engine = options.engine or ("memory" if options.cluster is None else "dask")
     wanted = DatasetOptions(
-        chosen, reading, options.evaluate or "within", options.strict, options.resume, options.jobs, engine,
-        options.cluster,
+        chosen, reading, options.evaluate or "within", options.strict, options.resume, options.jobs,
+        **spread_of(options),
     )  # fmt: skip
     folder = options.output or Path("out") / "dataset"
     about = {"network": chosen.network.name, "evaluate": wanted.evaluate, "horizon": chosen.horizon,

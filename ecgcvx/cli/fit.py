@@ -16,6 +16,7 @@ from ecgcvx.cli.arguments import (
     read_record,
 )
 from ecgcvx.cli.terminal import progress_bar, show
+from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
     from ecgcvx.fit_options import FitOptions
@@ -67,6 +68,7 @@ examples:
   ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
   ecgcvx fit my_ecg.csv --sampling-frequency 250 --network relu --patterns 12 --solver osqp
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
+  ecgcvx fit --stats siteA.stats siteB.stats --beta 1e-4
   ecgcvx fit data/mitdb208/208 --network polynomial --horizon 5 --intervals 0.5 0.9
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
@@ -76,8 +78,12 @@ WRITTEN = "interrupted while the results were written, which are whole"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument(
-        "record", nargs="+", metavar="RECORD", help=f"{RECORD_HELP}; several, a folder, a pattern, or a RECORDS file"
+        "record", nargs="*", metavar="RECORD", help=f"{RECORD_HELP}; several, a folder, a pattern, or a RECORDS file"
     )
+    parser.add_argument(
+        "--stats", type=Path, nargs="+", metavar="FILE",
+        help="in place of records: files of `ecgcvx stats`, which are added; without --beta the last one validates",
+    )  # fmt: skip
     add_reading(parser)
     dataset.add_arguments(parser)
     add_windows(parser)
@@ -94,6 +100,12 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.output import write_output
 
     chosen = fit_options_of(options)
+    if options.stats is not None:
+        if options.record:
+            raise InputError(f"stats: stand for records; leave {options.record[0]} out")
+        return dataset.run_statistics(options, chosen)
+    if not options.record:
+        raise InputError("records: the list is empty; name at least one record, or files of statistics (--stats)")
     if dataset.asked_for(options):
         return dataset.run(options, chosen)
     options.record = options.record[0]

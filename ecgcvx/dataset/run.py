@@ -57,14 +57,18 @@ def fit_records(records: Sequence[str], options: DatasetOptions, output: Path, p
 
 def _tasks(records: Sequence[str], options: DatasetOptions, output: Path) -> list[Task]:
     tasks, names = [], set()
-    for source in records:
-        for lead in options.reading.leads:
-            name = Path(source).name + ("" if lead is None else f"-{lead}")
-            if name in names:
-                raise InputError(f"{source}: two records named {name}; their folders would be one")
-            names.add(name)
-            tasks.append(Task(source, lead, output / name, options))
+    for source, lead in signals_of(records, options):
+        name = Path(source).name + ("" if lead is None else f"-{lead}")
+        if name in names:
+            raise InputError(f"{source}: two records named {name}; their folders would be one")
+        names.add(name)
+        tasks.append(Task(source, lead, output / name, options))
     return tasks
+
+
+def signals_of(records: Sequence[str], options: DatasetOptions) -> list[tuple[str, str | int | None]]:
+    """Return every record with every lead that is read of it."""
+    return [(source, lead) for source in records for lead in options.reading.leads]
 
 
 def fit_one(task: Task) -> Row:

@@ -66,10 +66,10 @@ class Gated(NetworkKind):
             windows, patterns, gated_relu_program, self.method, options, progress, self.name, free=free
         )
 
-    def statistics(self, width: int, seed: int) -> "GatedStatistics | None":
+    def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "GatedStatistics | None":
         if self.free_linear or self.method != "group-lasso":
             return None
-        return GatedStatistics(self, fixed_gates(width, self.patterns or PATTERNS, seed))
+        return GatedStatistics(self, fixed_gates(width, self.patterns or PATTERNS, seed) if gates is None else gates)
 
     @classmethod
     def certify(cls, network: Any, X: "Matrix", y: "Array", beta: float) -> "Certificate | None":

@@ -218,8 +218,11 @@ class NetworkKind:
         """Return the training problem of some windows. rounds : at most, where the options name no limit."""
         raise NotImplementedError
 
-    def statistics(self, width: int, seed: int) -> "Statistics | None":
-        """Return the sums over rows of `width` columns, the last one ones, that training needs; None for the rows."""
+    def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "Statistics | None":
+        """Return the sums over rows of `width` columns, the last one ones, that training needs; None for the rows.
+
+        gates : (p, width) of a gated network, in place of those of the seed.
+        """
         return None
 
     def rule(self, beta_chosen: bool) -> "Rule | None":

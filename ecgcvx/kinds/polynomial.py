@@ -60,7 +60,7 @@ class PolynomialKind(NetworkKind):
         _ = program.quadratic  # computed here once, so that every beta shares it
         return self.problem_of(program)
 
-    def statistics(self, width: int, seed: int) -> "PolynomialStatistics | None":
+    def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "PolynomialStatistics | None":
         return None if self.free_linear else PolynomialStatistics(self, width)
 
     def problem_of(self, program: "PolynomialForm") -> "PolynomialProblem":
