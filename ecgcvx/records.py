@@ -94,7 +94,7 @@ def read_recording(
         point or comma), .parquet, .npy, .npz, .mat without a header, a pandas Series or DataFrame. Columns are named
         like `II` or `ECG (uV)`; empty fields are gaps, and so are jumps in a column of times (`time`, `time (ms)`,
         `timestamp`, ...), which also gives the sampling frequency.
-        Or EDF, EDF+, BDF.
+        Or EDF, EDF+, BDF; or, read by ecgdatakit, HL7 aECG, GE MUSE and Philips XML, SCP-ECG, DICOM, ISHNE, MFER.
     lead
         name, in any case (the first of that name), or number from 0; by default the first with the name of an ECG lead,
         or another ECG lead with more valid, varying samples where a tenth of that one's are missing or still.

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "requirements"
 PYTHON = "3.11"
 COMMON = ("--no-header", "--no-annotate", "--no-emit-index-url", "--python-version", PYTHON, "--quiet")
-EXTRAS = ("test", "lint")
+EXTRAS = ("test", "lint", "docs")
 FILES = {
     "ci.txt": ("--universal", "--generate-hashes", *(word for extra in EXTRAS for word in ("--extra", extra))),
     "lowest.txt": ("--resolution", "lowest-direct", "--extra", "test"),

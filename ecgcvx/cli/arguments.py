@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ecgcvx.records import Recording
 
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
-EDF, a table as .csv, .tsv, .txt or .parquet, .npy, .npz, or .mat"""
+EDF, a table as .csv, .tsv, .txt or .parquet, .npy, .npz, .mat, or a file of a clinical device (HL7 aECG, SCP-ECG,
+DICOM, ISHNE, MFER)"""
 MODEL_HELP = "output folder of a fit, or its model.safetensors"
 JSON_HELP = "print one JSON object and nothing else on standard output"
 

@@ -15,7 +15,8 @@ examples:
   ecgcvx doctor
   ecgcvx doctor --json"""
 EXTRAS = {
-    "sklearn": "scikit-learn", "edf": "edfio", "parquet": "pyarrow", "lsl": "pylsl", "onnx": "onnx", "torch": "torch"
+    "sklearn": "scikit-learn", "edf": "edfio", "ecgdatakit": "ecgdatakit", "parquet": "pyarrow", "lsl": "pylsl",
+    "onnx": "onnx", "torch": "torch",
 }  # fmt: skip
 """Extras with the distribution that tells whether they are there."""
 

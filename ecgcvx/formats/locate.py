@@ -11,15 +11,18 @@ from ecgcvx.formats.physionet import fetch_record, is_physionet_name
 from ecgcvx.formats.shared import Reading
 from ecgcvx.formats.wfdb_record import read_wfdb
 
-FORMATS = "WFDB, EDF, EDF+ and BDF, text tables (.csv, .tsv, .txt), .parquet, .npy, .npz, .mat"
+FORMATS = (
+    "WFDB, EDF, EDF+ and BDF, text tables (.csv, .tsv, .txt), .parquet, .npy, .npz, .mat; HL7 aECG, SCP-ECG, DICOM, "
+    "ISHNE and MFER by their extensions .xml, .scp, .dcm, .ecg, .mwf"
+)
 _TEXT = (".csv", ".tsv", ".tab", ".txt", ".asc")
 _EDF = (".edf", ".bdf")
+_CLINICAL = (".xml", ".scp", ".dcm", ".dicom", ".ecg", ".mwf", ".mfer", ".mfr")
 _ARRAYS = (".parquet", ".pq", ".npy", ".npz", ".mat")
 _CURES = {
     ".xlsx": "an Excel workbook; save it as CSV", ".xls": "an Excel workbook; save it as CSV",
     ".h5": "HDF5; save its signal as .npy or CSV", ".hdf5": "HDF5; save its signal as .npy or CSV",
-    ".xml": "XML; convert it to WFDB or EDF", ".dcm": "DICOM; convert it to WFDB or EDF",
-    ".scp": "SCP-ECG; convert it to WFDB or EDF", ".json": "JSON; save its signal as CSV",
+    ".json": "JSON; save its signal as CSV",
     ".wav": "sound; convert it with wfdb.io.convert.wav_to_wfdb or save it as CSV",
     ".gz": "compressed; decompress it", ".zip": "an archive; unpack it", ".pdf": "a page, no samples; ask for the data",
     ".pkl": "a pickle, which may run code; save it with numpy.save", ".feather": "Feather; save it as Parquet or CSV",
@@ -49,7 +52,7 @@ def locate(
     root, extension = os.path.splitext(text)
     kind = extension.lower()
     header = os.path.isfile(f"{root}.hea")
-    if kind in _TEXT or kind in _EDF or (kind in _ARRAYS and not (kind == ".mat" and header)):
+    if kind in (*_TEXT, *_EDF, *_CLINICAL, *_ARRAYS) and not (kind == ".mat" and header):
         if annotator is not None:
             raise RecordError(f"{text}: annotator={annotator} is for WFDB records; leave it out")
         return text, Path(text).stem, _file_reader(Path(text), kind, start, end, sampling_frequency, any_unit)
@@ -85,6 +88,13 @@ def _file_reader(
             return _same_frequency(read_edf(path, lead, start, end, any_unit), str(path), sampling_frequency)
 
         return read
+    if kind in _CLINICAL:
+        from ecgcvx.formats.clinical import open_clinical, read_clinical
+
+        file = open_clinical(path)
+        return lambda lead: _same_frequency(
+            read_clinical(file, lead, start, end, any_unit), str(path), sampling_frequency
+        )
     if kind in _TEXT:
         from ecgcvx.formats.csv_table import csv_table as open_table
     elif kind in (".npy", ".npz"):

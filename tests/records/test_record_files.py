@@ -1,5 +1,8 @@
 """EDF, Parquet, NumPy, MATLAB and pandas: what their own writers wrote comes back in mV, in part and as a whole."""
 
+import struct
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,13 +179,50 @@ def test_series_without_times_needs_a_frequency():
     refused("list is no record; give a path", [1, 2, 3])
 
 
+# ---- files of clinical devices ----
+
+
+def write_ishne(path, millivolts, nanovolts, frequency):
+    """Write leads (samples, 2) as I and V5, written from the specification (Badilini 1998)."""
+    header = bytearray(522)
+    header[:8] = b"ISHNE1.0"
+    struct.pack_into("<iiii", header, 10, 0, len(millivolts), 522, 522)
+    struct.pack_into("<h12h12h12h", header, 156, 2, *[5, 15, *[-9] * 10], *[0] * 12, *[nanovolts] * 2, *[0] * 10)
+    struct.pack_into("<h", header, 272, frequency)
+    path.write_bytes(bytes(header) + np.round(millivolts * 1e6 / nanovolts).astype("<i2").tobytes())
+
+
+def test_ishne(tmp_path):
+    pytest.importorskip("ecgdatakit")
+    write_ishne(tmp_path / "holter.ecg", np.stack([SIGNAL, -SIGNAL], axis=1), 500, 250)
+    recording = read_recording(tmp_path / "holter.ecg")
+    assert (recording.lead, recording.sampling_frequency, recording.unit) == ("I", 250, "mV")
+    np.testing.assert_allclose(recording.signal, SIGNAL, atol=2.6e-4)
+    np.testing.assert_allclose(
+        read_recording(tmp_path / "holter.ecg", "V5", 1, 2).signal, -SIGNAL[250:500], atol=2.6e-4
+    )
+    refused("sampling_frequency=360 Hz contradicts its header", tmp_path / "holter.ecg", sampling_frequency=360)
+    refused("no lead 'II'; there are 0: I", tmp_path / "holter.ecg", "II")
+    (tmp_path / "short.ecg").write_bytes((tmp_path / "holter.ecg").read_bytes()[:300])
+    refused("ecgdatakit cannot read it", tmp_path / "short.ecg")
+
+
+def test_what_ecgdatakit_does_not_know_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("ecgdatakit")
+    (tmp_path / "x.xml").write_text("<recipe/>")
+    refused("no ECG that ecgdatakit knows; convert it", tmp_path / "x.xml")
+    refused("no such file; check the path", tmp_path / "y.scp")
+    monkeypatch.setitem(sys.modules, "ecgdatakit", None)
+    refused(r"\.xml needs ecgdatakit; pip install 'ecgcvx\[ecgdatakit\]'", tmp_path / "x.xml")
+
+
 # ---- other files ----
 
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("x.xlsx", "an Excel workbook; save it as CSV"), ("x.h5", "HDF5"), ("x.csv.gz", "compressed"), ("x.dcm", "DICOM"),
-     ("x.ecg", r"\.ecg is not read; convert it to one of them"), ("x", "a file without extension"),
+    [("x.xlsx", "an Excel workbook; save it as CSV"), ("x.h5", "HDF5"), ("x.csv.gz", "compressed"),
+     ("x.raw", r"\.raw is not read; convert it to one of them"), ("x", "a file without extension"),
      ("x.dat", r"no header x\.hea")],
 )  # fmt: skip
 def test_unknown_file_says_what_is_read(tmp_path, name, match):
