@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from dataclasses import asdict
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 import ecgcvx
 from ecgcvx.cli import main
-from ecgcvx.dataset import DatasetOptions, expand_sources, fit_records, read_rows, write_dataset
+from ecgcvx.dataset import DatasetOptions, Reading, expand_sources, fit_records, read_rows, write_dataset
+from ecgcvx.dataset.patience import in_time
 from ecgcvx.dataset.pooled import pooled_windows
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import fit_options
@@ -206,3 +208,36 @@ def test_processes_give_what_one_gives(folder, tmp_path):
 def test_evaluations_over_records_need_records(folder, capsys):
     assert main(["fit", str(folder / "r0.csv"), "--evaluate", "pooled"]) == 2
     assert "takes at least 2 records" in capsys.readouterr().err
+
+
+def test_several_rates_each_with_a_network_of_its_own_are_told(folder, tmp_path, capsys):
+    write_record(folder / "r3.csv", 3, rate=250.0)
+    words = ["fit", str(folder), "--network", "polynomial", "--beta", "1e-4", "--jobs", "1"]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    assert "sampled at 100, 250 Hz" in capsys.readouterr().out
+
+
+def test_patterns_match_records_named_without_extension(tmp_path):
+    for name in ("100.hea", "101.hea", "200.hea", "100.dat", "notes"):
+        (tmp_path / name).touch()
+    assert expand_sources([str(tmp_path / "10[01]")]) == [str(tmp_path / "100"), str(tmp_path / "101")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_record_that_cannot_be_read_in_time_is_skipped(folder, tmp_path):
+    """A named pipe that nobody writes to: opening it waits, as on a file system that stalls."""
+    os.mkfifo(folder / "stalled.csv")
+    found = options(reading=Reading(limit=1.0))
+    rows = list(fit_records([str(folder / "stalled.csv"), str(folder / "r0.csv")], found, tmp_path / "out", silent))
+    assert "not read after 1 s; the file system may have stalled" in rows[0].skipped
+    assert not rows[1].skipped
+
+
+def test_errors_of_a_reading_are_its_own():
+    def fail():
+        raise TimeoutError("of the reading")
+
+    with pytest.raises(TimeoutError, match="of the reading"):
+        in_time(fail, "x", 5.0)
+    with pytest.raises(InputError, match="read-limit = 0"):
+        Reading(limit=0.0)

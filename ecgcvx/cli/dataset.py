@@ -34,6 +34,10 @@ def add_spreading(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--strict", action="store_true", help="end at a record that cannot be used, in place of skipping it"
     )
+    group.add_argument(
+        "--read-limit", type=float, metavar="S",
+        help="skip a record that is not read after that many seconds, as on a file system that stalls (default 300)",
+    )  # fmt: skip
     group.add_argument("--jobs", type=int, metavar="N", help="processes, threads or workers (default: one a core)")
     group.add_argument(
         "--engine", choices=ENGINES,
@@ -45,7 +49,7 @@ def add_spreading(group: "argparse._ArgumentGroup") -> None:
 
 def asked_for(options: argparse.Namespace) -> bool:
     """Whether the arguments are those of a data set."""
-    names = ("evaluate", "leads", "jobs", "engine", "cluster")
+    names = ("evaluate", "leads", "jobs", "engine", "cluster", "read_limit")
     given = options.strict or any(getattr(options, name) is not None for name in names)
     return given or len(options.record) > 1 or any(stands_for_several(one) for one in options.record)
 
@@ -58,9 +62,11 @@ def reading_of(options: argparse.Namespace) -> "Reading":
         raise InputError("leads: not together with lead; give one of them")
     named = [part.strip() for part in (options.leads or "").split(",") if part.strip()]
     leads = tuple(int(lead) if lead.isdecimal() else lead for lead in named) or (options.lead,)
+    limit = Reading.limit if options.read_limit is None else options.read_limit
     return Reading(
-        leads, options.start, options.end, options.sampling_frequency, options.unit, options.annotator, options.resample
-    )
+        leads, options.start, options.end, options.sampling_frequency, options.unit, options.annotator,
+        options.resample, limit,
+    )  # fmt: skip
 
 
 def spread_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -117,6 +123,7 @@ def run_statistics(options: argparse.Namespace, chosen: "FitOptions") -> int:
 def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     """Fit the records, show the table, and write the tables into the output folder; 0 if any could be used."""
     from ecgcvx.dataset import DatasetOptions, dataset_table, expand_sources, fit_records, write_dataset
+    from ecgcvx.dataset.patience import in_time
     from ecgcvx.dataset.table import summary
 
     reading = reading_of(options)
@@ -125,7 +132,7 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
         raise InputError(f"intervals: not with evaluate = {options.evaluate}, only with within; leave one of them out")
     if not hasattr(options, "baselines"):  # backprop would take most of the time, and stands in no table here
         chosen = replace(chosen, baselines="linear")
-    records = expand_sources(options.record)
+    records = in_time(lambda: expand_sources(options.record), ", ".join(options.record), reading.limit)
     if len(records) < 2 and len(leads) < 2 and (options.evaluate or "within") != "within":
         raise InputError(f"evaluate = {options.evaluate}: takes at least 2 records; name more, or leave it out")
     wanted = DatasetOptions(

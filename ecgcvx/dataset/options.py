@@ -1,10 +1,13 @@
 """How a data set is read and fitted."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import FitOptions
+
+if TYPE_CHECKING:
+    from ecgcvx.records import Recording
 
 ENGINES = ("memory", "records", "dask")
 EVALUATIONS = ("within", "pooled", "leave-one-record-out")
@@ -12,7 +15,12 @@ EVALUATIONS = ("within", "pooled", "leave-one-record-out")
 
 @dataclass(frozen=True)
 class Reading:
-    """What of every record is read, as `read_recording` takes it; leads : one record's signals, by default one lead."""
+    """What of every record is read, as `read_recording` takes it; leads : one record's signals, by default one lead.
+
+    limit : seconds that reading one record may take, which ends the wait for a file system that stalls.
+
+    Raises InputError for a limit that is not positive.
+    """
 
     leads: tuple[str | int | None, ...] = (None,)
     start: float | None = None
@@ -21,6 +29,18 @@ class Reading:
     unit: str | None = None
     annotator: str | None = None
     resample: float | None = None
+    limit: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise InputError(f"read-limit = {self.limit:g}: give seconds above 0, e.g. 300")
+
+    def read(self, source: str, lead: str | int | None) -> "Recording":
+        """One record's lead; InputError for what cannot be used, or is not read within the limit."""
+        from ecgcvx.dataset.patience import in_time
+        from ecgcvx.records import read_recording
+
+        return in_time(lambda: read_recording(source, lead, **self.arguments()), source, self.limit)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of `read_recording` besides name and lead."""

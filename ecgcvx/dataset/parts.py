@@ -10,7 +10,7 @@ from ecgcvx.dataset.options import DatasetOptions, Reading
 from ecgcvx.dataset.rows import record_pieces
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import FitOptions
-from ecgcvx.records import Recording, read_recording
+from ecgcvx.records import Recording
 from ecgcvx.reductions import Engine, LocalEngine, Rows, held
 from ecgcvx.windows import Scaler, WindowCounts, Windows, all_windows, split_windows
 
@@ -79,7 +79,7 @@ def make_engine(options: DatasetOptions) -> AbstractContextManager[Engine]:
 
 
 def _signal(source: str, lead: str | int | None, reading: Reading, fit: FitOptions, evaluate: str) -> Signal:
-    recording = read_recording(source, lead, **reading.arguments())
+    recording = reading.read(source, lead)
     if evaluate == "pooled":
         split = split_windows(recording.signal, fit.window, fit.horizon, fit.train_fraction)
         return Signal(recording, split.train, split.test, split.scaler, split.counts)

@@ -164,6 +164,7 @@ def _row(part: Part, trained: Trained, known: TrainingRange, count: int, seconds
         rmse_mv={"linear_ar": root_mean_square(linear), "convex": root_mean_square(error)},
         neurons=trained.network.neurons, beta=trained.beta, gap=trained.gap.relative,
         evidence=str(trained.gap.evidence), mae_mv=error_by_beat(signal.recording, test, error), seconds=seconds,
+        sampling_frequency=part.sampling_frequency,
     )  # fmt: skip
 
 

@@ -76,12 +76,11 @@ def fit_one(task: Task) -> Row:
     from ecgcvx.files import make_folder
     from ecgcvx.fitting import fit
     from ecgcvx.output import write_output
-    from ecgcvx.records import read_recording
 
     started = time.perf_counter()
     options = task.options.fit
     try:
-        recording = read_recording(task.source, task.lead, **task.options.reading.arguments())
+        recording = task.options.reading.read(task.source, task.lead)
         make_folder(task.folder)
         result = fit(recording, options, silent)
         found = write_output(result, recording, options, task.folder)

@@ -62,7 +62,8 @@ def _records_of(source: str) -> list[str]:
             raise InputError(f"{source}: a list without records; write one name a line")
         return [str(path.parent / name) for name in names]
     if _is_pattern(source):
-        matches = sorted(match for match in glob.glob(source) if Path(match).suffix in (".hea", *TABLES))
+        found = {*glob.glob(source), *glob.glob(f"{source}.hea")}  # records are named without extension
+        matches = sorted(match for match in found if Path(match).suffix in (".hea", *TABLES))
         if not matches:
             raise InputError(f"{source}: matches no record (.hea, {', '.join(TABLES)}); check the pattern")
         return [str(_stem(match)) for match in matches]

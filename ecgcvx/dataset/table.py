@@ -33,7 +33,7 @@ class Row:
     windows : 'train', 'test', 'missing' (over gaps), 'split'. rmse_mv : of each model on the test part. gap : relative
     to P; evidence : what it rests on. mae_mv : mean absolute error in mV by type of beat, where there are annotations
     (samples belong to the nearest beat). seconds : with reading and writing. skipped : why there is no fit, '' where
-    there is one. kept : of an earlier run.
+    there is one. kept : of an earlier run. sampling_frequency : in Hz.
     """
 
     record: str
@@ -50,6 +50,7 @@ class Row:
     seconds: float = 0.0
     skipped: str = ""
     kept: bool = False
+    sampling_frequency: float | None = None
 
     @classmethod
     def without_fit(cls, source: str, lead: str, why: str) -> "Row":
@@ -73,6 +74,7 @@ def row_of_fit(source: str, recording: "Recording", result: "Fit", found: Mappin
         rmse_mv={score.name: score.test_rmse_mv for score in result.scores}, neurons=network.neurons,
         beta=result.forecaster.beta, gap=result.trained.gap.relative, evidence=str(result.trained.gap.evidence),
         mae_mv=error_by_beat(recording, test, error), seconds=seconds,
+        sampling_frequency=recording.sampling_frequency,
     )  # fmt: skip
     path = Path(str(found["output"])) / "metrics.json"
     kept = json.loads(path.read_text()) | {"dataset_row": asdict(row)}
@@ -134,6 +136,10 @@ def summary(rows: Sequence[Row]) -> list[str]:
             f"{len(fitted)} signals, median test error {middle:.5f} mV"
             + (f", {np.median(ratio):.3f} of the linear forecast's; behind it on {behind}" if ratio else "")
         )
+        rates = sorted({row.sampling_frequency for row in fitted if row.sampling_frequency})
+        if len(rates) > 1:
+            listed = ", ".join(f"{rate:g}" for rate in rates)
+            lines.append(f"sampled at {listed} Hz: a window is not the same time in each; --resample HZ makes it so")
         kept = sum(row.kept for row in fitted)
         lines += [f"{kept} kept from an earlier run"] if kept else []
         beats: dict[str, list[float]] = {}
