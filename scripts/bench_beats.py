@@ -58,6 +58,7 @@ KINDS = {"baseline wander": (0.05, 0.8), "muscle-like": (20.0, 120.0), "white": 
 DRAWS = 200  # of patients
 STREAMED, STREAMED_SECONDS = ("200", "213", "233"), 600.0
 TWO_LAYER_BETA = 5e-3
+CHOSEN: dict[str, Any] = {"taps": (9,), "betas": (3e-4,), "weights": ("patients",), "rough": 1.0}  # docs/beats.md
 PROOF = ((3e-2, 9), (1e-2, 9), (3e-3, 9))
 
 
@@ -101,7 +102,7 @@ def write(path: Path, found: Any) -> None:
 def run_train(arguments: Namespace) -> None:
     """Train on DS1."""
     started = time.process_time()
-    options = TrainOptions(classes=arguments.classes)
+    options = TrainOptions(classes=arguments.classes, **CHOSEN)
 
     def say(what: str, share: float | None) -> None:
         print(f"{time.process_time() - started:7.1f} s  {what}", flush=True)

@@ -1,6 +1,7 @@
 """Beats told apart by convex convolutional networks, between patients. No medical device.
 
-windows     beats -> rows: 125 samples at 180 Hz, RR ratios, a one
+windows     beats -> rows: 125 samples at 180 Hz, context, a one
+context     what a beat is against the others of its recording
 classes     the classes of ANSI/AAMI EC57
 machine     one class against the others: program, solution, proof, calibration
 novelty     beats that are like nothing in training

@@ -21,7 +21,7 @@ from ecgcvx.records import Recording
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.types import Array, Progress
 
-FORMAT = 1
+FORMAT = 2
 MOST_CLASSES = 4
 
 

@@ -1,6 +1,7 @@
 """One class against the others: the convex program of a convolutional network, its solution, and its certificate."""
 
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,34 +25,40 @@ from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.solution import Round, evaluate
 from ecgcvx.types import Array, Progress
 
-STRIDE = 2  # samples: at 180 Hz with nothing above 40 Hz every other patch is enough
+STRIDE = 3  # samples: at 180 Hz with nothing above 40 Hz every third patch is enough
 COARSE = 6  # one row in so many is solved first, to COARSE_GAP: a round on all rows costs as many times more
+Weights: TypeAlias = Literal["none", "balanced", "patients"]
 COARSE_GAP, COARSE_ROUNDS, COARSE_ROWS = 0.1, 8, 6000
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is chosen by cross-validation: taps of a filter, in samples at 180 Hz, beta, and whether both classes weigh
-    the same in the loss."""
+    """What is chosen by cross-validation: taps of a filter, in samples at 180 Hz, beta, and weights of the loss.
+
+    weights : 'none': every beat weighs the same; 'balanced': both classes do; 'patients': k beats of a class in one
+    patient weigh as much as sqrt(k) together, so that a patient with many counts for more, yet not for all.
+    """
 
     taps: int
     beta: float
-    balanced: bool = False
+    weights: Weights = "patients"
 
     def __post_init__(self) -> None:
         Convolution(self.taps, STRIDE, "average", CONTEXT)
         if not (np.isfinite(self.beta) and self.beta > 0):
             raise InputError(f"beta = {self.beta}: it must be a positive number, e.g. 3e-4")
+        if self.weights not in get_args(Weights):
+            raise InputError(f"weights = {self.weights!r}: choose one of {', '.join(get_args(Weights))}")
 
     @property
     def convolution(self) -> Convolution:
-        """Filters that see the RR ratios and a one with every patch, averaged over the beat."""
+        """Filters that see the context and a one with every patch, averaged over the beat."""
         return Convolution(self.taps, STRIDE, "average", CONTEXT)
 
     @property
     def words(self) -> str:
-        """E.g. '9 taps, beta 0.0003'."""
-        return f"{self.taps} taps, beta {self.beta:g}{', balanced' if self.balanced else ''}"
+        """E.g. '9 taps, beta 0.0003, weights: patients'."""
+        return f"{self.taps} taps, beta {self.beta:g}, weights: {self.weights}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +88,24 @@ class Machine:
         return self.slope * self.scores(X) + self.shift
 
 
-def beat_program(X: Matrix, y: Array, setting: Setting) -> AllPatterns:
-    """Return the program over all filters for rows X (n, d) and labels y (n,) in {-1, 1}.
+def beat_program(X: Matrix, y: Array, patients: NDArray[np.intp], setting: Setting) -> AllPatterns:
+    """Return the program over all filters for rows X (n, d), labels y (n,) in {-1, 1} and the patient (n,) of each.
 
     minimise  (1/n) sum_i w_i log(1 + exp(-y_i (f(x_i) + b))) + beta sum_j ||u_j||,
     f(x) = (1/K) sum_k sum_j s_j (x_k'u_j)_+   over filters u_j, their signs s_j, and the offset b, which is free.
     """
-    weights = None
-    if setting.balanced:
-        share = float(np.mean(y > 0))
-        weights = np.where(y > 0, 0.5 / share, 0.5 / (1 - share))
     family = ConvolutionalFamily(setting.convolution, int(X.shape[1]))
-    return AllPatterns(X, y, setting.beta, LogisticLoss(), family, weights, "offset")
+    return AllPatterns(X, y, setting.beta, LogisticLoss(), family, loss_weights(y, patients, setting.weights), "offset")
+
+
+def loss_weights(y: Array, patients: NDArray[np.intp], weights: Weights) -> Array | None:
+    """Return the weights (n,), of mean 1, of beats with labels y (n,) and patients (n,); see `Setting`."""
+    if weights == "none":
+        return None
+    groups = (y > 0).astype(np.intp) + (2 * patients if weights == "patients" else 0)
+    counts = np.bincount(groups)[groups]
+    w: Array = counts ** (-0.5 if weights == "patients" else -1.0)
+    return w / w.mean()
 
 
 def train_machine(

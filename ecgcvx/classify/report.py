@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from ecgcvx.classify import context
 from ecgcvx.classify.classes import NAMES
 from ecgcvx.classify.machine import STRIDE
 from ecgcvx.classify.measures import measures_of
@@ -23,7 +24,7 @@ from ecgcvx.report.template import render
 DOUBTS = 8
 ENLARGED, ENLARGED_TEMPLATE = 2.0, 16.0  # so many times the size of ECG paper
 HALF_TEMPLATE = 0.1  # mV that the largest value of a template is drawn as
-RHYTHM, FAINT = 3.0, 0.05  # of the weights of RR ratios beside a shape of length 1
+SAID, FAINT = 3, 0.05  # measures of the context that are said, at most and from which weight on
 
 
 def report_html(training: Training) -> str:
@@ -39,7 +40,7 @@ def report_html(training: Training) -> str:
         held_out=facts["held_out"],
         tiles=_tiles(training, decided),
         trials=[
-            trial | {"chosen": (trial["taps"], trial["beta"], trial["balanced"]) == _setting(training)}
+            trial | {"chosen": (trial["taps"], trial["beta"], trial["weights"]) == _setting(training)}
             for trial in facts["trials"]
         ],
         measures=[_row(name, training.truth, decided, name) for name in classifier.classes],
@@ -55,9 +56,9 @@ def report_html(training: Training) -> str:
     )  # fmt: skip
 
 
-def _setting(training: Training) -> tuple[int, float, bool]:
+def _setting(training: Training) -> tuple[int, float, str]:
     setting = training.classifier.setting
-    return setting.taps, setting.beta, setting.balanced
+    return setting.taps, setting.beta, setting.weights
 
 
 def _summary(training: Training) -> str:
@@ -119,7 +120,7 @@ def _filter(training: Training, name: str, number: int, one: FilterReading) -> d
         "speaks": f"speaks {'for' if one.sign > 0 else 'against'} {name}",
         "adds": f"adds on average {one.adds[1]:+.2f} to the log-odds of {name} in {name} beats and {one.adds[0]:+.2f} "
         "in the others",
-        "rr": _rr_words(one),
+        "context": _context_words(one),
         "template": _template_figure(one),
         "firing": _firing_figure(one, name),
         "example": _beat_figure(
@@ -131,16 +132,12 @@ def _filter(training: Training, name: str, number: int, one: FilterReading) -> d
     }
 
 
-def _rr_words(one: FilterReading) -> str:
-    """The weights of the context in words."""
-    before, after, constant = one.context
-    weights = f"RR before {before:+.2f}, RR after {after:+.2f}, constant {constant:+.2f}"
-    words = f"Beside a shape of length 1 it weighs {weights}: "
-    if abs(before) + abs(after) > RHYTHM:
-        words += "it reads the rhythm more than the shape, and "
-    if abs(before) <= FAINT:
-        return words + "the interval before the beat counts for little."
-    return words + f"it fires more easily after a {'short' if before < 0 else 'long'} interval."
+def _context_words(one: FilterReading) -> str:
+    """The largest weights of the context in words."""
+    weights = one.context[:-1]
+    chosen = [i for i in np.argsort(-np.abs(weights), kind="stable")[:SAID] if abs(weights[i]) > FAINT]
+    said = ", ".join(f"{context.NAMES[i]} {weights[i]:+.2f}" for i in chosen) or "nothing of the context"
+    return f"Beside a shape of length 1 it weighs {said}, and a constant {one.context[-1]:+.2f}."
 
 
 def _template_figure(one: FilterReading) -> Markup:
@@ -216,7 +213,7 @@ def _doubts(training: Training, decided: NDArray[np.str_]) -> list[dict[str, Any
             "why": one.why,
             "words": f"annotated {training.truth[i]}, called {decided[i]} ({odds}); "
             f"{training.windows.records[training.windows.record[i]]}, {_time(training.windows, i)}; RR before "
-            f"{training.windows.rr[i, 0]:+.0%}, after {training.windows.rr[i, 1]:+.0%} of the usual one",
+            f"{training.windows.context[i, 0]:+.0%}, after {training.windows.context[i, 1]:+.0%} of the usual one",
             "figure": _beat_figure(training.windows, i, None, f"A beat {one.why}."),
         })  # fmt: skip
     return out

@@ -18,6 +18,7 @@ from ecgcvx.classify.classifier import ConvexBeatClassifier
 from ecgcvx.classify.machine import (
     Machine,
     Setting,
+    Weights,
     beat_program,
     best_threshold,
     calibration,
@@ -47,16 +48,16 @@ MOST_PACED = 0.01  # share of the beats of a recording
 class TrainOptions:
     """Options of a training.
 
-    classes : the usual one first. taps, betas, balanced : values to choose from by cross-validation.
+    classes : the usual one first. taps, betas, weights : values to choose from by cross-validation.
     """
 
     classes: tuple[str, ...] = ("N", "V")
     taps: tuple[int, ...] = TAPS
     betas: tuple[float, ...] = BETAS
-    balanced: tuple[bool, ...] = (False,)
+    weights: tuple[Weights, ...] = ("patients",)
     folds: int = option(4, "groups of patients that are left out in turn", least=2)
-    others: int = option(12_000, "beats of the other classes at most, spread evenly over the recordings", least=10)
-    rough: float = option(0.25, "share of the beats that the choice is made on", above=0.0)
+    others: int = option(6000, "beats of the other classes at most, spread evenly over the recordings", least=10)
+    rough: float = option(0.5, "share of the beats that the choice is made on", above=0.0)
     gap: float = option(2e-2, "relative searched gap of the final networks", above=0.0)
     rounds: int = option(40, "rounds of the final networks at most", least=1)
     confirm_starts: int = option(300, "fresh starts that confirm the searched gap", least=1)
@@ -66,7 +67,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         check_options(self)
         object.__setattr__(self, "classes", check_classes(self.classes))
-        for name in ("taps", "betas", "balanced"):
+        for name in ("taps", "betas", "weights"):
             values = tuple(dict.fromkeys(getattr(self, name)))
             if not values:
                 raise InputError(f"{name}: there are none; give at least one")
@@ -86,7 +87,7 @@ class TrainOptions:
     def settings(self) -> tuple[Setting, ...]:
         """All that are tried, betas falling, so that each begins where the one before ended."""
         betas = sorted(self.betas, reverse=True)
-        return tuple(Setting(h, beta, even) for even in self.balanced for h in self.taps for beta in betas)
+        return tuple(Setting(h, beta, one) for one in self.weights for h in self.taps for beta in betas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
             progress(what, share)
 
     trials = _trials(windows, truth, folds, options, say)
-    chosen = max(trials, key=lambda setting: trials[setting].f1)
+    chosen = max(trials, key=lambda setting: trials[setting].average_precision)
     odds, thresholds, calibrations = [], [], []
     held_scores = trials[chosen].scores
     if options.rough < 1:  # networks like the final ones, for their scores are what is calibrated
@@ -158,7 +159,7 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
         "left_out": left_out,
         "held_out": held,
         "options": asdict(options)
-        | {name: list(getattr(options, name)) for name in ("classes", "taps", "betas", "balanced")},
+        | {name: list(getattr(options, name)) for name in ("classes", "taps", "betas", "weights")},
         "trials": [trial.facts(setting) for setting, trial in trials.items()],
         "proofs": proofs,
     }
@@ -227,7 +228,8 @@ def program_of(
 ) -> AllPatterns:  # fmt: skip
     """Return the program that a class is learned by, on the beats of `rows_of`."""
     rows = rows_of(truth, name, options, allowed, share)
-    return beat_program(windows.subset(rows).X, np.where(truth[rows] == name, 1.0, -1.0), setting)
+    part = windows.subset(rows)
+    return beat_program(part.X, np.where(truth[rows] == name, 1.0, -1.0), part.record, setting)
 
 
 def _trials(
@@ -266,7 +268,7 @@ def _scores(
                     raise InputError(
                         f"classes: too few beats of class {name} to leave patients out; give more recordings"
                     )
-                same = before is not None and (before.taps, before.balanced) == (setting.taps, setting.balanced)
+                same = before is not None and (before.taps, before.weights) == (setting.taps, setting.weights)
                 machine = train_machine(name, program, solver, warm=warm if same else None)
                 scores[setting][folds == fold, k] = machine.scores(held)
                 filters[setting] += machine.network.neurons

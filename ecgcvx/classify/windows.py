@@ -1,4 +1,4 @@
-"""From the beats of a recording to the rows that a classifier sees: 125 samples at 180 Hz, two RR ratios, a one."""
+"""From the beats of a recording to the rows that a classifier sees: 125 samples at 180 Hz, eight measures, a one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter
 
 from ecgcvx.beats import Beats, find_beats, why_no_beats
+from ecgcvx.classify.context import NAMES, likeness, rhythm
 from ecgcvx.errors import InputError
 from ecgcvx.filters import between_gaps
 from ecgcvx.formats.resampling import ratio, resample
@@ -18,26 +19,23 @@ RATE = 180.0  # Hz
 BAND = (0.5, 40.0)  # Hz: baseline wander below, muscle above
 BEFORE, AFTER = 45, 80  # samples at RATE: 250 ms before the R peak to 444 ms after it
 LENGTH = BEFORE + AFTER
-CONTEXT = 3  # further columns of a row: the interval before, the one after, a one
+CONTEXT = len(NAMES) + 1  # further columns of a row: what the beat is against the others of its recording, a one
 SLOWEST = 100.0  # Hz of a recording: 40 Hz are well below half of it
 FILTERED = 2.0  # s: shorter stretches between gaps are left out
-LONGEST_RR = 3.0  # s: more is no interval between two beats
-LOCAL = 10  # intervals to each side that the usual one is the median of
-LARGEST_RATIO = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class BeatWindows:
     """n beats as rows.
 
-    signal : (n, 125) at 180 Hz between 0.5 and 40 Hz, in units of the recording's standard deviation. rr : (n, 2), the
-    interval before and after the beat over the usual one, less one; 0 where it is not known. samples : (n,) R peaks in
-    samples of the recording. symbols : WFDB's, '?' from a detector. record : (n,) the number of the recording, of
-    those named in `records`. scale : (n,) the standard deviation, in the recording's unit.
+    signal : (n, 125) at 180 Hz between 0.5 and 40 Hz, in units of the recording's standard deviation. context : (n, 8),
+    what the beat is against the others of its recording (`ecgcvx.classify.context`). samples : (n,) R peaks in samples
+    of the recording. symbols : WFDB's, '?' from a detector. record : (n,) the number of the recording, of those named
+    in `records`. scale : (n,) the standard deviation, in the recording's unit.
     """
 
     signal: Array
-    rr: Array
+    context: Array
     samples: NDArray[np.int64]
     symbols: tuple[str, ...]
     record: NDArray[np.intp]
@@ -49,15 +47,15 @@ class BeatWindows:
 
     @property
     def X(self) -> Array:
-        """The rows (n, 128): window, RR ratios, one."""
-        return np.concatenate([self.signal, self.rr, np.ones((len(self), 1))], axis=1)
+        """The rows (n, 134): window, context, one."""
+        return np.concatenate([self.signal, self.context, np.ones((len(self), 1))], axis=1)
 
     def subset(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "BeatWindows":
         """The beats of an index, or of a mask (n,)."""
         where = np.arange(len(self))[index]
         symbols = tuple(self.symbols[i] for i in where)
         return BeatWindows(
-            self.signal[where], self.rr[where], self.samples[where], symbols, self.record[where], self.records,
+            self.signal[where], self.context[where], self.samples[where], symbols, self.record[where], self.records,
             self.scale[where],
         )  # fmt: skip
 
@@ -67,8 +65,8 @@ def beat_windows(recording: Recording, beats: Beats | None = None) -> BeatWindow
 
     beats : by default those of its annotation, or else of the detector (`ecgcvx.beats.find_beats`).
 
-    The choice of band, rate, window and RR ratios follows de Chazal et al. 2004 (RR intervals against the usual one)
-    and is otherwise our own. Raises InputError for a sampling frequency below 100 Hz, a recording without beats, or
+    The choice of band, rate, window and context follows de Chazal et al. 2004 for the RR intervals and is otherwise
+    our own. Raises InputError for a sampling frequency below 100 Hz, a recording without beats, or
     none that lies whole between gaps.
     """
     rate, name = recording.sampling_frequency, recording.name
@@ -90,31 +88,12 @@ def beat_windows(recording: Recording, beats: Beats | None = None) -> BeatWindow
     if not whole.any():
         raise InputError(f"{name}: none of its {len(beats)} beats lies whole between gaps and ends")
     kept = inside[whole]
+    rows = np.ascontiguousarray(rows[whole])
+    context = np.concatenate([rhythm(beats.samples / rate)[kept], likeness(rows, BEFORE)], axis=1)
     return BeatWindows(
-        np.ascontiguousarray(rows[whole]), rr_ratios(beats.samples / rate)[kept], beats.samples[kept],
+        rows, context, beats.samples[kept],
         tuple(beats.symbols[i] for i in kept), np.zeros(len(kept), dtype=np.intp), (name,), np.full(len(kept), scale),
     )  # fmt: skip
-
-
-def rr_ratios(times: Array) -> Array:
-    """Return the interval before and after each beat over the usual one around it, less one, (b, 2), for times (b,) in
-    s.
-
-    The usual one is the median of the interval and the ten on each side of it. Where there is no interval, or one of
-    more than 3 s, the ratio is 0; it ends at 2.
-    """
-    intervals = np.diff(times)
-    valid = (intervals > 0) & (intervals <= LONGEST_RR)
-    padded = np.full(len(intervals) + 2 * LOCAL, np.nan)
-    padded[LOCAL : LOCAL + len(intervals)] = np.where(valid, intervals, np.nan)
-    out = np.zeros((len(times), 2))
-    if valid.any():
-        around = np.lib.stride_tricks.sliding_window_view(padded, 2 * LOCAL + 1)[valid]
-        ratios = np.zeros(len(intervals))
-        ratios[valid] = np.minimum(intervals[valid] / np.nanmedian(around, axis=1) - 1.0, LARGEST_RATIO)
-        out[1:, 0] = ratios
-        out[:-1, 1] = ratios
-    return out
 
 
 def joined(parts: Sequence[BeatWindows]) -> BeatWindows:
@@ -124,7 +103,7 @@ def joined(parts: Sequence[BeatWindows]) -> BeatWindows:
     offsets = np.cumsum([0, *(len(part.records) for part in parts)])
     return BeatWindows(
         np.concatenate([part.signal for part in parts]),
-        np.concatenate([part.rr for part in parts]),
+        np.concatenate([part.context for part in parts]),
         np.concatenate([part.samples for part in parts]),
         tuple(symbol for part in parts for symbol in part.symbols),
         np.concatenate([part.record + offset for part, offset in zip(parts, offsets[:-1], strict=True)]),

@@ -35,7 +35,7 @@ examples:
 
 TRAIN = "train"
 TRAINING = ("classes", "taps", "betas", "weights", "folds", "others", "gap", "prove", "seed")
-WEIGHTS = {"none": False, "balanced": True}
+WEIGHTS = ("none", "balanced", "patients")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         **none,
     )  # fmt: skip
     add(
-        "--weights", nargs="+", choices=tuple(WEIGHTS),
-        help="of the classes in the loss, to choose from (default none)", **none,
+        "--weights", nargs="+", choices=WEIGHTS,
+        help="of the beats in the loss, to choose from: patients lets k beats of a class in one patient weigh as "
+        "sqrt(k) (default patients)", **none,
     )  # fmt: skip
     add("--folds", type=int, metavar="K", help="groups of patients that are left out in turn (default 4)", **none)
-    add("--others", type=int, metavar="N", help="beats of the other classes at most (default 12000)", **none)
+    add("--others", type=int, metavar="N", help="beats of the other classes at most (default 6000)", **none)
     add("--gap", type=float, metavar="TOL", help="relative searched gap of the final networks (default 2e-2)", **none)
     add("--prove", type=float, metavar="S", help="seconds to prove a gap in, for each network (default 0)", **none)
     add("--seed", type=int, metavar="N", help="of the searches (default 0)", **none)
@@ -86,11 +87,9 @@ def _train(options: argparse.Namespace) -> int:
     from ecgcvx.classify.training import TrainOptions, train
 
     chosen = {name: getattr(options, name) for name in TRAINING if hasattr(options, name)}
-    if "weights" in chosen:
-        chosen["balanced"] = tuple(WEIGHTS[name] for name in chosen.pop("weights"))
     if "classes" in chosen:
         chosen["classes"] = tuple(part.strip() for part in chosen["classes"].split(","))
-    for name in ("taps", "betas"):
+    for name in ("taps", "betas", "weights"):
         if name in chosen:
             chosen[name] = tuple(chosen[name])
     training_options = TrainOptions(**chosen)

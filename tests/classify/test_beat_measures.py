@@ -85,19 +85,26 @@ def beats():
     return joined([beat_windows(synthetic_recording(seed, beats=24, share=0.3)) for seed in range(3)])
 
 
-@pytest.mark.parametrize("balanced", [False, True])
-def test_the_objective_is_the_formula_and_the_gap_is_proved(beats, balanced):
-    setting = Setting(5, 0.05, balanced)
+@pytest.mark.parametrize("weights", ["none", "balanced", "patients"])
+def test_the_objective_is_the_formula_and_the_gap_is_proved(beats, weights):
+    setting = Setting(5, 0.05, weights)
     y = np.where(np.array(beats.symbols) == "V", 1.0, -1.0)
-    program = beat_program(beats.X, y, setting)
+    program = beat_program(beats.X, y, beats.record, setting)
     machine = train_machine("V", program, ActiveSetSolver(gap=1e-4, confirm_starts=50))
     network = machine.network
-    w = np.ones(len(y)) if not balanced else np.where(y > 0, 0.5 / np.mean(y > 0), 0.5 / np.mean(y < 0))
+    w = np.ones(len(y))
+    for i in range(len(y)):
+        same = y == y[i]
+        if weights == "balanced":
+            w[i] = 0.5 / np.mean(same)
+        elif weights == "patients":
+            w[i] = np.sum(same & (beats.record == beats.record[i])) ** -0.5
+    w /= w.mean()
     f = np.zeros(len(y))
     for j in range(network.neurons):
-        for k in range(0, 125 - 4, 2):
-            patch = np.concatenate([beats.signal[:, k : k + 5], beats.rr, np.ones((len(y), 1))], axis=1)
-            f += network.W2[j] * np.maximum(patch @ network.W1[:, j], 0) / 61
+        for k in range(0, 125 - 4, 3):
+            patch = np.concatenate([beats.signal[:, k : k + 5], beats.context, np.ones((len(y), 1))], axis=1)
+            f += network.W2[j] * np.maximum(patch @ network.W1[:, j], 0) / 41
     penalty = np.sum(np.linalg.norm(network.W1, axis=0) * np.abs(network.W2))
     P = np.mean(w * np.log1p(np.exp(-y * (f + machine.offset)))) + 0.05 * penalty
     assert machine.gap.primal == pytest.approx(P, rel=1e-9)

@@ -10,8 +10,9 @@ import wfdb
 from beat_records import synthetic_recording
 
 from ecgcvx.classify import ConvexBeatClassifier, TrainOptions, beat_windows, train
+from ecgcvx.classify.context import likeness, rhythm
 from ecgcvx.classify.output import training_json, write_annotations, write_training
-from ecgcvx.classify.windows import AFTER, BEFORE, rr_ratios
+from ecgcvx.classify.windows import AFTER, BEFORE, CONTEXT
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.gan.records import write_record
@@ -41,7 +42,7 @@ def folder(training, tmp_path_factory):
 def test_windows_are_the_beats_at_180_hz_whatever_the_rate(recordings):
     recording = recordings[0]
     windows = beat_windows(recording)
-    assert windows.X.shape == (60, BEFORE + AFTER + 3)
+    assert windows.X.shape == (60, BEFORE + AFTER + CONTEXT)
     assert np.std(windows.signal) == pytest.approx(1.0, abs=0.4)
     # The R peak of a normal beat is the largest sample of its window.
     normal = np.array(windows.symbols) == "N"
@@ -69,14 +70,28 @@ def test_amplitude_does_not_matter_and_gaps_take_their_beats_with_them(recording
 def test_rr_ratios_against_the_usual_interval():
     times = np.cumsum(np.full(40, 0.8))
     times[20] -= 0.4  # early, with a pause after it
-    ratios = rr_ratios(times)
-    np.testing.assert_allclose(ratios[20], [-0.5, 0.5], atol=1e-12)
-    np.testing.assert_allclose(ratios[19], [0.0, -0.5], atol=1e-12)
-    assert ratios[0, 0] == ratios[-1, 1] == 0.0
+    ratios = rhythm(times)
+    np.testing.assert_allclose(ratios[20], [-0.5, 0.5, -0.5, -0.5], atol=1e-12)
+    np.testing.assert_allclose(ratios[19], [0.0, -0.5, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[21], [0.5, 0.0, 0.5, 2.0], atol=1e-12)
+    assert ratios[0, 0] == ratios[1, 3] == ratios[-1, 1] == 0.0
     long = np.concatenate([times, times[-1] + 60 + np.cumsum(np.full(30, 0.8))])
-    np.testing.assert_array_equal(
-        rr_ratios(long)[39:41], [[rr_ratios(long)[39, 0], 0.0], [0.0, rr_ratios(long)[40, 1]]]
-    )
+    np.testing.assert_array_equal(rhythm(long)[39:41, :2], [[rhythm(long)[39, 0], 0.0], [0.0, rhythm(long)[40, 1]]])
+
+
+def test_a_beat_against_the_usual_one():
+    random = np.random.default_rng(0)
+    usual = random.standard_normal(40)
+    windows = np.concatenate([np.tile(usual, (5, 1)), [-usual, 2 * usual + 3]])
+    found = likeness(windows, 15)
+    np.testing.assert_allclose(found[:5], 0.0, atol=1e-9)
+    np.testing.assert_allclose(found[5], [-2.0, -2.0, 0.0, 2.0], atol=1e-9)
+    np.testing.assert_allclose(found[6, :2], 0.0, atol=1e-9)
+    qrs = slice(4, 30)
+    expected = np.log(np.linalg.norm(windows[6, qrs]) / np.linalg.norm(usual[qrs]))
+    assert found[6, 2] == pytest.approx(expected)
+    assert found[6, 3] == pytest.approx(min(2.0, np.linalg.norm(windows[6] - usual) / np.linalg.norm(usual)))
+    np.testing.assert_array_equal(likeness(np.zeros((3, 40)), 15)[:, 2:], 0.0)
 
 
 def test_beats_of_a_patient_it_never_saw(training):
@@ -86,7 +101,7 @@ def test_beats_of_a_patient_it_never_saw(training):
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
     assert not found.unknown.any()
     assert found.left_out == 0
-    assert training.classifier.parameters == 16 * training.classifier.filters
+    assert training.classifier.parameters == 22 * training.classifier.filters
 
 
 def test_the_gap_of_the_training_is_within_what_was_asked_for(training):
@@ -112,9 +127,9 @@ def test_what_is_like_nothing_in_training_is_unknown(training):
 
 
 def test_three_classes():
-    recordings = [synthetic_recording(seed, beats=60, share=0.5, others="SV") for seed in range(4)]
+    recordings = [synthetic_recording(seed, beats=60, share=0.3, others="SV") for seed in range(4)]
     classifier = ConvexBeatClassifier.train(recordings, ("N", "S", "V"), **QUICK)
-    new = synthetic_recording(99, beats=60, share=0.4, others="SV")
+    new = synthetic_recording(99, beats=60, share=0.3, others="SV")
     found = classifier.classify(new)
     assert found.probabilities.shape == (60, 3)
     assert np.mean(found.classes == np.array(new.annotation.symbols)) > 0.95
@@ -150,7 +165,7 @@ def test_refusals_name_what_is_wrong(recordings):
     paced = replace(first, annotation=Annotation(first.annotation.samples, ("/",) * 30 + first.annotation.symbols[30:]))
     with pytest.raises(InputError, match="30 of its 60 beats are paced"):
         train([paced])
-    with pytest.raises(InputError, match="fewer than the 18 weights"):
+    with pytest.raises(InputError, match="fewer than the 24 weights"):
         train([first])
     with pytest.raises(InputError, match="MLII, V1"):
         train([first, replace(first, lead="V1")])
@@ -201,7 +216,7 @@ def test_command_line_training(tmp_path, capsys):
     options = ["--taps", "9", "--beta", "1e-2", "--folds", "2", "--output", str(tmp_path / "out"), "--json"]
     assert main(["classify", "train", *names, *options]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["chosen"] == {"taps": 9, "beta": 0.01, "balanced": False}
+    assert found["chosen"] == {"taps": 9, "beta": 0.01, "weights": "patients"}
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "metrics.json", "model.safetensors", "report.html"
     ]  # fmt: skip
