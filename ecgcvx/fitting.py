@@ -1,5 +1,6 @@
 """From a recording to a certified forecaster and what it is compared with: the work behind `ecgcvx fit`."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +43,7 @@ FREE_READABLE = 6, 5e-3  # where few neurons are chosen
 # Of what is left of a time limit: for the path, then for the sizes, then for the training where neurons are chosen.
 PATH_SHARE, SIZES_SHARE, TRAIN_SHARE = 0.4, 0.3, 0.7
 MANY_ROUNDS = 1000  # where time is the limit
-READABLE_ROUNDS = 7  # where few neurons are chosen: their gap is at least that of the training
+READABLE_ROUNDS = 6  # where few neurons are chosen: their gap is at least that of the training
 READABLE_RATIO = 1e-5  # its end there: smaller beta takes long to certify, and relaxing has most of what it would gain
 
 
@@ -80,13 +81,16 @@ class LinearChoice:
 
 @dataclass(frozen=True, eq=False)
 class SizeChoice:
-    """The sizes on the validation part, the chosen one, and its atoms and network there. rule : as it was given."""
+    """The sizes on the validation part, the chosen one, and its network there.
+
+    rule : as it was given. neurons : for all training windows, as many for each of them.
+    """
 
     rule: str
     lines: tuple[SizeLine, ...]
     chosen: SizeLine
-    atoms: Any
     network: Any
+    neurons: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -178,9 +182,9 @@ def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoi
     split, trained, problem, choice, inner, cut = _train(recording, split, options, limits, progress, path, warm)
     best = None
     if choice is not None and not cut:
-        few, every = problem.readable(trained, choice.atoms, limits, progress)
+        few, every = problem.readable(trained, choice.neurons, limits, progress)
         if wanted():
-            choice, cut = None, "while the chosen neurons were fitted to all windows; all neurons are kept"
+            choice, cut = None, "while neurons were removed from the network of all windows; all neurons are kept"
         else:
             trained, best = few, every
     sparsified = None
@@ -323,10 +327,13 @@ def _train(
     if rule is not None:
         inner = _inner(recording, split, options) if inner is None else inner
         warm = _rough(options, inner, beta, None, limits, progress) if warm is None else warm
+        if not wanted():  # nearer its optimum: the rounds are not lost, the training of all windows starts from it
+            warm = warm.problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
         sizes = [] if wanted() else warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)
         if wanted():
             return _before_all(recording, split, inner, warm, "while the number of neurons was chosen")
-        choice = _choose(sizes, rule, round(recording.sampling_frequency), inner.scaler.scale, kind)
+        windows = len(split.train) / len(inner.train)
+        choice = _choose(sizes, rule, round(recording.sampling_frequency), inner.scaler.scale, kind, windows)
         chosen = chosen if choice is None else choice.network
     with raising() if warm is None else stoppable():
         problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
@@ -377,14 +384,16 @@ def _inner(recording: Recording, split: Split, options: FitOptions) -> Split:
     return split_windows(signal, options.window, options.horizon, options.train_fraction)
 
 
-def _choose(sizes: Sequence[Any], rule: Rule, block: int, scale: float, kind: NetworkKind) -> SizeChoice | None:
+def _choose(
+    sizes: Sequence[Any], rule: Rule, block: int, scale: float, kind: NetworkKind, windows: float
+) -> SizeChoice | None:
+    """The choice of a size by the rule; windows : how many times those of the validated networks the final one has."""
     if not sizes:  # the time limit came first
         return None
     chosen = smallest_good(rule, [size.neurons for size in sizes], [size.errors for size in sizes], block)
     lines = tuple(SizeLine(size.neurons, scale * float(np.sqrt(size.errors.mean()))) for size in sizes)
-    return SizeChoice(
-        getattr(kind, "choose", None) or "within:1%", lines, lines[chosen], sizes[chosen].atoms, sizes[chosen].network
-    )
+    kept = math.ceil(windows * lines[chosen].neurons)
+    return SizeChoice(getattr(kind, "choose", None) or "within:1%", lines, lines[chosen], sizes[chosen].network, kept)
 
 
 def _proof(forecaster: Forecaster, split: Split, seconds: float, progress: Progress) -> Certificate:

@@ -182,8 +182,9 @@ def choice_note(choice: SizeChoice, kept: int) -> str:
     best = min(line.validation_rmse_mv for line in choice.lines)
     every = choice.lines[0]
     return (
-        f"{kept} neurons chosen by {choice.rule}: validation {choice.chosen.validation_rmse_mv:.5f} mV, all "
-        f"{every.neurons} there {every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
+        f"{kept} neurons, as many for each training window as the {choice.chosen.neurons} chosen by {choice.rule}: "
+        f"validation {choice.chosen.validation_rmse_mv:.5f} mV, all {every.neurons} there "
+        f"{every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
     )
 
 

@@ -27,7 +27,8 @@ LARGEST_STARTS = 32
 # Share of beta at which neurons descend once more. Record 208, beta = 2e-5, 453 neurons with .01718 mV: at .5 .01689 mV
 # and P + 1.1 %, at .35 .01671 and + 2.8 %; less costs more of the gap than it gains.
 RELAXED = 0.35
-MOST_READABLE = 256  # neurons of the largest pruned network to choose from
+MOST_READABLE = 256  # neurons above which pruning is fast, where the size is to be chosen
+SLOWLY = 3  # times the chosen size, below which pruning is slow
 
 
 def active_set(
@@ -135,32 +136,35 @@ class AllPatternsProblem:
         )  # fmt: skip
         return sizes
 
-    def readable(self, trained: Trained, atoms: Atoms, limits: Limits, progress: Progress) -> tuple[Trained, Trained]:
-        """Return the chosen network and the one of all neurons, both relaxed; bounds are those of the training's beta.
+    def readable(self, trained: Trained, neurons: int, limits: Limits, progress: Progress) -> tuple[Trained, Trained]:
+        """Return the network pruned to so many neurons, and on the way there that of least P, both relaxed.
 
-        atoms : the chosen neurons of other windows; on these, they and all neurons descend at a smaller beta. What that
-        gives is no optimum of either beta: its P and gap are stated at the larger one, where the training proved or
-        searched its lower bound.
+        Both descended at a smaller beta, where P was compared. They are no optimum of either beta: their P and gap are
+        stated at the larger one, where the training proved or searched its lower bound.
         """
         program = self.program.at(trained.beta)
-        progress(f"{len(atoms)} neurons on all windows", None)
+
+        def tell(point: SparsePoint) -> None:
+            progress(f"pruned to {point.neurons} neurons, P = {point.primal:.6e}", None)
+
+        progress(f"{neurons} neurons on all windows", None)
         smaller = RELAXED * trained.beta
-
-        def stop() -> bool:
-            return limits.expired
-
-        few = relax(program, atoms, beta=smaller, expired=stop)
-        progress("all neurons at a smaller beta", None)
-        every = None if limits.expired else relax(program, trained.solution.atoms, beta=smaller, expired=stop)
-        best = trained if every is None else self._at(program, trained, every, "all")
-        return self._at(program, trained, few, "chosen"), best
+        points = relaxed_curve(
+            program, trained.solution, most=SLOWLY * neurons, fewest=neurons, beta=smaller, reach=True,
+            time_limit=limits.left, callback=tell,
+        ).points  # fmt: skip
+        if not points:  # a network of no neurons
+            return trained, trained
+        few = relax(program, points[-1].atoms, beta=smaller, expired=lambda: limits.expired)
+        best = min((*points, few), key=lambda point: point.primal)
+        return self._at(program, trained, few, "chosen"), self._at(program, trained, best, "best")
 
     def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:
         primal = program.objective(point.atoms)
         return replace(
             trained, network=self.network_of(point.atoms, point.free), objective=primal, warm=point.atoms,
             gap=replace(trained.gap, primal=primal, whose=f"at beta = {trained.beta:.3g}"),
-            detail=f"{trained.detail}; {which} neurons ({len(point.atoms)}) relaxed at {RELAXED:g} beta",
+            detail=f"{trained.detail}; {which}: {point.neurons} neurons, relaxed at {RELAXED:g} beta",
         )  # fmt: skip
 
     def network_of(self, atoms: Atoms, free: Array) -> Any:

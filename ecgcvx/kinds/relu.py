@@ -51,7 +51,7 @@ class Relu(NetworkKind):
     )  # fmt: skip
     rounds: int | None = option(
         None,
-        "rounds at most (default: active-set 8, 7 where neurons are chosen, unless gap or time limit is given, 200 of "
+        "rounds at most (default: active-set 8, 6 where neurons are chosen, unless gap or time limit is given, 200 of "
         "the others, admm 50)",
         metavar="N", least=1, methods=(*ALL, "fista", "admm", "osqp"),
     )  # fmt: skip
@@ -68,8 +68,8 @@ class Relu(NetworkKind):
     )  # fmt: skip
     choose: str | None = option(
         None,
-        "which network to keep: within:1% (fewest neurons whose relaxed validation error is within 1 % of the best), "
-        "one-se, or best (default: within:1% where beta is chosen too, else all neurons)",
+        "which network to keep: within:1% (fewest neurons, for each training window, whose relaxed validation error is "
+        "within 1 % of the best), one-se, or best (default: within:1% where beta is chosen too, else all neurons)",
         metavar="RULE", methods=(ACTIVE_SET,),
     )  # fmt: skip
     linear: str | None = linear_option()

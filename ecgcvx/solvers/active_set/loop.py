@@ -232,13 +232,16 @@ class _Run:
         """Search from fresh starts and the pool; where that bound would do and all rows are in, confirm it."""
         far = state.far
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
+        last = state.level == 0 and state.number >= self.solver.rounds and self.solver.confirm_starts > 0
+        last = last and not self.clock.expired  # what it finds is not added any more: the bound alone counts
         count = max(self.solver.starts, min(STARTS_AN_ATOM * len(here.atoms), MOST_STARTS) // (2 if far else 1))
+        count = 0 if last else count
         starts = program.passes.starts(count, here.atoms, random).with_more(state.pool)
         priced = search(program, here.v, starts, here.atoms, FAR if far else CLOSE, state.bank)
         own = float(price_atoms(program, here.v, program.family.units(here.atoms)).max(initial=0.0))
         pricing = _Pricing(priced, own, count)
-        if state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing):
-            return self._confirmed(here, state, pricing)
+        if last or (state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing)):
+            return self._confirmed(here, state, pricing, whole=last)
         return pricing
 
     def _would_stop(self, here: Iterate, pricing: _Pricing) -> bool:

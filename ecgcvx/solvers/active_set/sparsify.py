@@ -33,6 +33,7 @@ from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.types import Array
 
 GROUP = 8  # of the atoms one is removed at once, far from the tolerance
+GROUP_FIRST = 3  # above the sizes that a relaxed curve is for
 EXACT = 300  # atoms up to which the one that goes is chosen by its exact cost
 WIDTH = 1e-4  # of the rounded kinks, relative
 RIDGE = 1e-12  # of the mean diagonal of Q
@@ -41,8 +42,8 @@ DESCENT_TOLERANCE = 1e-6
 SHOWN = 0.1  # of P: how far the curve goes at least, by default
 RELAXED = 0.1  # of beta: that of the second descent
 RELAXED_WIDTHS = (1e-3, 1e-4)
-RELAXED_STEPS = 60  # at each of them
-RELAXED_PRUNING = 40  # steps of descent between two sizes of a relaxed curve
+RELAXED_STEPS, LONG_STEPS = 30, 100  # at each of them, before pruning and after it
+RELAXED_PRUNING = 15  # steps of descent between two sizes of a relaxed curve
 
 
 class SparsePoint(NamedTuple):
@@ -185,22 +186,23 @@ def relax(
     threads: int | None = None,
     expired: Callable[[], bool] = wanted,
 ) -> SparsePoint:
-    """Return atoms after a descent at a smaller beta, a tenth of the program's unless given; P is that of this beta.
+    """Return atoms after a long descent at a smaller beta, a tenth of the program's unless given; P is that of this.
 
     expired : asked between steps whether the descent is to end with what it has; by default where the work is to stop.
 
     Raises InputError for a beta that is not positive.
     """
     with workers(threads) as pool:
-        return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms, expired)
+        low = program.using(pool).at(RELAXED * program.beta if beta is None else beta)
+        return _relax(low, atoms, LONG_STEPS, expired)
 
 
-def _relax(program: AllPatterns, atoms: Atoms, expired: Callable[[], bool] = wanted) -> SparsePoint:
+def _relax(program: AllPatterns, atoms: Atoms, steps: int, expired: Callable[[], bool]) -> SparsePoint:
     best = _point(program, atoms)
     for width in RELAXED_WIDTHS:
         if expired():
             break
-        atoms, _ = descend(program, atoms, width, DESCENT_TOLERANCE, RELAXED_STEPS, expired)
+        atoms, _ = descend(program, atoms, width, DESCENT_TOLERANCE, steps, expired)
         best = min(best, _point(program, atoms), key=lambda point: point.primal)
     return best
 
@@ -225,15 +227,18 @@ def relaxed_curve(
     most: int = 256,
     fewest: int = 8,
     beta: float | None = None,
+    reach: bool = False,
     threads: int | None = None,
     callback: Callback | None = None,
     time_limit: float = float("inf"),
 ) -> RelaxedCurve:
-    """Relax a solution at a smaller beta and prune it there: the curve has the whole, then `most` to `fewest` neurons.
+    """Relax a solution at a smaller beta and prune it there, down to `fewest` neurons.
 
-    The networks to choose from when few neurons should forecast as well as all: by their error on rows that were not
-    trained on, which is the caller's to compute. beta : the smaller one, a tenth of the program's unless given.
-    On the time limit or Ctrl-C the curve ends early.
+    Above `most` neurons a third of them goes at once, from there on an eighth. The networks to choose from when few
+    neurons should forecast as well as all: by their error on rows that were not trained on, which is the caller's to
+    compute. beta : the smaller one, a tenth of the program's unless given.
+    On the time limit or Ctrl-C the curve ends early; with reach, the time limit makes the rest of the way to `fewest`
+    one step.
 
     Raises InputError for numbers of neurons below 1 or a beta or time limit that is not positive.
     """
@@ -244,19 +249,21 @@ def relaxed_curve(
     with workers(threads) as pool:
         low, status = program.using(pool).at(RELAXED * program.beta if beta is None else beta), "complete"
         with stoppable() as loop:
-            here = _relax(low, solution.atoms, lambda: clock.expired)
+            here = _relax(low, solution.atoms, RELAXED_STEPS, lambda: clock.expired)
             run = _Elimination(low, here, here.primal, clock, RELAXED_PRUNING)
             while len(here.atoms):
                 if points and clock.expired:  # a descent that was cut short would be compared with whole ones
                     status = clock.reason
+                    if reach and not wanted() and here.neurons > fewest:
+                        points.append(run.without(points[-1], points[-1].neurons - fewest))
                     break
-                if here is run.first or here.neurons <= most:
-                    points.append(here)
-                    if callback is not None:
-                        callback(here)
+                points.append(here)
+                if callback is not None:
+                    callback(here)
                 if here.neurons <= fewest:
                     break
-                here = run.without(here, max(1, here.neurons // GROUP))
+                group, least = (GROUP_FIRST, most) if here.neurons > most else (GROUP, fewest)
+                here = run.without(here, min(max(1, here.neurons // group), here.neurons - least))
         if loop.stopped:
             status = "interrupted"
     return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)

@@ -153,8 +153,23 @@ def test_relaxing_gives_back_what_the_penalty_took(solved):
     assert curve.points[0].rmse < pruned[0].rmse
     few = next(point for point in pruned if point.neurons <= neurons[-1])
     assert curve.points[-1].rmse < few.rmse
-    again = relax(program, solution.atoms, threads=2)
-    np.testing.assert_array_equal(again.atoms.points, curve.points[0].atoms.points)
+    again = relaxed_curve(program, solution, most=20, fewest=4, threads=2).points
+    assert [point.neurons for point in again] == neurons
+    np.testing.assert_array_equal(again[-1].atoms.points, curve.points[-1].atoms.points)
+    last = relax(program, curve.points[-1].atoms, threads=1)
+    assert last.primal <= curve.points[-1].primal
+    assert last.primal == pytest.approx(objective(low, last.atoms), rel=1e-12)
+
+
+def test_a_relaxed_curve_ends_at_the_size_that_was_asked_for(solved):
+    program, solution = solved
+    whole = relaxed_curve(program, solution, most=12, fewest=7, threads=1)
+    assert [point.neurons for point in whole.points].count(12) == 1  # large steps end at `most`
+    assert whole.points[-1].neurons <= 7
+    cut = relaxed_curve(program, solution, most=12, fewest=7, reach=True, threads=1, time_limit=1e-9)
+    assert cut.status == "time limit"
+    assert len(cut.points) == 2
+    assert cut.points[-1].neurons <= 7
 
 
 def test_a_relaxed_curve_ends_early_and_refuses_nonsense(solved):
