@@ -11,9 +11,14 @@
 Solvers wrap their loops in `stoppable`. A run of several phases is inside `keeping`, so that a signal between two loops
 does not lose what the first one found; it asks `wanted` before every phase. A program installs `signals` once, which
 makes SIGTERM the same as Ctrl-C. Without `keeping` KeyboardInterrupt is raised wherever the program is.
+
+Python drops what is raised in a callback of C code or in a destructor; a KeyboardInterrupt that is lost there is raised
+again a moment later.
 """
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +27,7 @@ from typing import Self
 
 INTERRUPTED = 130  # exit code
 _RAISE, _NOTE = True, False
+_MOMENT = 0.02  # s until a KeyboardInterrupt that was lost is raised again
 
 
 class _Scope:
@@ -31,6 +37,12 @@ class _Scope:
         self.wanted = False
         self.depth = 0
         self.modes: list[bool] = []
+        self.hook = sys.unraisablehook
+
+    @property
+    def raises(self) -> bool:
+        """Whether a signal raises KeyboardInterrupt where the main thread is."""
+        return not self.modes or self.modes[-1] is _RAISE
 
 
 _scope = _Scope()
@@ -111,12 +123,16 @@ def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in numbers}
     ours = {number: handler for number, handler in before.items() if handler is usual or handler == usual}
     _scope.depth += 1
+    if _scope.depth == 1:
+        _scope.hook, sys.unraisablehook = sys.unraisablehook, _lost
     for number in ours:
         signal.signal(number, _handle)
     try:
         yield
     finally:
         _scope.depth -= 1
+        if not _scope.depth:
+            sys.unraisablehook = _scope.hook
         if not _scope.depth:
             _scope.wanted = False
         for number, handler in ours.items():
@@ -126,9 +142,29 @@ def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
 def _handle(number: int, frame: FrameType | None) -> None:
     note()
     if frame is not None and frame.f_code.co_filename == __file__:
-        return  # on the way into or out of a block, which looks at `wanted` next
-    if not _scope.modes or _scope.modes[-1] is _RAISE:
+        _again(outside=False)  # on the way into a block, or out of it
+    elif _scope.raises:
         raise KeyboardInterrupt
+
+
+def _lost(what: "sys.UnraisableHookArgs") -> None:
+    """What Python calls with an exception that it has to drop."""
+    if issubclass(what.exc_type, KeyboardInterrupt):
+        _again(outside=True)
+    else:
+        _scope.hook(what)
+
+
+def _again(outside: bool) -> None:
+    """Raise KeyboardInterrupt in the main thread in a moment, if it is in a block that it ends, or `outside` all."""
+
+    def interrupt() -> None:
+        if _scope.depth and _scope.wanted and _scope.raises and (outside or _scope.modes):
+            _thread.interrupt_main()
+
+    timer = threading.Timer(_MOMENT, interrupt)
+    timer.daemon = True
+    timer.start()
 
 
 def note() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -102,3 +103,59 @@ def test_another_thread_may_use_the_blocks_and_sees_the_wish():
         thread.start()
         thread.join()
     assert seen == [(True, True)]
+
+
+class Dropping:
+    """What its destructor raises, Python drops."""
+
+    def __del__(self):
+        interrupt()
+
+
+def wait_for_it():
+    for _ in range(500):
+        time.sleep(0.01)
+
+
+def test_what_python_drops_is_raised_again(capsys):
+    with keeping(), stoppable() as loop:
+        Dropping()
+        wait_for_it()
+    assert loop.stopped
+    with signals():
+        Dropping()
+        with pytest.raises(KeyboardInterrupt):
+            wait_for_it()
+    assert "KeyboardInterrupt" not in capsys.readouterr().err
+
+
+def test_a_signal_on_the_way_into_a_block_ends_it(monkeypatch):
+    from ecgcvx import interruption
+
+    push = interruption._push
+
+    def late(mode):
+        push(mode)
+        if mode is interruption._RAISE and not wanted():
+            interruption._handle(signal.SIGINT, frame)
+
+    monkeypatch.setattr(interruption, "_push", late)
+    with keeping():
+        frame = type("Frame", (), {"f_code": keeping.__wrapped__.__code__})()  # one of that module
+        with stoppable() as loop:
+            wait_for_it()
+        assert loop.stopped
+
+
+def test_other_dropped_errors_reach_the_hook_of_the_caller(monkeypatch):
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda what: seen.append(what.exc_type))
+
+    class Failing:
+        def __del__(self):
+            raise ZeroDivisionError
+
+    with keeping():
+        Failing()
+    Failing()
+    assert seen == [ZeroDivisionError, ZeroDivisionError]

@@ -141,7 +141,7 @@ def _compile(d: int) -> None:
 
     problem, plain = _problem(np.eye(d), np.ones(d))
     with Frontier(problem, 4 * plain, 2 * plain, 1) as frontier:
-        frontier.lower(2 * plain, float("inf"), lambda target, done, tasks: target)
+        frontier.compile()
 
 
 class _Pace:

@@ -132,8 +132,8 @@ def hull(given: Any, c: Any, h: Any, boxed: Any) -> None:
 def explore(problem: Any, goal: Any, given: Any, work: Any) -> int:
     """Prove that the price is at most the target in the given cells, cutting them; return how many cells there are now.
 
-    They stand in work.out, in their order. When the budget is spent, those with a value above the target are left open;
-    those too small to be cut have light 0.
+    They stand in work.out, in their order. When the budget is spent or the work is stopped, those with a value above
+    the target are left open; those too small to be cut have light 0.
     """
     d, count, out = len(problem.g), len(given.place), work.out
     c, h, boxed, cut = np.zeros(d), np.zeros(d), np.zeros(d, np.bool_), np.zeros(d, np.int64)
@@ -197,10 +197,11 @@ def work_on(
     """Bound a cell with the clusters listed[known], and where that fails with clusters refined for it.
 
     Return the end of its list, the function with the largest bound, and how old its clusters are. The end is -1 where
-    the budget is spent, or there is no room: then nothing was done. guess, as in `place`, becomes that function's.
+    the budget is spent, the work is stopped, or there is no room: then nothing was done. guess, as in `place`, becomes
+    that function's.
     """
     worst = 0
-    if work.counts[0] >= goal.budget:
+    if work.counts[0] >= goal.budget or work.stop[0] != 0:
         return -1, worst, age
     fixed[:] = sums
     end = listing(problem, goal, work, known[0], known[1], region, fixed, 0.0, tops)

@@ -13,11 +13,13 @@ from queue import SimpleQueue
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.certificates.bound import CHUNK, RESOLUTION, STEP, TIGHT
 from ecgcvx.certificates.cells import explore
 from ecgcvx.certificates.clusters import COARSE, LIGHT, empty_clusters
 from ecgcvx.certificates.state import Goal, Leaves, Problem, Workspace
+from ecgcvx.interruption import wanted
 from ecgcvx.rows import row_chunks
 from ecgcvx.types import Array
 
@@ -30,7 +32,7 @@ RUN = 16  # neighbouring cells, taken up again, that share their clusters
 VARIANCE = 0.15  # of each coordinate of where the maximum is expected, before anything is known
 PRECISION = 3e-3  # last weight of the barrier, relative to the excess
 DISTANT = 1e-2  # excess, relative to the target, that is thought of at most where the level is not the price
-PATIENCE = 3600.0  # seconds that are waited at a time
+PATIENCE = 0.5  # seconds that are waited at a time
 
 
 @dataclass
@@ -94,16 +96,22 @@ class Frontier:
         self.leaves = Leaves(place, np.arange(d)[None] == 0, np.full((1, 4), value), np.ones(1))
         self.problem, self.threads, self.value, self.cells = problem, threads, value, 0
         self.found = self.price_at(problem.g)
+        self.stop = np.zeros(1, np.int64)  # not 0: threads bound no further cell
         self.workspaces: SimpleQueue[Workspace] = SimpleQueue()
         for _ in range(threads):
-            self.workspaces.put(_workspace(problem))
+            self.workspaces.put(_workspace(problem, self.stop))
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="ecgcvx-bound")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop[0] = 1
         self.pool.shutdown(cancel_futures=True)
+
+    def compile(self) -> None:
+        """Have the kernels compiled in this thread: Ctrl-C ends that, while a thread of the pool is waited for."""
+        self._explore(_goal(2.0 * self.value, self.reference), self.leaves)
 
     @property
     def reference(self) -> float:
@@ -129,7 +137,7 @@ class Frontier:
         return self.price_at(leaves.place[int(leaves.values.max(axis=1).argmax()), 2]) if len(leaves.values) else 0.0
 
     def lower(self, target: float, deadline: float, adjust_target: Callable[[float, int, int], float]) -> None:
-        """Prove the target in every cell, as far as time allows.
+        """Prove the target in every cell, as far as time and Ctrl-C allow.
 
         adjust_target (target, tasks done, tasks) gives the target to go on with, not a lower one.
         """
@@ -159,7 +167,7 @@ class Frontier:
         waiting = [tasks[k] for k in np.random.default_rng(0).permutation(len(tasks))]
         running, done = dict[Future[tuple[Leaves, int]], tuple[_Task, float]](), 0
         while waiting or running:
-            left = deadline - time.perf_counter()
+            left = -np.inf if wanted() else deadline - time.perf_counter()
             while waiting and left > 0 and len(running) < 2 * self.threads:
                 task = waiting.pop()
                 if task.value <= target:
@@ -167,10 +175,11 @@ class Frontier:
                 else:
                     running[self.pool.submit(self._explore, _goal(target, self.reference), task.given)] = task, target
             if left <= 0:
+                self.stop[0] = 1
                 running = {future: task for future, task in running.items() if not future.cancel()}
                 if not running:
                     return
-            for future in wait(running, min(max(left, 0.0) or PATIENCE, PATIENCE), FIRST_COMPLETED).done:
+            for future in wait(running, PATIENCE if left <= 0 else min(left, PATIENCE), FIRST_COMPLETED).done:
                 found, cells = future.result()
                 task, aim = running.pop(future)
                 self.cells += cells
@@ -210,10 +219,10 @@ def _goal(target: float, reference: float) -> Goal:
     return Goal(target, aim, PRECISION * excess, COARSE, LIGHT * excess, ROUNDS, EVERY, BUDGET)
 
 
-def _workspace(problem: Problem) -> Workspace:
+def _workspace(problem: Problem, stop: NDArray[np.int64]) -> Workspace:
     d, out = len(problem.g), 2 * BUDGET + RUN + 2
     return Workspace(
         empty_clusters(problem.windows), np.zeros(LISTS, np.int32), np.zeros(LISTS), np.zeros(LISTS),
         Leaves(np.zeros((out, 4, d)), np.zeros((out, d), np.bool_), np.zeros((out, 4)), np.zeros(out)),
-        np.zeros(1, np.int64),
+        np.zeros(1, np.int64), stop,
     )  # fmt: skip

@@ -52,7 +52,11 @@ class Leaves(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """What one thread works in. listed (L,): clusters, z and reach: see `listing`. counts (1,): cells bounded."""
+    """What one thread works in.
+
+    listed (L,): clusters, z and reach: see `listing`. counts (1,): cells bounded. stop (1,): shared by all
+    threads; no further cell is bounded once it is not 0.
+    """
 
     clusters: Clusters
     listed: NDArray[np.int32]
@@ -60,6 +64,7 @@ class Workspace(NamedTuple):
     reach: Array
     out: Leaves
     counts: NDArray[np.int64]
+    stop: NDArray[np.int64]
 
 
 class Models(NamedTuple):

@@ -68,7 +68,11 @@ def run(options: argparse.Namespace) -> int:
             if wanted():
                 lines.append(f"interrupted before {one.name or 'the search'}")
                 break
-            proof = prove(one, options.seconds, progress)
+            with stoppable() if results else raising() as proving:
+                proof = prove(one, options.seconds, progress)
+            if proving is not None and proving.stopped:  # before there was a bound
+                lines.append(f"interrupted before the proof of {one.name}")
+                break
             results.append(proof_json(proof, searched))
             lines += [
                 f"{one.name}beta = {one.beta:.3g}, {one.network.neurons} neurons", proof_words(proof),

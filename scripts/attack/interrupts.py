@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM at random moments of every command: it ends soon, keeps what is whole, and says what it kept.
 
     python scripts/attack/interrupts.py --interrupts 40
-    python scripts/attack/interrupts.py --only fit --seconds 120
+    python scripts/attack/interrupts.py --only "fit.*--prove" --seconds 120
 
 A fault is: an exit code other than 130, a traceback, a process that is left, a folder that is not whole, files that are
 written without a word or a word of none, more than 2 s of processor time until the work has stopped (and what writing
@@ -10,6 +10,7 @@ the files of that command takes on top of it).
 
 import argparse
 import json
+import re
 import signal
 import sys
 import tempfile
@@ -30,6 +31,8 @@ RECORD = str(ROOT / "data" / "mitdb208" / "208")
 STOP = 2.0  # s of processor time
 WRITING = {"fit": 8.0, "interpret": 8.0, "compare": 4.0, "path": 3.0, "generate": 4.0}
 """Seconds of processor time that a command takes to write what it keeps, figures for the most part."""
+FILES = {"predict": "forecast.csv", "fill": "filled.csv", "interpret": "report.html", "export": "model.c"}
+"""Where the output of a command is not a folder."""
 NOT_RESULTS = ("words", "checkpoint.safetensors")
 BEFORE = "interrupted before there was a result"
 
@@ -43,9 +46,36 @@ class Case(NamedTuple):
     output: bool = True
 
 
-def cases(model: Path) -> tuple[Case, ...]:
-    """Every command that takes any time. model : of a fit."""
-    minute = (RECORD, "--end", "60")
+def records(folder: Path) -> tuple[list[str], list[str], str]:
+    """Write small records: three tables of parts of the record, four annotated 'patients', and one with gaps."""
+    import wfdb
+
+    signal = np.asarray(wfdb.rdrecord(RECORD).p_signal[:, 0])
+    random, tables, patients = np.random.default_rng(0), list[str](), list[str]()
+    for k in range(3):
+        part = signal[k * 20_000 : k * 20_000 + 12_000]
+        tables.append(str(folder / f"part{k}.csv"))
+        np.savetxt(tables[-1], part, header="ECG (mV)", comments="", fmt="%.3f")
+    for k in range(4):
+        part = signal[k * 27_000 : (k + 1) * 27_000]
+        wfdb.wrsamp(
+            f"patient{k}", fs=360, units=["mV"], sig_name=["MLII"], p_signal=part[:, None], fmt=["212"],
+            write_dir=str(folder),
+        )  # fmt: skip
+        beats = np.arange(300, len(part) - 300, 280)
+        symbols = np.where(random.random(len(beats)) < 0.3, "V", "N")
+        wfdb.wrann(f"patient{k}", "atr", beats, symbol=symbols.tolist(), write_dir=str(folder))
+        patients.append(str(folder / f"patient{k}"))
+    gaps = signal[:100_000].copy()
+    gaps[(random.integers(100, len(gaps) - 100, 300)[:, None] + np.arange(12)).ravel()] = np.nan
+    np.savetxt(folder / "gaps.csv", gaps, header="ECG (mV)", comments="", fmt="%.3f")
+    return tables, patients, str(folder / "gaps.csv")
+
+
+def cases(folder: Path, model: Path) -> tuple[Case, ...]:
+    """Every command that takes any time. folder : for records, model : of a fit."""
+    minute, rate = (RECORD, "--end", "60"), ("--sampling-frequency", "360")
+    tables, patients, gaps = records(folder)
     return (
         Case("fit", (*minute,), 14.0),
         Case("fit", (*minute, "--beta", "1e-4"), 8.0),
@@ -58,6 +88,9 @@ def cases(model: Path) -> tuple[Case, ...]:
         Case("fit", (*minute, "--network", "polynomial"), 5.0),
         Case("fit", (*minute, "--network", "stack"), 20.0),
         Case("fit", (*minute, "--network", "stack", "--average", "2", "--joint", "3"), 30.0),
+        Case("fit", (*tables, *rate, "--jobs", "1", "--beta", "1e-4"), 25.0),
+        Case("fit", (*tables, *rate, "--jobs", "2", "--beta", "1e-4"), 25.0),
+        Case("fit", (*tables, *rate, "--evaluate", "pooled", "--network", "gated", "--beta", "1e-4"), 10.0),
         Case("path", (*minute,), 12.0),
         Case("path", (*minute, "--network", "gated"), 6.0),
         Case("compare", (*minute, "--runs", "2", "--seconds", "0.3", "--jobs", "2"), 10.0),
@@ -69,6 +102,10 @@ def cases(model: Path) -> tuple[Case, ...]:
         Case("denoise", (*minute,), 1.0),
         Case("stream", (str(model), "--record", RECORD, "--speed", "1"), 1.0, output=False),
         Case("monitor", ("--port", "0"), 0.5, output=False),
+        Case("classify", ("train", *patients), 20.0),
+        Case("classify", ("train", *patients, "--prove", "10", "--taps", "9", "--beta", "1e-3"), 30.0),
+        Case("fill", (gaps, *rate), 3.0),
+        Case("explain", (str(model), *minute, "--at", "20"), 1.0, output=False),
         Case("export", (str(model), "--format", "c"), 0.3),
     )  # fmt: skip
 
@@ -77,8 +114,7 @@ def run(case: Case, folder: Path, number: int, after: float, group: bool) -> End
     """Run a command and send it a signal after some processor seconds."""
     arguments = [case.name, *case.arguments]
     if case.output:
-        where = {"predict": "forecast.csv", "interpret": "report.html", "export": "model.c"}.get(case.name)
-        arguments += ["--output", str(folder / "out" if where is None else folder / where)]
+        arguments += ["--output", str(folder / FILES.get(case.name, "out"))]
     child = start(command(arguments), folder / "words")
     child.send(number, after, group)
     return child.wait()
@@ -107,7 +143,8 @@ def judge(case: Case, ended: Ended, folder: Path) -> tuple[str, list[str]]:
     limit = STOP + (WRITING.get(case.name, 0.0) if written else 0.0)
     if ended.after > limit:
         faults.append(f"{ended.after:.1f} s of processor time after the signal")
-    if case.name == "fit" and written and "while the results were written" not in ended.words:
+    single = case.name == "fit" and not {"--jobs", "--evaluate"} & set(case.arguments)
+    if single and written and "while the results were written" not in ended.words:
         faults += whole(folder / "out")
     return "kept" if written else "nothing kept", faults
 
@@ -140,7 +177,7 @@ def whole(folder: Path) -> list[str]:
 def attack(
     only: str | None, interrupts: float, seconds: float, seed: int, tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Interrupt commands in turn, or `only` those of one name; return how often what came out, and the faults."""
+    """Interrupt commands in turn, or those that the pattern `only` fits; return how often what came out, and faults."""
     begun, outcomes, faults, done = time.monotonic(), Counter[str](), list[str](), 0
     slowest: dict[str, float] = {}
     random = np.random.default_rng(seed)
@@ -149,7 +186,7 @@ def attack(
         model = base / "model"
         made = start(command(["fit", RECORD, "--end", "60", "--beta", "1e-2", "--output", str(model)]), base / "words")
         assert made.wait().code == 0
-        chosen = [case for case in cases(model) if only is None or only == case.name]
+        chosen = [case for case in cases(base, model) if re.match(only or "", " ".join((case.name, *case.arguments)))]
         while done < interrupts and time.monotonic() - begun < seconds:
             case = chosen[done % len(chosen)]
             folder = base / str(done)
@@ -173,7 +210,7 @@ def attack(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", help="one command")
+    parser.add_argument("--only", help="a pattern of command lines, e.g. 'fit.*--prove'")
     return processes.main(parser, "interrupts", lambda options, *limits: attack(options.only, *limits))
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ecgcvx.certificates import bound_price, certify_bounded, certify_enumerated
 from ecgcvx.errors import InputError
+from ecgcvx.interruption import keeping, note
 from ecgcvx.models import ReluNetwork
 from ecgcvx.search import search_price
 
@@ -203,6 +204,32 @@ def test_a_time_limit_and_an_interrupt_return_what_was_proved():
 
     stopped = bound_price(X, v, level, factor=1.0, callback=stop)
     assert stopped.status == "interrupted"
+    assert stopped.price >= level
+
+
+def test_a_stop_reaches_the_cells_that_threads_are_at():
+    from ecgcvx.certificates.bound import _problem
+    from ecgcvx.certificates.frontier import Frontier, _goal
+
+    X, v = windows_like()
+    level = search_price(X, v, 50, 0)[0] / len(v)
+    problem, plain = _problem(X, v / (len(v) * level))
+    with Frontier(problem, plain, 1.0, 1) as frontier:
+        frontier.stop[0] = 1
+        found, cells = frontier._explore(_goal(1.01, frontier.reference), frontier.leaves)
+        assert cells == 0
+        np.testing.assert_array_equal(found.values, frontier.leaves.values)
+
+
+def test_a_wish_to_stop_from_before_ends_the_bound_at_once():
+    X, v = windows_like()
+    level = search_price(X, v, 50, 0)[0] / len(v)
+    with keeping():
+        bound_price(X, v, level, factor=100.0)  # compiled
+        note()
+        stopped = bound_price(X, v, level, factor=1.0)
+    assert stopped.status == "interrupted"
+    assert stopped.cells == 0
     assert stopped.price >= level
 
 
