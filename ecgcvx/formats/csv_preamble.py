@@ -15,6 +15,9 @@ _RATE_KEY = re.compile(r"(sampl(e|ing)[ _-]*)?(rate|freq(uency|\.)?)([ _-]*[(\[]
 _RATE = re.compile(
     r"(?P<rate>[0-9]+([.,][0-9]+)?)\s*(?P<unit>hz|hertz|khz|sps|samples?\s*(/|per)\s*s(ec(ond)?)?)?", re.I
 )
+_BLANK_RATE = re.compile(
+    rf"[\s#%/;!*]*(?P<key>{_RATE_KEY.pattern})\s+(?P<value>[0-9]+([.,][0-9]+)?\s*(k?hz)?)\s*", re.IGNORECASE
+)
 _UNIT_KEY = re.compile(r"(unit|units|y[ _-]?unit|voltage unit|amplitude unit)", re.IGNORECASE)
 _LEAD_KEY = re.compile(r"(lead|channel|lead name|channel name)", re.IGNORECASE)
 
@@ -42,7 +45,7 @@ def read_before(lines: list[str], start: int, separator: str, width: int, source
             continue
         if not _take(line, said):
             cells = cells_of(COMMENT.sub("", line).lstrip("#%/;!* "), separator, source, number)
-            named = len(cells) == width and any(map(_is_name, cells))
+            named = len(cells) == width and any(map(_is_name if width > 1 else _is_lead, cells))
             commented = cells if named else commented
     names = units = None
     last: list[tuple[int, str]] = []
@@ -84,7 +87,7 @@ def _is_named(cells: list[str], width: int) -> bool:
 
 def _key(line: str) -> tuple[str, str] | None:
     """What a `key: value` line is about (rate, unit or lead) and says; None for any other line."""
-    match = _KEY_VALUE.fullmatch(line)
+    match = _KEY_VALUE.fullmatch(line) or _BLANK_RATE.fullmatch(line)
     for about, pattern in (("rate", _RATE_KEY), ("unit", _UNIT_KEY), ("lead", _LEAD_KEY)):
         if match and pattern.fullmatch(match["key"].strip()):
             return about, match["value"].strip()
@@ -103,6 +106,12 @@ def _is_name(cell: str) -> bool:
     return (
         is_ecg_name(head.name) or bool(re.search(r"[^\W\d_]", cell) and not head.unit) or bool(head.name and head.unit)
     )
+
+
+def _is_lead(cell: str) -> bool:
+    """Tell whether a comment above one column names it: any other comment is no name."""
+    head = read_head(cell)
+    return is_ecg_name(head.name) or bool(head.name and head.unit)
 
 
 def _is_unit_row(cells: list[str]) -> bool:

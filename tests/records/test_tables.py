@@ -116,6 +116,11 @@ UNTIMED = {
     "sample numbers as times": "time,ECG\n" + rows(NUMBERS, Y),
     "ms as times": "time,ECG\n" + rows(times(1e3), Y),
     "a name that says little": "value\n" + rows(Y),
+    "comments that name nothing": "# exported by a program\n# of some device\n" + rows(Y),
+    "comments of Matlab that name nothing": "% exported by a program\n% of some device\n" + rows(Y),
+    "a comment that names the lead": "% device 7\n% MLII\n" + rows(Y),
+    "a rate after a blank": "# device 7\n# fs 250\n" + rows(Y),
+    "a rate with its unit after a blank": "% sampling rate 0.25 kHz\n% device 7\n" + rows(Y),
     "sampling rate and frequency agree": "# Sampling rate: 250\nECG\n" + rows(Y),
 }
 
