@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from ecgcvx.atoms import kernels
 from ecgcvx.atoms.batch_norm_kernels import add_centred_prices, add_sums
+from ecgcvx.atoms.cells import Cells, few_patterns
 from ecgcvx.atoms.convolutional import activations, gram_of_outputs
 from ecgcvx.atoms.family import AtomFamily, Atoms, Passes
 from ecgcvx.atoms.relu import CURVATURE_CHUNKS, ReluFamily, ReluPasses
 from ecgcvx.atoms.workers import Workers, group_bounds
+from ecgcvx.errors import InputError
 from ecgcvx.models.batch_norm import BatchNormNetwork
-from ecgcvx.programs.batch_norm import check_columns
+from ecgcvx.programs.batch_norm import BatchNormFeatures, check_columns
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -43,6 +45,21 @@ class BatchNormFamily(AtomFamily):
         plain = ReluFamily().prepare(X)
         sums = np.sum([np.einsum("ij,ij->j", rows, rows) for _, rows in row_chunks(X, EXACT_ROWS)], axis=0)
         return BatchNormPasses(self, X, plain.n, plain.p, plain, np.sqrt(sums / plain.n))
+
+    def cells(self, X: Matrix) -> Cells | None:
+        patterns = few_patterns(X)
+        if patterns is None:
+            return None
+        try:
+            features = BatchNormFeatures(X, patterns)
+        except InputError:  # a block is constant, or its cone has too many facets
+            return None
+
+        def directions(blocks: NDArray[np.intp], u: Array) -> Array:
+            points = features.weights(blocks, u)
+            return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-300)
+
+        return Cells(features, directions, np.zeros((len(patterns), 0)))
 
     def network(self, atoms: Atoms) -> BatchNormNetwork:
         return BatchNormNetwork.of_neurons(atoms.points, atoms.tags[:, 0])

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.atoms import kernels
+from ecgcvx.atoms.cells import Cells, cells_of, few_patterns
 from ecgcvx.atoms.family import AtomFamily, Atoms, Passes
 from ecgcvx.atoms.relu import ReluFamily, ReluPasses
 from ecgcvx.atoms.workers import Workers
 from ecgcvx.errors import InputError
 from ecgcvx.models.convolutional import ConvolutionalNetwork
-from ecgcvx.patches import Convolution, Patches, patches_of
+from ecgcvx.patches import Convolution, Patches, PatchMatrix, patches_of
+from ecgcvx.programs.convolutional import ConvolutionalFeatures
 from ecgcvx.rows import Matrix, check_matrix, take_rows
 from ecgcvx.types import Array
 
@@ -43,6 +45,10 @@ class ConvolutionalFamily(AtomFamily):
         sample = self.convolution.rows(take_rows(X, sampled))
         on_patches = ReluFamily().prepare(patches.matrix)
         return ConvolutionalPasses(self, X, n, self.convolution.width, patches, on_patches, sampled, sample)
+
+    def cells(self, X: Matrix) -> Cells | None:
+        patterns = few_patterns(PatchMatrix(X, self.convolution))
+        return None if patterns is None else cells_of(ConvolutionalFeatures(X, self.convolution, patterns))
 
     def network(self, atoms: Atoms) -> ConvolutionalNetwork:
         return ConvolutionalNetwork.of_filters(self.convolution, self.columns, atoms.points, atoms.tags[:, 0])

@@ -18,7 +18,7 @@ What of an atom is discrete is its tags: they never change, and only the family 
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from ecgcvx.atoms.workers import Workers
 from ecgcvx.rows import Matrix, take_rows
 from ecgcvx.types import Array
+
+if TYPE_CHECKING:
+    from ecgcvx.atoms.cells import Cells
 
 Index = NDArray[np.intp] | NDArray[np.bool_]
 
@@ -164,6 +167,10 @@ class AtomFamily(ABC):
     @abstractmethod
     def atoms(self, network: Any) -> Atoms:
         """The atoms of a network of this family, those that are zero left out."""
+
+    def cells(self, X: Matrix) -> "Cells | None":
+        """The cells of the rows X with their exact prices, where they are few and the family can enumerate them."""
+        return None
 
     def norms(self, atoms: Atoms) -> Array:
         """||p_j|| (m,), the amplitudes."""

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ecgcvx.atoms import kernels
+from ecgcvx.atoms.cells import Cells, cells_of, few_patterns
 from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
 from ecgcvx.atoms.workers import Workers, group_bounds
 from ecgcvx.models import ReluNetwork, network_of_neurons
+from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.rows import Matrix, check_matrix, row_chunks
 from ecgcvx.types import Array
 
@@ -38,6 +40,10 @@ class ReluFamily(AtomFamily):
         whitening = (Q * np.maximum(values, 1e-10 * values[-1] + 1e-300) ** -0.25) @ Q.T
         height = float(np.sqrt(np.trace(gram) / (n * d)))
         return ReluPasses(self, X, n, d, height, chunks, bias, whitening, 2 * whitening / np.linalg.norm(whitening, 2))
+
+    def cells(self, X: Matrix) -> Cells | None:
+        patterns = few_patterns(X)
+        return None if patterns is None else cells_of(PatternFeatures(X, patterns))
 
     def network(self, atoms: Atoms) -> ReluNetwork:
         return network_of_neurons(atoms.points, self.signs(atoms))

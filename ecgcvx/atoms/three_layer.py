@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.atoms import kernels, three_layer_kernels
+from ecgcvx.atoms.cells import MOST_CELLS, Cells, cells_of, few_patterns
 from ecgcvx.atoms.convolutional import gram_of_outputs
 from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
 from ecgcvx.atoms.relu import NEAR, ROWS, ReluFamily, ReluPasses
 from ecgcvx.atoms.workers import Workers, group_bounds
 from ecgcvx.errors import InputError
 from ecgcvx.models.three_layer import ThreeLayerNetwork
-from ecgcvx.programs.three_layer import check_inner
+from ecgcvx.programs.three_layer import TupleFeatures, check_inner, enumerate_tuples
 from ecgcvx.rows import Matrix, check_matrix
 from ecgcvx.types import Array
 
 SAMPLED_CHUNKS = 8  # that the preconditioner looks at
+MOST_ROWS = 6  # whose tuples are enumerated, by a linear program for each
 SHARP = 1e-30  # width of a kink that is not rounded
 
 
@@ -41,6 +43,16 @@ class ThreeLayerFamily(AtomFamily):
         check_inner(X, self.inner)
         n, d = check_matrix(X)
         return ThreeLayerPasses(self, X, n, self.inner * d, ReluFamily().prepare(X))
+
+    def cells(self, X: Matrix) -> Cells | None:
+        patterns = few_patterns(X) if X.shape[0] <= MOST_ROWS else None
+        if patterns is None or (2 * len(patterns)) ** (self.inner - self.linear) > MOST_CELLS:
+            return None
+        try:
+            tuples = enumerate_tuples(X, self.inner, linear=self.linear, limit=MOST_CELLS)
+        except InputError:  # too many tuples
+            return None
+        return replace(cells_of(TupleFeatures(X, tuples)), tags=tuples.signs)
 
     def network(self, atoms: Atoms) -> ThreeLayerNetwork:
         z = atoms.points.reshape(len(atoms), self.inner, atoms.points.shape[1] // self.inner)

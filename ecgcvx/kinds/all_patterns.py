@@ -8,7 +8,7 @@ import numpy as np
 
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import searched
+from ecgcvx.evidence import Evidence, Gap, searched
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -184,7 +184,7 @@ class AllPatternsProblem:
         return Trained(
             network=self.network_of(solution.atoms, solution.free),
             beta=beta,
-            gap=searched(solution.primal, solution.dual, solution.starts),
+            gap=_gap(solution, self.program),
             objective=solution.primal,
             status=solution.status,
             detail=_detail(solution, solver),
@@ -197,10 +197,18 @@ class AllPatternsProblem:
         )
 
 
+def _gap(solution: AtomSolution, program: AllPatterns) -> Gap:
+    if solution.evidence is Evidence.ENUMERATED and program.cells is not None:
+        return Gap(solution.primal, solution.dual, solution.evidence, f"{len(program.cells):,} cells")
+    return searched(solution.primal, solution.dual, solution.starts)
+
+
 def _detail(solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration) -> str:
     name = f"column generation with {solver.master}" if isinstance(solver, ColumnGeneration) else "active set"
     rounds = f"{name} over all patterns, {len(solution.history)} rounds"
     found = solution.confirmation
+    if solution.evidence is Evidence.ENUMERATED:
+        return f"{rounds}, every pattern priced"
     if found is None:
         return f"{rounds}, bound not confirmed"
     return (

@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgcvx.atoms.cells import Cells
 from ecgcvx.atoms.family import AtomFamily, Atoms, Passes
 from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.atoms.workers import Workers
@@ -71,13 +72,18 @@ class AllPatterns:
         """The free part, and what is fitted with it."""
         return FreePart(self.free, self.X, self.loss, self.y, self.sample_weight)
 
+    @cached_property
+    def cells(self) -> Cells | None:
+        """The cells of X with their exact prices, None where they are too many."""
+        return self.family.cells(self.X)
+
     def at(self, beta: float) -> "AllPatterns":
         """The same program with another beta; what was prepared of the data is kept."""
-        return self._sharing(replace(self, beta=beta), self.passes, self.part)
+        return self._sharing(replace(self, beta=beta), self.passes, self.part, self.cells)
 
     def using(self, workers: Workers) -> "AllPatterns":
         """The same program with another pool of threads for its passes."""
-        return self._sharing(replace(self), self.passes.using(workers), self.part)
+        return self._sharing(replace(self), self.passes.using(workers), self.part, self.cells)
 
     def on_rows(self, rows: NDArray[np.intp]) -> "AllPatterns":
         """The program on some of the rows, of ascending indices."""
@@ -127,8 +133,11 @@ class AllPatterns:
         return self.loss.dual_value(v, self.y, self.beta / max(price, 1e-300), self.sample_weight)
 
     @staticmethod
-    def _sharing(program: "AllPatterns", passes: Passes, part: FreePart | None = None) -> "AllPatterns":
+    def _sharing(
+        program: "AllPatterns", passes: Passes, part: FreePart | None = None, cells: Cells | None = None
+    ) -> "AllPatterns":
         program.__dict__["passes"] = passes  # where the cached property keeps it
+        program.__dict__["cells"] = cells  # a program on some of the rows has none
         if part is not None:
             program.__dict__["part"] = part
         return program

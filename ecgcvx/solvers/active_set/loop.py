@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms.family import AtomFamily, Atoms
 from ecgcvx.atoms.workers import workers
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import relative_gap
+from ecgcvx.evidence import Evidence, relative_gap
 from ecgcvx.interruption import check, stoppable
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.amplitudes import amplitudes, resize
@@ -61,6 +61,7 @@ WIDTHS = (1e-3, 1e-4)  # of the rounded kinks, relative: first and last, on all 
 COARSE_WIDTHS = (3e-2, 3e-3)
 DESCENT_STEPS = 40
 MEETING = 0.9998  # cosine beyond which two atoms may become one
+SAME = 1 - 1e-10  # cosine of maximisers that cells share
 STALL = 8  # rounds without progress after which float32 has no more to give
 CONFIRMATION = 1  # name of the other stream of random starts
 ROUNDS_SHARE = 0.8  # of a time limit, for the rounds; the rest is for the confirmation
@@ -68,12 +69,21 @@ FIRST_SHARE = 8  # one start in so many of a confirmation goes first
 
 
 class _Pricing(NamedTuple):
-    """What a search found, the largest price of the active atoms themselves, its starts, the confirmation among it."""
+    """What a search found, the largest price of the active atoms themselves, its starts, the confirmation among it.
+
+    exact : whether every cell was priced, and no search was made.
+    """
 
     found: Priced
     own: float
     starts: int
     confirmation: Confirmation | None = None
+    exact: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether the bound is a proof or was confirmed by fresh starts."""
+        return self.exact or self.confirmation is not None
 
 
 @dataclass(frozen=True)
@@ -168,7 +178,7 @@ class _Run:
                 confirmation = pricing.confirmation
                 state = self._report(self.full, here, pricing, state)
                 gap = state.history[-1].gap
-                if gap <= self.solver.gap and (confirmation is not None or not self.solver.confirm_starts):
+                if gap <= self.solver.gap and (pricing.sure or not self.solver.confirm_starts):
                     status = "optimal"
                     break
                 if self.expired():
@@ -181,7 +191,7 @@ class _Run:
                 stalled = 0 if moved.primal < here.primal * (1 - 1e-9) else stalled + 1
                 best = here = moved
                 self._save(state)
-            if confirmation is None and self.solver.confirm_starts and not self.clock.expired:
+            if not pricing.sure and self.solver.confirm_starts and not self.clock.expired:
                 pricing = self._confirmed(here, state, pricing, whole=True)
                 confirmation = pricing.confirmation
                 state = self._report(self.full, here, pricing, state)
@@ -192,8 +202,9 @@ class _Run:
         dual = last.dual if last is not None else 0.0
         if self.checkpoint is not None and status != "interrupted":
             self.checkpoint.unlink(missing_ok=True)
+        basis = Evidence.SEARCHED if self.full.cells is None or last is None else Evidence.ENUMERATED
         return AtomSolution(
-            best.atoms, best.free, best.primal, dual, confirmation, status, self.clock.seconds, state.history
+            best.atoms, best.free, best.primal, dual, confirmation, status, self.clock.seconds, state.history, basis
         )
 
     def _first(self, warm_start: Atoms | None) -> State:
@@ -231,6 +242,9 @@ class _Run:
     def _price(self, program: AllPatterns, here: Iterate, state: State) -> _Pricing:
         """Search from fresh starts and the pool; where that bound would do and all rows are in, confirm it."""
         far = state.far
+        own = float(price_atoms(program, here.v, program.family.units(here.atoms)).max(initial=0.0))
+        if program.cells is not None:
+            return _Pricing(Priced(*program.cells.maximisers(here.v), state.bank), own, 0, exact=True)
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
         last = state.level == 0 and state.number >= self.solver.rounds and self.solver.confirm_starts > 0
         last = last and not self.clock.expired  # what it finds is not added any more: the bound alone counts
@@ -238,7 +252,6 @@ class _Run:
         count = 0 if last else count
         starts = program.passes.starts(count, here.atoms, random).with_more(state.pool)
         priced = search(program, here.v, starts, here.atoms, FAR if far else CLOSE, state.bank)
-        own = float(price_atoms(program, here.v, program.family.units(here.atoms)).max(initial=0.0))
         pricing = _Pricing(priced, own, count)
         if last or (state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing)):
             return self._confirmed(here, state, pricing, whole=last)
@@ -282,7 +295,7 @@ class _Run:
         excess = state.excess
         priced, own = pricing.found, pricing.own / self.beta - 1.0
         width = max(0.4 * state.width, last) if own > 0.25 * excess else min(state.width, first)
-        chosen = _choose(program, priced, here.atoms, state)
+        chosen = _choose(program, pricing, here.atoms, state)
         added = priced.atoms.subset(chosen)
         rest = priced.atoms.subset(np.setdiff1d(np.arange(len(priced.prices)), chosen)[:POOL])
 
@@ -296,8 +309,10 @@ class _Run:
         tolerance = min(1e-5, 3e-5 * gap)
         moved, _ = descend(program, sized, width, tolerance, DESCENT_STEPS, self.expired)
         after = evaluate(program, used(program, resize(program, _merge(family, moved))))
+        if after.primal > here.primal or pricing.exact:
+            after = min(after, evaluate(program, sized), key=lambda point: point.primal)
         if after.primal > here.primal:
-            after = min(here, evaluate(program, sized), key=lambda point: point.primal)
+            after = here
         state = state.after(
             atoms=after.atoms,
             pool=rest.with_more(unused),
@@ -310,7 +325,7 @@ class _Run:
 
     def _report(self, program: AllPatterns, here: Iterate, pricing: _Pricing, state: State) -> State:
         """Add a line to the history; a bound that was confirmed stays one when later residuals give less."""
-        n, sure = program.n, pricing.confirmation is not None
+        n, sure = program.n, pricing.sure
         found = self._bound(program, here, pricing)
         sure_before = [line.dual for line in state.history if line.confirmed and line.rows == n]
         dual = min(max([found.value, *sure_before]), here.primal)
@@ -327,10 +342,10 @@ class _Run:
             self.written = self.clock.seconds
 
 
-def _choose(program: AllPatterns, priced: Priced, active: Atoms, state: State) -> NDArray[np.intp]:
+def _choose(program: AllPatterns, pricing: _Pricing, active: Atoms, state: State) -> NDArray[np.intp]:
     """Indices of the violators to add: clearly above beta, highest first, no two of them close."""
-    far, excess = state.far, state.excess
-    cosine = (FAR if far else CLOSE).cosine
+    far, excess, priced = state.far, state.excess, pricing.found
+    cosine = SAME if pricing.exact else (FAR if far else CLOSE).cosine
     most = max(ADDED_FAR, int(SHARE_FAR * len(active))) if far else max(ADDED_CLOSE, int(SHARE_CLOSE * len(active)))
     good = np.flatnonzero(priced.prices > program.beta * (1.0 + CLEAR * max(excess, 0.0)))
     return good[first_of_close(program.family, priced.atoms.subset(good), cosine, most)]

@@ -43,9 +43,9 @@ class AtomSolution:
     """What a run over all patterns arrived at.
 
     atoms. free : weights of the program's free part, (d,) of x or (1,) of the constant. primal : P in float64. dual : D
-    at the largest price found, a searched bound and no proof, as evidence says. confirmation : the search by fresh
-    starts that the bound rests on, None where the run was interrupted before one. status : 'optimal' when the gap is
-    within what was asked for, else why it stopped. history : every round.
+    at the largest price, which a search found or, on few rows, that of every cell, as evidence says. confirmation : the
+    search by fresh starts that the bound rests on, None where the run was interrupted before one or none is needed.
+    status : 'optimal' when the gap is within what was asked for, else why it stopped. history : every round.
     """
 
     atoms: Atoms
