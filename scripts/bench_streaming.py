@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly import AROUND, beats_of
+from ecgcvx.beats import find_beats
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.model_file import load
 from ecgcvx.records import Recording, read_recording
@@ -32,6 +32,8 @@ SAMPLES = 100_000  # of a latency
 CHANNELS, CHUNK_SECONDS = 10_000, 0.1
 REPEATS = 5
 ADAPT_SECONDS = 10.0
+AROUND, MARGIN = 0.15, 2.0  # s on either side of an R peak, and to the ends of the record
+ECTOPIC = "AaJSVFE"  # WFDB's symbols
 
 
 def main() -> None:
@@ -88,9 +90,12 @@ def adapt(arguments: argparse.Namespace, model: Forecaster, recording: Recording
     signal = recording.signal
     parts = np.array_split(np.arange(len(signal)), 3)
     if recording.annotation is not None:
-        beats = beats_of(recording)
-        around = int(AROUND * model.sampling_frequency)
-        parts.append((beats.peaks[beats.ectopic, None] + np.arange(-around, around + 1)).ravel())
+        beats = find_beats(recording)
+        assert beats is not None
+        around, margin = (int(second * model.sampling_frequency) for second in (AROUND, MARGIN))
+        inside = (beats.samples > margin) & (beats.samples < len(signal) - margin)
+        ectopic = beats.samples[inside & np.isin(beats.symbols, list(ECTOPIC))]
+        parts.append((ectopic[:, None] + np.arange(-around, around + 1)).ravel())
 
     def told(residuals: Array) -> str:
         return ", ".join(f"{np.sqrt(np.nanmean(residuals[part] ** 2)):.5f}" for part in parts)

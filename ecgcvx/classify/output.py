@@ -2,7 +2,6 @@
 
 import csv
 import json
-import tempfile
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -14,9 +13,9 @@ from ecgcvx.classify.classes import class_of
 from ecgcvx.classify.classifier import ClassifiedBeats, ConvexBeatClassifier
 from ecgcvx.classify.measures import ClassMeasures, measures_of
 from ecgcvx.classify.training import Training
-from ecgcvx.errors import InputError
 from ecgcvx.evidence import percent
-from ecgcvx.files import atomic_write, write_files
+from ecgcvx.files import write_files
+from ecgcvx.formats.wfdb_annotation import write_marks
 from ecgcvx.tensor_file import FILE
 
 NO_DEVICE = "not a medical device: not for diagnosis or treatment"
@@ -108,22 +107,9 @@ def beats_csv(found: ClassifiedBeats, classes: tuple[str, ...], sampling_frequen
 def write_annotations(found: ClassifiedBeats, path: Path, sampling_frequency: float) -> None:
     """Write the beats as a WFDB annotation file RECORD.EXTENSION with the symbols N, S, V, F, and Q for unknown ones.
 
-    Raises InputError for a name that WFDB does not take, and for a file that is there already: it may be a reference.
+    Raises InputError, see `write_marks`.
     """
-    import wfdb  # slow to import
-
-    name, extension = path.stem, path.suffix[1:]
-    if not (extension.isascii() and extension.isalpha() and name.replace("-", "").replace("_", "").isalnum()):
-        raise InputError(f"output = {path}: give beats.csv, or RECORD.EXTENSION of letters for WFDB annotations")
-    if path.exists():
-        raise InputError(f"output = {path}: it is there already and may be a reference; name another extension")
-    with tempfile.TemporaryDirectory() as scratch:
-        wfdb.wrann(
-            name, extension, found.samples, [str(one) for one in found.classes], fs=sampling_frequency,
-            write_dir=scratch,
-        )  # fmt: skip
-        data = (Path(scratch) / path.name).read_bytes()
-    atomic_write(path, lambda file: file.write(data))
+    write_marks(path, found.samples, [str(one) for one in found.classes], sampling_frequency)
 
 
 def against_annotation(found: ClassifiedBeats, classifier: ConvexBeatClassifier) -> dict[str, ClassMeasures]:

@@ -23,6 +23,7 @@ RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name suc
 EDF, a table as .csv, .tsv, .txt or .parquet, .npy, .npz, .mat, or a file of a clinical device (HL7 aECG, SCP-ECG,
 DICOM, ISHNE, MFER)"""
 MODEL_HELP = "output folder of a fit, or its model.safetensors"
+THRESHOLD = 6.0  # that of `ecgcvx.anomalies`, which waits for NumPy
 JSON_HELP = "print one JSON object and nothing else on standard output"
 
 
@@ -101,6 +102,12 @@ def coverages_of(options: argparse.Namespace, model: "Forecaster") -> tuple[floa
     if options.intervals is None:
         return ()
     return tuple(options.intervals) or model.calibrated().coverages
+
+
+def add_learn(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add what is learned from, and above which score a beat is an event, of `ecgcvx.anomalies`."""
+    parser.add_argument("--learn", type=float, metavar="S", help=f"seconds to learn from (default {default})")
+    parser.add_argument("--threshold", type=float, help=f"score above which a beat is an event (default {THRESHOLD:g})")
 
 
 def add_output(parser: argparse.ArgumentParser, default: str) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "classify": "tell normal and ectopic beats apart, trained on some patients and used on others",
     "generate": "make synthetic beats like those of a record",
     "denoise": "take white noise off the beats of a record",
+    "detect": "find beats that are not as usual",
     "fill": "fill the gaps of a record from both sides",
     "stream": "forecast a signal as it comes",
     "monitor": "show a stream in the browser",

@@ -1,11 +1,16 @@
 """WFDB annotation files (annot(5)): beats, and the rhythms between them."""
 
 import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ecgcvx.errors import RecordError
+from ecgcvx.errors import InputError, RecordError
+from ecgcvx.files import atomic_write
 from ecgcvx.formats.shared import Marks, Rhythm, reason
 from ecgcvx.formats.wfdb_header import Header, count_frames
 
@@ -86,3 +91,33 @@ def _rhythms(samples: Any, symbols: tuple[str, ...], notes: list[str]) -> list[R
     if opened is not None:
         found.append(Rhythm(opened, end, FIBRILLATION))
     return sorted(found)
+
+
+def write_marks(
+    path: Path,
+    samples: NDArray[np.int64],
+    symbols: Sequence[str],
+    sampling_frequency: float,
+    notes: Sequence[str] | None = None,
+) -> None:
+    """Write annotations as a file RECORD.EXTENSION: rising samples with a symbol of WFDB, and a note for each.
+
+    Raises InputError for a name that WFDB does not take, no annotation at all, which it cannot write, and for a file
+    that is there already: it may be a reference.
+    """
+    import wfdb  # slow to import
+
+    name, extension = path.stem, path.suffix[1:]
+    if not (extension.isascii() and extension.isalpha() and name.replace("-", "").replace("_", "").isalnum()):
+        raise InputError(f"output = {path}: give a name in .csv, or RECORD.EXTENSION of letters for WFDB annotations")
+    if path.exists():
+        raise InputError(f"output = {path}: it is there already and may be a reference; name another extension")
+    if not len(samples):
+        raise InputError(f"output = {path}: nothing to annotate, and WFDB has no empty file; give a name in .csv")
+    with tempfile.TemporaryDirectory() as scratch:
+        wfdb.wrann(
+            name, extension, samples, list(symbols), aux_note=None if notes is None else list(notes),
+            fs=sampling_frequency, write_dir=scratch,
+        )  # fmt: skip
+        data = (Path(scratch) / path.name).read_bytes()
+    atomic_write(path, lambda file: file.write(data))
