@@ -10,6 +10,8 @@ RECORD ?= data/mitdb208/208
 LOCKED ?=
 LOCK := requirements/ci.txt
 LOWEST := .venv-lowest
+# 0 builds the documentation without running its examples: make EXAMPLES=0 docs
+EXAMPLES ?=
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,8 +66,10 @@ format: $(VENV)/made ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 docs: $(VENV)/made ## the documentation as a site in out/docs, warnings as errors
+ifeq ($(LOCKED),)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
-	$(BIN)/python -m sphinx -W --keep-going -b html -d out/doctrees docs out/docs
+endif
+	$(BIN)/python -m sphinx -W --keep-going -b html $(if $(EXAMPLES),-D plot_gallery=$(EXAMPLES)) -d out/doctrees docs out/docs
 
 clean: ## remove the environment and everything made
 	rm -rf $(VENV) $(LOWEST) out build docs/gallery *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -34,7 +34,7 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "undoc-members": False}
+autodoc_default_options = {"members": True}  # those with a docstring
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 
@@ -55,6 +55,7 @@ suppress_warnings = [
     "ref.python",  # fields of several classes with one name
 ]
 
+ARRAY = re.compile(r"~?numpy\.ndarray\[~?tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?[\w.]+\]\]")
 OF_SCIKIT_LEARN = {
     "fit_transform", "get_metadata_routing", "get_params", "set_fit_request", "set_output", "set_params",
     "set_score_request",
@@ -73,7 +74,14 @@ def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) 
     return True if name in OF_SCIKIT_LEARN else None
 
 
+def short(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, result: str) -> tuple[str, str]:
+    """Leave the number type out of the types of arrays, which docstrings give with the shape."""
+    found = tuple(ARRAY.sub("~numpy.ndarray", text) if text else text for text in (signature, result))
+    return found[0], found[1]
+
+
 def setup(app: Any) -> None:
-    """Connect both, after the docstrings have been read as NumPy's."""
+    """Connect all, after the docstrings have been read as NumPy's."""
     app.connect("autodoc-process-docstring", plain, priority=900)
+    app.connect("autodoc-process-signature", short)
     app.connect("autodoc-skip-member", skip)

@@ -77,6 +77,8 @@ class GatedReLURegressor(OverGates, NetworkRegressor):
     random_state : int, RandomState instance or None
         Of the gates.
 
+    Notes
+    -----
     Attributes are those of `ConvexReLURegressor`. Source: Mishkin, Sahiner & Pilanci 2022.
     """
 

@@ -30,6 +30,8 @@ class PolynomialNetworkRegressor(NetworkRegressor):
     time_limit : float, optional
         Seconds at most.
 
+    Notes
+    -----
     Attributes are those of `ConvexReLURegressor`. Source: Bartan & Pilanci 2021.
     """
 

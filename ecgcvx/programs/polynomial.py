@@ -56,6 +56,7 @@ class PolynomialProgram(PolynomialForm):
     Parameters
     ----------
     X : (n, d) matrix or lazy matrix
+        Rows that the network sees.
     y : (n,) array
         Targets, or labels for the logistic loss.
     beta : float

@@ -72,7 +72,8 @@ class ConvexProgram:
         Weight of the group penalty, in our convention (1/(2n) before the squared loss).
     blocks : (g,) int array
         Feature block of each variable.
-    signs : (g,) array of +1 and -1
+    signs : (g,) array
+        +1 or -1, by which the output of each variable counts.
     cones : bool
         Whether u_j must lie in the cone of its block.
     loss : Loss
