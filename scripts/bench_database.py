@@ -285,13 +285,15 @@ BITS_DRAWN = ("persistence", "MLP 64", "ecgcvx, polynomial", "ecgcvx, polynomial
 
 
 def database_figure(lines: Sequence[dict[str, Any]]) -> "Figure":
-    """Bits of each record over the linear AR's, records in order; median skill against horizon."""
+    """Bits of each record, in the order of the linear AR's; median skill against horizon, where there are several."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.4), dpi=150, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
-    _draw_bits(left, lines)
-    _draw_skill(right, summaries(lines))
+    several = len({line["horizon"] for line in lines}) > 1
+    figure = Figure(figsize=(10.5 if several else 6.4, 4.8), dpi=150, layout="constrained")
+    panels = figure.subplots(1, 1 + several, squeeze=False)[0]
+    _draw_bits(panels[0], lines)
+    if several:
+        _draw_skill(panels[1], summaries(lines))
     return figure
 
 
