@@ -104,8 +104,12 @@ def start(work: Callable[[], int], words: Path) -> Child:
     """Fork a process that does the work and exits with what it returns; its output goes to the file `words`."""
     sys.stdout.flush()
     sys.stderr.flush()
+    ready, tell = os.pipe()
     pid = os.fork()
     if pid:
+        os.close(tell)
+        os.read(ready, 1)  # before that it has no session, and a signal may be ignored
+        os.close(ready)
         return Child(pid, words)
     code = 1
     try:
@@ -117,6 +121,8 @@ def start(work: Callable[[], int], words: Path) -> Child:
         os.dup2(out, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.close(ready)
+        os.close(tell)
         code = work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
