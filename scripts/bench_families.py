@@ -52,6 +52,7 @@ class Row:
     window: int = 15
 
 
+QUICK = {"confirm_starts": 300}  # where seconds are limited; 3,000 by default
 CHOSEN: dict[int, float | None] = {1: None, 5: None}
 ROWS = (
     Row("gated, 100 gates", "gated", CHOSEN),
@@ -64,9 +65,10 @@ ROWS = (
     Row("batch norm after the ReLU", "batchnorm", {1: 3e-4, 5: 4e-4}),
     Row("three layers, 4 inner", "three-layer", {1: 1e-5, 5: 3e-5}),
     Row("stack", "stack", CHOSEN),
-    Row("batch norm before, beta 1e-3", "batchnorm", {1: 1e-3}, {"order": "before"}, "bars"),
+    Row("batch norm before, beta 1e-3", "batchnorm", {1: 1e-3}, {"order": "before", **QUICK}, "bars"),
     Row("batch norm after, beta 1e-3", "batchnorm", {1: 1e-3}, {}, "bars"),
-    Row("batch norm after, 50 neurons", "batchnorm", {1: 1e-3}, {"max_neurons": 50}, "bars"),
+    Row("batch norm after, 50 neurons", "batchnorm", {1: 1e-3}, {"max_neurons": 50, **QUICK, "rounds": 2}, "bars"),
+    Row("three layers, 300 starts confirm", "three-layer", {5: 3e-5}, QUICK, "bars"),
     Row("batch norm after, 71 neurons", "batchnorm", {1: 3e-4}, {"max_neurons": 71}, "bars"),
 )
 

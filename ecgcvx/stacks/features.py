@@ -16,16 +16,17 @@ CHUNK = 4096  # rows
 SMALLEST = 1e-8  # variance of a component, relative to the largest, that is not scaled up further
 
 
-def first_projection(X: Matrix, power: float) -> Array:
-    """M (d, d) of the lowest stage: all components of the windows scaled by variance^-power, and the constant 1.
+def first_projection(X: Matrix, features: int, power: float) -> Array:
+    """M (d, q + 1) of the lowest stage: the first components of the windows scaled by variance^-power, and the 1.
 
+    q is at most `features`: of windows longer than that, the components of least variance are left out.
     Power 0 leaves the windows as they are, up to a rotation, which the penalty ||u|| does not feel; 1/2 whitens them.
     """
     mean, gram = _moments(X, ())
     d = len(mean)
     values, Q = _components(gram[:-1, :-1])
-    scaled = Q * (values / values[0]) ** -power
-    M = np.zeros((d, d))
+    scaled = (Q * (values / values[0]) ** -power)[:, :features]
+    M = np.zeros((d, scaled.shape[1] + 1))
     M[:-1, :-1] = scaled
     M[-1, -1] = 1.0
     return M

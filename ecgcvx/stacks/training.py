@@ -249,7 +249,7 @@ class _Member:
         self.projection = (
             next_projection(self.X, self.stages, o.features, o.power)
             if self.stages
-            else first_projection(self.X, o.first_power)
+            else first_projection(self.X, o.features, o.first_power)
         )
         self.phi = features(self.X, self.stages, self.projection)
         self.atoms: Atoms | None = None

@@ -19,7 +19,7 @@ from ecgcvx.model_file import load, save
 from ecgcvx.models import ReluNetwork
 from ecgcvx.models.stack import Stack, Stage
 from ecgcvx.records import Recording, read_recording
-from ecgcvx.stacks.features import features
+from ecgcvx.stacks.features import features, first_projection
 from ecgcvx.stacks.joint import _gradients, joint_descent
 from ecgcvx.stacks.training import StackOptions, hold_out, train_stack
 from ecgcvx.streaming.adaptation import SizeStatistics
@@ -314,3 +314,15 @@ def test_the_commands_take_a_stack(record_208, tmp_path, capsys):
     assert "chooses its own betas" in capsys.readouterr().err
     assert main(["fit", *record, "--network", "stack", "--resume", "--output", folder]) == 2
     assert "keeps no checkpoint" in capsys.readouterr().err
+
+
+def test_long_windows_keep_the_components_of_largest_variance(record_208):
+    X = split_windows(read_recording(record_208, end=25).signal, 30, 5).train.X
+    M = first_projection(X, 12, 0.25)
+    whole = first_projection(X, 42, 0.25)
+    assert M.shape == (31, 13)
+    assert whole.shape == (31, 31)
+    np.testing.assert_allclose(M[:, :12], whole[:, :12])
+    rows = np.asarray(X[:])[:, :-1]
+    moments = np.linalg.svd(rows, compute_uv=False) ** 2 / len(rows)  # about zero, the mean of the signal
+    np.testing.assert_allclose(np.mean((rows @ M[:-1, :12]) ** 2, axis=0), np.sqrt(moments * moments[0])[:12])
