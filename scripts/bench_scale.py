@@ -13,7 +13,7 @@ of this machine. Peak memory is that of the process and of the largest of its wo
 Usage: python scripts/bench_scale.py run FOLDER polynomial gated --engine records --windows 1e4 1e5 1e6 1e7 3.1e7
        python scripts/bench_scale.py run FOLDER polynomial --engine dask --workers 1 2 --windows 1e7
        python scripts/bench_scale.py table --figure docs/scale.png
-       python scripts/bench_scale.py project
+       python scripts/bench_scale.py project FOLDER
 """
 
 import argparse
@@ -34,6 +34,12 @@ DAY_HZ = 360
 ENGINES = ("memory", "records", "dask")
 NETWORKS = ("polynomial", "gated", "relu")
 STORED = "scale.jsonl"
+READINGS = 50
+PASSES = 2  # over the records: to scale them, and for the sums
+DATA_SETS = (  # name, signals, samples of a signal
+    ("10,000 Holter recordings, one lead, 24 h at 360 Hz", 10_000, 24 * 3600 * DAY_HZ),
+    ("800,000 records, twelve leads, 10 s at 500 Hz", 12 * 800_000, 5_000),
+)
 
 
 def main() -> None:
@@ -127,20 +133,42 @@ def _parts(folder: Path, count: int, options: Any) -> list[Any]:
 def print_table(arguments: argparse.Namespace) -> None:
     """A table of what is stored, with the exponent of time in n from 1e6 on; a figure where one is asked for."""
     stored = stored_lines(arguments.output / STORED)
-    stored.sort(key=lambda one: (NETWORKS.index(one["network"]), one["windows"]))
+    stored.sort(key=lambda one: (NETWORKS.index(one["network"]), one["engine"], one["workers"], one["windows"]))
     rows = []
     for one in stored:
         hours = one["windows"] / DAY_HZ / 3600
-        rows.append([one["network"], f"{one['windows']:,}", f"{hours:.2f}", f"{one['seconds']:.1f}",
+        rows.append([one["network"], one["engine"], str(one["workers"]), f"{one['windows']:,}", f"{hours:.2f}",
                      f"{one['cpu_seconds']:.1f}", f"{one['mib']:,}", f"{one['gap']:.1e}"])  # fmt: skip
-    print(table(["network", "windows", "hours of signal", "seconds", "CPU s", "peak MiB", "relative gap"], rows))
+    header = ["network", "engine", "workers", "windows", "hours of signal", "CPU s", "peak MiB", "relative gap"]
+    print(table(header, rows))
     for network in NETWORKS:
         large = [one for one in stored if one["network"] == network and one["windows"] >= 1e6]
-        if len(large) > 1:
+        if len({one["windows"] for one in large}) > 1:
             n, seconds = (np.log([one[key] for one in large]) for key in ("windows", "cpu_seconds"))
             print(f"\n{network}: CPU time grows as n^{np.polyfit(n, seconds, 1)[0]:.2f} from 1e6 windows on")
     if arguments.figure:
-        _draw(stored, arguments.figure)
+        _draw([one for one in stored if (one["engine"], one["workers"]) == ("records", 1)], arguments.figure)
+
+
+def project(arguments: argparse.Namespace) -> None:
+    """What larger data sets would cost, from what is stored and a measured reading of ten seconds."""
+    from ecgcvx.records import read_recording
+
+    record = str(next(iter(sorted(arguments.folder.glob("*.hea")))).with_suffix(""))
+    read_recording(record, end=10.0)
+    _, seconds = timed(lambda: [read_recording(record, end=10.0) for _ in range(READINGS)])
+    reading = seconds.cpu / READINGS
+    stored = [one for one in stored_lines(arguments.output / STORED) if one["engine"] == "records"]
+    print(f"a reading of ten seconds: {1e3 * reading:.1f} ms\n")
+    rows = []
+    for network in ("polynomial", "gated"):
+        own = [one for one in stored if one["network"] == network and one["windows"] >= 1e5]
+        a_window = np.polyfit([one["windows"] for one in own], [one["cpu_seconds"] for one in own], 1)[0]
+        for name, signals, samples in DATA_SETS:
+            total = signals * (PASSES * reading + (samples - 15) * a_window)
+            rows.append([network, f"{1e6 * a_window:.2f}", name, f"{signals * (samples - 15):.1e}",
+                         f"{total / 3600:,.0f}"])  # fmt: skip
+    print(table(["network", "CPU us a window", "data", "windows", "core hours"], rows))
 
 
 def _draw(stored: list[dict[str, Any]], path: Path) -> None:
@@ -155,6 +183,7 @@ def _draw(stored: list[dict[str, Any]], path: Path) -> None:
             n = [one["windows"] for one in own]
             left.loglog(n, [one["cpu_seconds"] for one in own], "o-", color=colour, markersize=4, label=network)
             right.loglog(n, [one["mib"] for one in own], "o-", color=colour, markersize=4, label=network)
+    right.set_ylim(100, 2000)  # constant memory is to look constant
     left.set(xlabel="windows", ylabel="CPU seconds")
     right.set(xlabel="windows", ylabel="peak memory (MiB)")
     for axes in (left, right):
@@ -189,7 +218,10 @@ def _parser() -> argparse.ArgumentParser:
     shown = parts.add_parser("table", help=print_table.__doc__)
     shown.set_defaults(run=print_table)
     shown.add_argument("--figure", type=Path, help="file to draw it into")
-    for part in (every, shown):
+    larger = parts.add_parser("project", help=project.__doc__)
+    larger.set_defaults(run=project)
+    larger.add_argument("folder", type=Path, help="of WFDB records, one of which is read")
+    for part in (every, shown, larger):
         part.add_argument("--output", type=Path, default=ROOT / "out" / "bench_scale", help="folder of the results")
     return command
 
