@@ -32,6 +32,7 @@ sphinx_gallery_conf = {
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
+autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}  # those with a docstring
