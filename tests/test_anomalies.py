@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ecgcvx.activations import QUADRATIC
 from ecgcvx.anomalies import detect
 from ecgcvx.anomalies.events import extents
+from ecgcvx.anomalies.stream import EventStream
 from ecgcvx.anomalies.usual import SHARE, log_distances
 from ecgcvx.baselines.linear import least_squares
 from ecgcvx.cli import main
@@ -187,3 +188,32 @@ def test_no_beats_and_another_frequency_are_refused():
     model = forecaster(recording)
     with pytest.raises(InputError, match="no beats"):
         detect(model, Recording(np.zeros(20_000), RATE, "II", "flat"))
+
+
+def test_a_stream_finds_what_the_whole_recording_has():
+    recording, peaks = made()
+    stream = EventStream(forecaster(recording), learn=40, threshold=10)
+    events = []
+    for begin in range(0, len(recording.signal), 97):
+        for event in stream.push(recording.signal[begin : begin + 97].tolist()):
+            assert event.peak <= stream.samples - 1.5 * RATE
+            assert event.peak >= stream.samples - 4 * RATE
+            events.append(event)
+    numbers = set().union(*(at(event, peaks) for event in events))
+    assert {WIDE, EARLY} <= numbers <= {WIDE, EARLY, EARLY + 1, EARLY - 1}
+
+
+def test_a_stream_without_beats_goes_on_learning_in_constant_memory():
+    recording, _ = made()
+    stream = EventStream(forecaster(recording), learn=20)
+    assert stream.push([0.0] * int(120 * RATE)) == []
+    assert stream.usual is None
+    assert len(stream._signal) + len(stream._new) <= 20 * RATE
+    stream.push(recording.signal[: int(40 * RATE)].tolist())
+    assert stream.usual is not None
+
+
+def test_a_stream_refuses_a_second_to_learn_from():
+    recording, _ = made()
+    with pytest.raises(InputError, match="learn = 1"):
+        EventStream(forecaster(recording), learn=1)

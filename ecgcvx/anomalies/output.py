@@ -13,12 +13,12 @@ from ecgcvx.formats.wfdb_annotation import write_marks
 NOTE = '"'  # WFDB's symbol of a comment
 
 
-def event_json(event: Event, rate: float) -> dict[str, Any]:
-    """Return an event as JSON has it, times in s; early : share of the usual interval."""
+def event_json(event: Event, rate: float, origin: float = 0.0) -> dict[str, Any]:
+    """Return an event as JSON has it, times in s, the first sample at `origin`; early : share of the usual interval."""
     return {
-        "time_s": round(event.start / rate, 4),
+        "time_s": round(origin + event.start / rate, 4),
         "length_s": round(event.length / rate, 4),
-        "r_peaks_s": [round(sample / rate, 4) for sample in event.samples],
+        "r_peaks_s": [round(origin + sample / rate, 4) for sample in event.samples],
         "score": round(event.score, 3),
         "score_of_patterns": round(event.shape, 3),
         "score_of_timing": round(event.timing, 3),

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgcvx.cli.arguments import add_intervals, add_model, add_outside, coverages_of, say_warnings
+from ecgcvx.cli.arguments import add_intervals, add_learn, add_model, add_outside, coverages_of, say_warnings
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
+    from ecgcvx.anomalies.events import Event
+    from ecgcvx.anomalies.stream import EventStream
+    from ecgcvx.forecaster import Forecaster
     from ecgcvx.streaming import Step
     from ecgcvx.streaming.adaptation import Adapted
     from ecgcvx.streaming.source import Sample
@@ -31,7 +34,9 @@ A line of output is an object with time (s), sample, prediction (of the sample `
 forecast that was due), score, alarm, patterns (numbers of the active neurons), emptied ('missing' or 'jump', where
 the window was emptied) and outside (true, where the window lies outside the range of the training windows). null: there
 is none. With --intervals also intervals: for every coverage, e.g. "0.9", the ends (mV) round the prediction. They
-follow the stream, so that in the long run that share of the samples lies inside; no statement on a single sample.
+follow the stream, so that in the long run that share of the samples lies inside; no statement on a single sample. With
+--events also events, where some were found: objects as `ecgcvx detect --json` has them, 1.5 to 3.5 s after the R peak;
+what is usual is learned from the first --learn seconds, anew after --resume.
 
 SIGTERM and Ctrl-C end the run after the samples read, with exit code 130; SIGUSR1 writes the checkpoint, which the end
 does as well. The last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, windows
@@ -58,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=1e-4, help="share of the scores that are alarms (default 1e-4)")
     add_outside(parser)
     add_intervals(parser)
+    parser.add_argument("--events", action="store_true", help="find beats that are not as usual, see `ecgcvx detect`")
+    add_learn(parser, "300")
     parser.add_argument("--checkpoint", type=Path, help="file for the state of the stream")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--adapt", type=float, metavar="SECONDS", help="size the neurons anew every so often")
@@ -101,6 +108,7 @@ def run(options: argparse.Namespace) -> int:
         batches = inlet(options.lsl, options.channel, model, signals)
     else:
         batches = lines.batches()
+    events = event_stream(options, model)
     clock = ClockCheck(model.sampling_frequency)
     output, latencies, counts = Output(sys.stdout.fileno(), signals), Latencies(), Counter[str]()
     failed: OSError | None = None
@@ -116,7 +124,9 @@ def run(options: argparse.Namespace) -> int:
                 counts.update(samples=1, alarms=int(step.alarm), outside=int(step.outside))
                 if step.emptied:
                     counts["jumps" if step.emptied == "jump" else step.emptied] += 1
-                written.append(line(step, sample, model.sampling_frequency, coverages))
+                found = () if events is None else pushed(events, step, sample)
+                counts.update(events=len(found))
+                written.append(line(step, sample, model.sampling_frequency, coverages, found))
             output.write("".join(written))
             if signals.save and options.checkpoint is not None:
                 stream.save(options.checkpoint)
@@ -135,6 +145,8 @@ def run(options: argparse.Namespace) -> int:
     if stream.intervals is not None:
         held = stream.intervals.held[0].tolist()
         told["inside"] = {f"{coverage:g}": shown(one) for coverage, one in zip(coverages, held, strict=True)}
+    if events is not None:
+        told["events"] = counts["events"]
     if adaptive is not None:
         told["intervals left out"] = adaptive.skipped
     if signals.stop:
@@ -168,7 +180,30 @@ class Latencies:
         return found | {"max": self.longest / 1e3}
 
 
-def line(step: "Step", sample: "Sample", frequency: float, coverages: Sequence[float] = ()) -> str:
+def event_stream(options: argparse.Namespace, model: "Forecaster") -> "EventStream | None":
+    """The search for events, None where none was asked for; InputError for options of it alone."""
+    given = {name: value for name in ("learn", "threshold") if (value := getattr(options, name)) is not None}
+    if not options.events:
+        for name, value in given.items():
+            raise InputError(f"{name} = {value:g}: it belongs to events; give --events")
+        return None
+    from ecgcvx.anomalies.stream import EventStream
+
+    return EventStream(model, **given)
+
+
+def pushed(events: "EventStream", step: "Step", sample: "Sample") -> "list[Event]":
+    """The events found by a sample; where samples are missing before it, it is a gap."""
+    return events.push([math.nan if step.emptied == "jump" else sample.value])
+
+
+def line(
+    step: "Step",
+    sample: "Sample",
+    frequency: float,
+    coverages: Sequence[float] = (),
+    events: "Sequence[Event]" = (),
+) -> str:
     """The line of output of a sample."""
     moment = step.number / frequency if sample.time is None else sample.time
     told: dict[str, object] = {
@@ -181,6 +216,11 @@ def line(step: "Step", sample: "Sample", frequency: float, coverages: Sequence[f
             f"{coverage:g}": [shown(float(end)) for end in ends]
             for coverage, ends in zip(coverages, step.intervals, strict=True)
         }
+    if events:
+        from ecgcvx.anomalies.output import event_json
+
+        # On the clock of the source, as it stands now.
+        told["events"] = [event_json(event, frequency, moment - step.number / frequency) for event in events]
     if step.emptied:
         told["emptied"] = step.emptied
     if step.outside:

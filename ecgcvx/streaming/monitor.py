@@ -44,7 +44,10 @@ NUMBERS = ("time", "sample", "prediction", "residual", "score")
 
 
 class Entry(NamedTuple):
-    """A sample, its number since the start, and what the page draws of it."""
+    """A sample, its number since the start, and what the page draws of it.
+
+    events : found by this sample: from when, how long (s), and score of each.
+    """
 
     number: int
     values: tuple[float | None, ...]
@@ -52,6 +55,7 @@ class Entry(NamedTuple):
     patterns: tuple[int, ...]
     emptied: str
     outside: bool
+    events: tuple[tuple[float, float, float], ...] = ()
 
 
 class Feed:
@@ -98,14 +102,22 @@ class Feed:
                 patterns,
                 str(found.get("emptied", ""))[:8],
                 bool(found.get("outside", False)),
+                tuple(_event(one) for one in found.get("events", ())),
             )
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             self.malformed += 1
             return
         with self._news:
             self._count += 1
             self._entries.append(Entry(self._count, *kept))
             self._news.notify_all()
+
+
+def _event(found: Any) -> tuple[float, float, float]:
+    start, length, score = (_number(found[name]) for name in ("time_s", "length_s", "score"))
+    if start is None or length is None or score is None:
+        raise ValueError
+    return start, length, score
 
 
 def _number(value: Any) -> float | None:
@@ -216,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
                 **{name: [entry.values[i] for entry in entries] for i, name in enumerate(NUMBERS)},
                 "alarm": [int(entry.alarm) for entry in entries], "patterns": [entry.patterns for entry in entries],
                 "emptied": [entry.emptied for entry in entries], "outside": [int(entry.outside) for entry in entries],
-                "malformed": feed.malformed,
+                "events": [event for entry in entries for event in entry.events], "malformed": feed.malformed,
                 "ended": feed.ended and not entries,
             }  # fmt: skip
             number = entries[-1].number if entries else number

@@ -138,6 +138,17 @@ def test_memory_is_bounded_and_a_slow_page_misses_the_oldest():
     assert [entry.number for entry in feed.after(monitor.KEPT + 98, 0.0)] == [monitor.KEPT + 99, monitor.KEPT + 100]
 
 
+def test_events_pass_with_the_samples_that_found_them(served):
+    feed = monitor.Feed()
+    whole = {"time_s": 1.0, "length_s": 0.5, "score": 9.0}
+    feed.read(source([*lines(0, 2), json.dumps({"sample": 0.1, "events": [whole]}).encode() + b"\n"]))
+    feed.read(source([b'{"sample": 1, "events": [{}]}\n', b'{"sample": 1, "events": [{"time_s": null}]}\n']))
+    assert feed.malformed == 2
+    answer, _ = ask(served(feed), "/events")
+    assert events(answer, 1)[0]["events"] == [[1.0, 0.5, 9.0]]
+    answer.close()
+
+
 def test_malformed_lines_are_counted():
     feed = monitor.Feed()
     feed.read(

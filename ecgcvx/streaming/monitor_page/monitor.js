@@ -6,6 +6,8 @@ const HEIGHT = 10 * MM; // px a mV
 const MOST = 16384; // samples kept: what the widest screen shows at 500 Hz and more
 const byId = (id) => document.getElementById(id);
 const entries = []; // {time, sample, due, residual, score, alarm, patterns, broken, outside}
+const unusual = []; // [from s, length s, score] of the events found
+const EVENTS = 200; // kept
 const STRONGEST = 12; // patterns shown: those that switch most
 const RANKED = 5; // s between two rankings
 let run = null, lastNumber = 0, neurons = 0, dirty = true, centre = null, colours = {};
@@ -13,7 +15,7 @@ let held = null, ranking = [], rankedAt = -Infinity; // held: what is shown whil
 
 function take(event) {
   if (event.run !== run) { // the server began afresh
-    entries.length = 0;
+    entries.length = unusual.length = 0;
     [run, lastNumber, neurons, centre, held, ranking, rankedAt] = [event.run, 0, 0, null, null, [], -Infinity];
     if (event.title) document.title = byId("title").textContent = event.title;
   }
@@ -24,7 +26,7 @@ function take(event) {
     const before = entries[entries.length - 1];
     let time = event.time[i];
     if (time === null) time = before ? before.time : 0;
-    if (before && (time < before.time || time > before.time + 30)) entries.length = 0; // another clock
+    if (before && (time < before.time || time > before.time + 30)) entries.length = unusual.length = 0; // another clock
     const [sample, residual] = [event.sample[i], event.residual[i]];
     entries.push({
       time, sample, residual, due: sample === null || residual === null ? null : sample - residual,
@@ -33,6 +35,8 @@ function take(event) {
     });
     for (const neuron of event.patterns[i]) neurons = Math.max(neurons, neuron + 1);
   });
+  unusual.push(...event.events);
+  if (unusual.length > EVENTS) unusual.splice(0, unusual.length - EVENTS);
   if (entries.length > MOST) entries.splice(0, entries.length - MOST);
   show(event.ended ? "ended" : "live", event.malformed);
   dirty = true;
@@ -188,6 +192,7 @@ function draw() {
   grid(context, width, height, now);
   axes(context, width, height, now);
   const y = (value) => height / 2 - (value - centre) * HEIGHT;
+  drawEvents(context, width, height, now);
   line(context, shown, x, y, (entry) => entry.sample, colours.signal, 1.4, []);
   line(context, shown, x, y, (entry) => entry.due, colours.forecast, 1.1, [3, 2]);
   context.fillStyle = colours.alarm;
@@ -223,6 +228,23 @@ function draw() {
   tell(last, shown);
 }
 
+function onScreen(width, now) {
+  return unusual.filter(([from, length]) => from <= now && from + length > now - width / SPEED);
+}
+
+function drawEvents(context, width, height, now) {
+  for (const [from, length, score] of onScreen(width, now)) {
+    const left = width - (now - from) * SPEED;
+    context.globalAlpha = 0.16;
+    context.fillStyle = colours.event;
+    context.fillRect(left, 0, length * SPEED, height);
+    context.globalAlpha = 1;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "left";
+    context.fillText(score.toFixed(0), left + 3, height - 20);
+  }
+}
+
 function tell(last, shown) {
   if (!last) return;
   const number = (value, unit, digits) => (value === null ? "–" : `${value.toFixed(digits)}${unit}`);
@@ -234,12 +256,13 @@ function tell(last, shown) {
   const rate = heartRate(shown);
   byId("rate").textContent = rate === null ? "–" : `${rate.toFixed(0)}/min`;
   byId("alarms").textContent = String(shown.filter((entry) => entry.alarm).length);
+  byId("events").textContent = String(onScreen(byId("ecg").clientWidth, last.time).length);
   byId("outside").textContent = String(shown.filter((entry) => entry.outside).length);
 }
 
 function recolour() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["fine", "coarse", "signal", "forecast", "alarm", "outside", "on", "quiet", "line"]) {
+  for (const name of ["fine", "coarse", "signal", "forecast", "alarm", "event", "outside", "on", "quiet", "line"]) {
     colours[name] = style.getPropertyValue(`--${name}`).trim();
   }
   dirty = true;
