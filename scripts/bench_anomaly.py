@@ -289,8 +289,9 @@ def draw(arguments: argparse.Namespace) -> None:
         ("detect", "#1f4e79", "o"),
     ):  # fmt: skip
         values = [line["vus_pr"][name] for line in found]
-        axes.plot(places, values, marker, color=color, ms=5 if name == "detect" else 4)
-        axes.axhline(float(np.mean(values)), color=color, lw=0.9, ls="--", label=f"{name}: mean {np.mean(values):.2f}")
+        label = f"{name}: mean {np.mean(values):.2f}"
+        axes.plot(places, values, marker, color=color, ms=5 if name == "detect" else 4, label=label)
+        axes.axhline(float(np.mean(values)), color=color, lw=0.9, ls="--")
     axes.set_xticks(places, [f"{line['record']}\n{line['ectopic']}" for line in found], fontsize=6)
     axes.set(ylabel="VUS-PR", ylim=(0, 1.02), xlim=(-0.7, len(found) - 0.3), xlabel="record, and its ectopic beats")
     handles, labels = axes.get_legend_handles_labels()
