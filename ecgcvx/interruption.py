@@ -128,6 +128,8 @@ def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
     for number in ours:
         signal.signal(number, _handle)
     try:
+        if ours and not _scope.modes:
+            check()  # a signal may have come while its handler was being set
         yield
     finally:
         _scope.depth -= 1
@@ -156,10 +158,14 @@ def _lost(what: "sys.UnraisableHookArgs") -> None:
 
 
 def _again(outside: bool) -> None:
-    """Raise KeyboardInterrupt in the main thread in a moment, if it is in a block that it ends, or `outside` all."""
+    """Raise KeyboardInterrupt in the main thread in a moment, once it is in a block that it ends, or `outside` all."""
 
     def interrupt() -> None:
-        if _scope.depth and _scope.wanted and _scope.raises and (outside or _scope.modes):
+        if not (_scope.depth and _scope.wanted):
+            return
+        if not (outside or _scope.modes):
+            _again(outside)
+        elif _scope.raises:
             _thread.interrupt_main()
 
     timer = threading.Timer(_MOMENT, interrupt)

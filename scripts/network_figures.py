@@ -8,6 +8,7 @@ training  The active set beside Adam on the weights of the same network, over pr
 counts    Joint patterns of a convolutional layer by exact enumeration beside the bound in (n K / h)^h.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -230,7 +231,7 @@ def counts() -> Figure:
         rows = np.array(sizes) * K
         print(taps, found, [pattern_bound(int(row), taps) for row in rows])
         axes.plot(sizes, found, "o", color=colour, label=f"{taps} taps, K = {K}: enumerated")
-        axes.plot(sizes, 2 * (np.e * rows / taps) ** taps, "--", color=colour, label=f"2 (e n K/{taps})^{taps}")
+        axes.plot(sizes, 2 * (math.e * rows / taps) ** taps, "--", color=colour, label=f"2 (e n K/{taps})^{taps}")
     few = np.arange(2, 8)
     axes.plot(few, 2.0 ** (5 * few), color=GREY, linewidth=1, label="2^(n K), K = 5: all sign vectors")
     axes.set(

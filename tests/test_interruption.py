@@ -147,6 +147,37 @@ def test_a_signal_on_the_way_into_a_block_ends_it(monkeypatch):
         assert loop.stopped
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_its_handler_is_set_ends_the_program(monkeypatch, number):
+    from ecgcvx import interruption
+
+    frame = type("Frame", (), {"f_code": keeping.__wrapped__.__code__})()  # one of that module
+    handle = signal.signal
+
+    def at_once(one, handler):
+        before = handle(one, handler)
+        if one == number and handler is interruption._handle:
+            interruption._handle(number, frame)
+        return before
+
+    monkeypatch.setattr(interruption.signal, "signal", at_once)
+    with pytest.raises(KeyboardInterrupt), signals():
+        pytest.fail("the program went on")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_between_blocks_that_fell_into_this_module_ends_the_next_one():
+    from ecgcvx import interruption
+
+    with signals():
+        interruption._handle(signal.SIGINT, type("Frame", (), {"f_code": keeping.__wrapped__.__code__})())
+        time.sleep(3 * interruption._MOMENT)
+        with stoppable() as loop:
+            wait_for_it()
+        assert loop.stopped
+
+
 def test_other_dropped_errors_reach_the_hook_of_the_caller(monkeypatch):
     seen = []
     monkeypatch.setattr("sys.unraisablehook", lambda what: seen.append(what.exc_type))

@@ -29,7 +29,7 @@ from ecgcvx.classify.measures import average_precision, roc_area
 from ecgcvx.classify.novelty import Novelty
 from ecgcvx.classify.windows import CONTEXT, BeatWindows, beat_windows, evenly, joined
 from ecgcvx.errors import InputError
-from ecgcvx.interruption import keeping, raising
+from ecgcvx.interruption import keeping, raising, wanted
 from ecgcvx.options import check_options, option
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Recording
@@ -149,7 +149,8 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
         if options.prove and machine.atoms is not None:
             say(f"proving the gap of {name}", None)
             proved, _ = prove_machine(program, machine.atoms, options.prove)
-            proofs[name] = {"gap": proved.relative, "words": proved.words}
+            cut = ", interrupted while the gap was proved" if wanted() else ""
+            proofs[name] = {"gap": proved.relative, "words": proved.words + cut}
         machines.append(
             replace(machine, slope=calibrations[k][0], shift=calibrations[k][1], threshold=thresholds[k], atoms=None)
         )

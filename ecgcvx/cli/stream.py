@@ -87,7 +87,6 @@ def run(options: argparse.Namespace) -> int:
     if options.checkpoint is not None:
         check_file(options.checkpoint)
     model = load(options.model)
-    signals = Signals()
     if options.resume:
         stream = StreamPredictor.resume(model, options.checkpoint, options.outside)
     else:
@@ -96,19 +95,22 @@ def run(options: argparse.Namespace) -> int:
     adaptive = AdaptiveStream(stream, options.memory, options.adapt, drift) if options.adapt is not None else None
     coverages = () if stream.intervals is None else stream.intervals.coverages
     push = stream.push if adaptive is None else adaptive.push
-    lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
+    recording = None
     if options.record is not None:
         recording = read_recording(
             options.record, options.lead or model.lead, options.start, options.end,
             default_unit=model.unit, resample=model.resample,
         )  # fmt: skip
         say_warnings(recording, options.record)
+    events = event_stream(options, model)
+    signals = Signals()  # from here on they are noted: what comes before ends at once
+    lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
+    if recording is not None:
         batches = replay(recording, options.speed, model, stream.samples, signals)
     elif options.lsl is not None:
         batches = inlet(options.lsl, options.channel, model, signals)
     else:
         batches = lines.batches()
-    events = event_stream(options, model)
     clock = ClockCheck(model.sampling_frequency)
     output, latencies, counts = Output(sys.stdout.fileno(), signals), Latencies(), Counter[str]()
     failed: OSError | None = None

@@ -9,6 +9,7 @@ certificates serve. On record 208 a pooled network forecasts much worse than the
 in the window matters to a forecast, and pooling forgets it.
 """
 
+import math
 from collections.abc import Callable
 from math import comb
 from typing import NamedTuple
@@ -73,7 +74,7 @@ def reproduce(reduced: bool) -> Entry:
             + f", no convolution: {_cover(COUNTED[len(counts[LENGTHS[0]]) - 1], WIDE):,}; all counts are "
             "2 sum of C(nK - 1, k) over k < h, K patches a window",
             all(
-                count == _cover(n * (WIDE - h + 1), h) <= 2 * (np.e * n * (WIDE - h + 1) / h) ** h
+                count == _cover(n * (WIDE - h + 1), h) <= 2 * (math.e * n * (WIDE - h + 1) / h) ** h
                 for h in LENGTHS
                 for n, count in zip(COUNTED, counts[h], strict=False)
             ),
