@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecgcvx.errors import InputError
-from ecgcvx.interruption import check
 from ecgcvx.reductions.interface import Reduction, Result, Rows, Tree, reduced
 from ecgcvx.types import Progress, silent
 
@@ -39,7 +38,6 @@ class DaskEngine:
                 tree.add(futures[future], future.result())
                 future.release()
                 progress("sums over the rows, on the cluster", done / len(pieces))
-                check()
         except KilledWorker as error:
             raise InputError(
                 f"cluster: {LOST} workers died over one piece of the data ({error}); look at their memory"

@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 from ecgcvx.cores import blas_threads
 from ecgcvx.errors import InputError
-from ecgcvx.interruption import check
 from ecgcvx.reductions.interface import Reduction, Result, Rows, Tree, reduced
 from ecgcvx.types import Progress, silent
 
@@ -19,7 +18,7 @@ class Engine(Protocol):
     """Anything with this method carries out reductions."""
 
     def total(self, reduction: Reduction[Result], pieces: Sequence[Rows], progress: Progress = silent) -> Result:
-        """Return the result of all pieces, joined along the tree of `Tree`; KeyboardInterrupt ends it with nothing."""
+        """Return the result of all pieces, joined along the tree of `Tree`; KeyboardInterrupt ends it."""
         ...
 
 
@@ -52,7 +51,6 @@ class LocalEngine:
                         started += 1
                     tree.add(done, running.popleft().result())
                     progress("sums over the rows", (done + 1) / len(pieces))
-                    check()
             finally:
                 for future in running:
                     future.cancel()
