@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -113,3 +115,18 @@ def test_a_point_that_was_cut_short_takes_no_part_in_the_choice(record_208):
     assert len(found.split.train) == found.path.windows[0]
     assert found.scores[-1].test_rmse_mv == pytest.approx(found.path.chosen.test_rmse_mv, rel=1e-9)
     assert found.split.counts.train + found.split.counts.test + found.split.counts.excluded == 8 * 360 - 15
+
+
+@pytest.mark.parametrize("where", ["exec('raise KeyboardInterrupt')", "raise KeyboardInterrupt"])
+def test_the_exit_code_is_130_wherever_the_signal_finds_the_program(where, tmp_path):
+    """Python itself would end by SIGINT after an interrupt in code that is text, though it is caught."""
+    program = (
+        "import sys, types\nfrom ecgcvx.cli import commands\n"
+        f"def run(options):\n    {where}\n"
+        "commands.parse = lambda arguments: types.SimpleNamespace(command='doctor')\n"
+        "commands.command = lambda name: types.SimpleNamespace(run=run)\n"
+        "sys.exit(commands.main([]))\n"
+    )
+    (tmp_path / "as_module.py").write_text(program)  # with -m, as `python -m ecgcvx`
+    done = subprocess.run([sys.executable, "-m", "as_module"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "ecgcvx: interrupted before there was a result\n")

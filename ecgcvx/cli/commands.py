@@ -65,9 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
 
     def run() -> int:
-        with signals():
-            code = _run(arguments)
-            return INTERRUPTED if wanted() else code
+        try:
+            with signals():
+                code = _run(arguments)
+                return INTERRUPTED if wanted() else code
+        except KeyboardInterrupt:  # just after the handlers were set
+            print(BEFORE, file=sys.stderr)
+            return INTERRUPTED
+        finally:
+            # After a KeyboardInterrupt in code that is text, as that which makes a named tuple, Python ends by SIGINT
+            # rather than with the exit code, though it was caught. Other such code makes it forget.
+            exec("")
 
     return guarded(run)
 
