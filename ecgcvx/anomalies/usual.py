@@ -14,6 +14,7 @@ What the forecast misses is no part of it: with the residual as a further view t
 Sources: distance to the k-th neighbour, Ramaswamy, Rastogi & Shim 2000; robust units, Rousseeuw & Croux 1993.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class Usual:
             raise InputError(f"learn: {count} whole beats to learn from, needed are {FEWEST}; learn from more seconds")
         views = beats.views(chosen)
         reference = tuple(view[np.linspace(0, count - 1, min(count, MOST)).astype(np.intp)] for view in views)
-        logs = np.stack([log_distances(view, known) for view, known in zip(views, reference, strict=True)])
+        logs = logs_by_view(views, reference)
         centres = np.median(logs, axis=1)
         spreads = spread(logs - centres[:, None])
         first = beats.adds if beats.on is None else beats.on
@@ -74,9 +75,7 @@ class Usual:
     def judge(self, beats: MeasuredBeats) -> Judged:
         """Return how unusual beats are."""
         every = np.ones(len(beats), dtype=bool)
-        logs = np.stack(
-            [log_distances(view, known) for view, known in zip(beats.views(every), self.reference, strict=True)]
-        )
+        logs = logs_by_view(beats.views(every), self.reference)
         shape = ((logs - self.centres[:, None]) / self.spreads[:, None]).mean(axis=0)
         timing = timing_scores(beats, self.rr)
         held, unit = (beats.adds, 1.0) if beats.on is None else (beats.on, beats.bin_ms)
@@ -94,6 +93,11 @@ def spread(values: Array) -> Array:
     """Return 1.4826 times the median absolute value of rows (k, n), at least `SMALLEST`."""
     found: Array = np.maximum(1.4826 * np.median(np.abs(values), axis=1), SMALLEST)
     return found
+
+
+def logs_by_view(views: Sequence[Array], reference: Sequence[Array]) -> Array:
+    """Return the `log_distances` (views, b) of b beats, view by view."""
+    return np.stack([log_distances(view, known) for view, known in zip(views, reference, strict=True)])
 
 
 def log_distances(view: Array, reference: Array) -> Array:

@@ -71,7 +71,7 @@ def sample_patterns(
 def _gate_source(X: Matrix, rng: np.random.Generator, kind: str) -> Draw:
     d = X.shape[1]
     if kind == "gaussian":
-        return lambda size: _unit(rng.standard_normal((size, d)))
+        return lambda size: gaussian_gates(rng, size, d)
     if kind == "whitened":
         singular, axes = principal_axes(X)
         if not len(singular):
@@ -81,6 +81,11 @@ def _gate_source(X: Matrix, rng: np.random.Generator, kind: str) -> Draw:
     if kind == "data":
         return _separating_gates(X, rng)
     raise InputError(f"kind = {kind!r}; choose 'gaussian', 'whitened' or 'data'")
+
+
+def gaussian_gates(rng: np.random.Generator, count: int, width: int) -> NDArray[np.float64]:
+    """Return random unit gates (count, width), equally likely in every direction."""
+    return _unit(rng.standard_normal((count, width)))
 
 
 def _separating_gates(X: Matrix, rng: np.random.Generator) -> Draw:

@@ -1,6 +1,6 @@
 """The signals of a data set that train one network: which of their windows train and test, held or read anew."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from ecgcvx.dataset.options import DatasetOptions, Reading
 from ecgcvx.dataset.rows import record_pieces
-from ecgcvx.errors import InputError
+from ecgcvx.errors import EcgcvxError, InputError
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.records import Recording
 from ecgcvx.reductions import Engine, LocalEngine, Rows, held
+from ecgcvx.types import Progress
 from ecgcvx.windows import Scaler, WindowCounts, Windows, all_windows, split_windows
 
 
@@ -66,6 +67,23 @@ def make_part(source: str, lead: str | int | None, options: DatasetOptions) -> P
         source, lead, reading, fit, options.evaluate, recording.name, recording.lead, frequency, found.scaler,
         found.counts, pieces, found if keep else None,
     )  # fmt: skip
+
+
+def read_parts(
+    signals: Sequence[tuple[str, str | int | None]], options: DatasetOptions, progress: Progress
+) -> Iterator[Part | EcgcvxError]:
+    """Yield the part of each signal, of a source and a lead, or why it cannot be used.
+
+    Raises InputError for the first that cannot, where the options are strict.
+    """
+    for number, (source, lead) in enumerate(signals):
+        progress(f"reading record {number + 1} of {len(signals)}", number / len(signals))
+        try:
+            yield make_part(source, lead, options)
+        except EcgcvxError as error:
+            if options.strict:
+                raise InputError(f"{error} (strict)") from error
+            yield error
 
 
 def make_engine(options: DatasetOptions) -> AbstractContextManager[Engine]:

@@ -1,16 +1,16 @@
 """One network for several records: sums over their windows, or all of them in one matrix; each is scaled by itself."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecgcvx.dataset.parts import Part, make_engine, make_part, one_rate
+from ecgcvx.dataset.parts import Part, make_engine, one_rate, read_parts
 from ecgcvx.dataset.table import Row, error_by_beat
-from ecgcvx.errors import EcgcvxError, InputError
+from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.kinds.kind import Statistics, Trained
+from ecgcvx.kinds.kind import Limits, Problem, Statistics, Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.path import falling, path_betas
 from ecgcvx.reductions import Engine, Rows
@@ -51,14 +51,12 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
             "out, or take polynomial, quadratic or gated without a free linear part"
         )
     parts: list[tuple[Task, Part]] = []
-    for number, task in enumerate(tasks):
-        progress(f"reading record {number + 1} of {len(tasks)}", number / len(tasks))
-        try:
-            parts.append((task, make_part(task.source, task.lead, options)))
-        except EcgcvxError as error:
-            if options.strict:
-                raise InputError(f"{error} (strict)") from error
-            yield Row.without_fit(task.source, "" if task.lead is None else str(task.lead), str(error))
+    found = read_parts([(task.source, task.lead) for task in tasks], options, progress)
+    for task, part in zip(tasks, found, strict=True):
+        if isinstance(part, Part):
+            parts.append((task, part))
+        else:
+            yield Row.without_fit(task.source, "" if task.lead is None else str(task.lead), str(part))
     if len(parts) < 2:
         raise InputError(f"records: {len(parts)} can be used; {options.evaluate} takes at least 2")
     every = [part for _, part in parts]
@@ -128,10 +126,14 @@ def chosen_on(
     statistics: Statistics, first: "SecondMoments", last: "SecondMoments", fit: "FitOptions", progress: Progress
 ) -> Trained:
     """Return the training on the sums `first`, along a path of falling beta, that has the least error on `last`."""
-    problem, held_out = statistics.problem(first), statistics.problem(last)
-    path = list(falling(problem, path_betas(problem.largest_beta(), BETAS, RATIO), fit.limits(), progress))
+    return _along_path(statistics.problem(first), statistics.problem(last).mean_loss, fit.limits(), progress)
+
+
+def _along_path(problem: Problem, error: Callable[[Trained], float], limits: Limits, progress: Progress) -> Trained:
+    """Return the training of least error along a path of falling beta, without the one that was cut short."""
+    path = list(falling(problem, path_betas(problem.largest_beta(), BETAS, RATIO), limits, progress))
     path = path[:-1] if path[-1].cut and len(path) > 1 else path
-    return path[int(np.argmin([held_out.mean_loss(one) for one in path]))]
+    return path[int(np.argmin([error(one) for one in path]))]
 
 
 def _train_on_rows(parts: Sequence[Part], options: "DatasetOptions", progress: Progress) -> Trained:
@@ -142,9 +144,11 @@ def _train_on_rows(parts: Sequence[Part], options: "DatasetOptions", progress: P
     if beta is None and kind.takes_beta:
         first, last = pooled_windows(every[:-1] or every), every[-1]
         problem: Any = kind.problem(first, fit.seed, progress)
-        path = list(falling(problem, path_betas(problem.largest_beta(), BETAS, RATIO), limits, progress))
-        path = path[:-1] if path[-1].cut and len(path) > 1 else path
-        warm = path[int(np.argmin([root_mean_square(last.y - one.network.predict(last.X)) for one in path]))]
+
+        def error(one: Trained) -> float:
+            return root_mean_square(last.y - one.network.predict(last.X))
+
+        warm = _along_path(problem, error, limits, progress)
         beta = warm.beta
     problem = kind.problem(pooled_windows(every), fit.seed, progress)
     trained: Trained = problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress)

@@ -16,10 +16,10 @@ import numpy as np
 
 from ecgcvx import __version__
 from ecgcvx.dataset.options import DatasetOptions
-from ecgcvx.dataset.parts import make_engine, make_part, one_rate
+from ecgcvx.dataset.parts import Part, make_engine, one_rate, read_parts
 from ecgcvx.dataset.pooled import chosen_on
 from ecgcvx.dataset.run import signals_of
-from ecgcvx.errors import EcgcvxError, InputError
+from ecgcvx.errors import InputError
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.kinds.kind import NetworkKind, Statistics, Trained
@@ -116,14 +116,11 @@ def record_statistics(records: Sequence[str], options: DatasetOptions, progress:
     options = replace(options, evaluate="leave-one-record-out")
     parts, skipped = [], []
     signals = signals_of(records, options)
-    for number, (source, lead) in enumerate(signals):
-        progress(f"reading record {number + 1} of {len(signals)}", number / len(signals))
-        try:
-            parts.append(make_part(source, lead, options))
-        except EcgcvxError as error:
-            if options.strict:
-                raise InputError(f"{error} (strict)") from error
-            skipped.append((source, str(error)))
+    for (source, _), part in zip(signals, read_parts(signals, options, progress), strict=True):
+        if isinstance(part, Part):
+            parts.append(part)
+        else:
+            skipped.append((source, str(part)))
     if not parts:
         raise InputError(f"records: none can be used; the first: {skipped[0][1]}")
     one_rate(parts)

@@ -87,8 +87,9 @@ def fixed_gates(width: int, count: int, seed: int) -> "Array":
     """
     import numpy as np
 
-    random = np.random.default_rng(seed).standard_normal((count, width))
-    gates = np.concatenate([np.eye(width)[-1:], random / np.linalg.norm(random, axis=1, keepdims=True)])
+    from ecgcvx.arrangements.sampling import gaussian_gates
+
+    gates = np.concatenate([np.eye(width)[-1:], gaussian_gates(np.random.default_rng(seed), count, width)])
     return np.ascontiguousarray(gates[:count])
 
 
@@ -147,15 +148,5 @@ class SummedGatedProblem:
             program, warm_start=None if warm is None else warm.warm, time_limit=limits.left,
             callback=lambda line: progress(f"gated network: round {line.iteration + 1}, P = {line.primal:.6e}", None),
         )  # fmt: skip
-        return Trained(
-            network=gated_network_of(program.gates, solution.u),
-            beta=beta,
-            gap=Gap(solution.primal, solution.dual, Evidence.GIVEN, f"{len(program.gates)} patterns"),
-            objective=solution.primal,
-            status=solution.status,
-            detail=solution.detail,
-            seconds=solution.seconds,
-            iterations=solution.iterations,
-            warm=solution.u,
-            history=solution.history,
-        )
+        gap = Gap(solution.primal, solution.dual, Evidence.GIVEN, f"{len(program.gates)} patterns")
+        return Trained.of(solution, network=gated_network_of(program.gates, solution.u), beta=beta, gap=gap)

@@ -60,20 +60,9 @@ class GivenPatternsProblem:
             callback=lambda line: progress(f"{self.title}: round {line.iteration + 1}, P = {line.primal:.6e}", None),
         )
         count = len(np.unique(program.blocks))
-        return Trained(
-            network=merge(network_of(program, solution.u), two_layer_features(program.features, self.title).X),
-            beta=beta,
-            gap=Gap(solution.primal, solution.dual, Evidence.GIVEN, f"{count} patterns"),
-            objective=solution.primal,
-            status=solution.status,
-            detail=solution.detail,
-            seconds=solution.seconds,
-            violation=solution.violation,
-            iterations=solution.iterations,
-            warm=solution.u,
-            problem=self,
-            history=solution.history,
-        )
+        gap = Gap(solution.primal, solution.dual, Evidence.GIVEN, f"{count} patterns")
+        network = merge(network_of(program, solution.u), two_layer_features(program.features, self.title).X)
+        return Trained.of(solution, network=network, beta=beta, gap=gap, violation=solution.violation, problem=self)
 
 
 def given_patterns_problem(

@@ -88,6 +88,15 @@ class Trained:
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, solution: Any, *, network: "Model", beta: float, gap: "Gap", **more: Any) -> "Trained":
+        """Return the training that a solution of a program in variables u came to. more : further fields."""
+        return cls(
+            network=network, beta=beta, gap=gap, objective=solution.primal, status=solution.status,
+            detail=solution.detail, seconds=solution.seconds, iterations=solution.iterations, warm=solution.u,
+            history=solution.history, **more,
+        )  # fmt: skip
+
     @property
     def cut(self) -> bool:
         """Whether time or a wish to stop ended it."""

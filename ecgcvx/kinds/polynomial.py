@@ -147,15 +147,5 @@ class PolynomialProblem:
         program = self.program.at(beta)
         progress(f"{self.title}: solving", None)
         solution = self.solver.solve(program, time_limit=limits.left)
-        return Trained(
-            network=polynomial_network_of(program, solution.u),
-            beta=beta,
-            gap=Gap(solution.primal, solution.dual, Evidence.EIGENVALUES),
-            objective=solution.primal,
-            status=solution.status,
-            detail=solution.detail,
-            seconds=solution.seconds,
-            iterations=solution.iterations,
-            warm=solution.u,
-            history=solution.history,
-        )
+        gap = Gap(solution.primal, solution.dual, Evidence.EIGENVALUES)
+        return Trained.of(solution, network=polynomial_network_of(program, solution.u), beta=beta, gap=gap)
