@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from test_reductions import fit_records, model_bytes, options, rows_of, write_record
+from record_tables import write_record
+from test_reductions import fit_records, model_bytes, options, rows_of
 
 from ecgcvx.errors import InputError
 from ecgcvx.programs.moments import MonomialSums
@@ -19,7 +20,7 @@ from ecgcvx.types import silent
 
 @pytest.fixture
 def records(tmp_path):
-    return [write_record(tmp_path / f"r{k}.csv", k, gap=k == 1) for k in range(3)]
+    return [write_record(tmp_path / f"r{k}.csv", k, samples=1500, gap=k == 1) for k in range(3)]
 
 
 def test_without_dask_the_remedy_is_named(monkeypatch):

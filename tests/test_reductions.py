@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from record_tables import RATE, write_record
 
 from ecgcvx.dataset import DatasetOptions, fit_records
 from ecgcvx.dataset.options import Reading
@@ -28,24 +29,10 @@ from ecgcvx.solvers.solution import evaluate
 from ecgcvx.types import silent
 from ecgcvx.windows import split_windows
 
-RATE = 100.0
-
-
-def write_record(path, seed, samples=1500, gap=False):
-    random = np.random.default_rng(seed)
-    t = np.arange(samples) / RATE
-    signal = np.sin(2 * np.pi * (1.1 + 0.1 * seed) * t) + 0.3 * np.sin(2 * np.pi * 7 * t)
-    signal += 0.05 * random.standard_normal(samples)
-    fields = [f"{value:.4f}" for value in signal]
-    if gap:
-        fields[300:310] = [""] * 10
-    path.write_text("time (s),II\n" + "".join(f"{a:.4f},{b}\n" for a, b in zip(t, fields, strict=True)))
-    return str(path)
-
 
 @pytest.fixture
 def records(tmp_path):
-    return [write_record(tmp_path / f"r{k}.csv", k, gap=k == 1) for k in range(3)]
+    return [write_record(tmp_path / f"r{k}.csv", k, samples=1500, gap=k == 1) for k in range(3)]
 
 
 @dataclass(frozen=True)

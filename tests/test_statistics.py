@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_reductions import write_record
+from record_tables import write_record
 
 import ecgcvx
 from ecgcvx.cli import main
@@ -19,7 +19,7 @@ from ecgcvx.windows import Scaler, all_windows
 
 @pytest.fixture
 def records(tmp_path):
-    return [write_record(tmp_path / f"r{k}.csv", k, gap=k == 1) for k in range(3)]
+    return [write_record(tmp_path / f"r{k}.csv", k, samples=1500, gap=k == 1) for k in range(3)]
 
 
 def statistics(records, network="polynomial", **more):
