@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,11 +111,18 @@ def test_refusals_are_one_line_and_exit_code_2(arguments, named, record_208, cap
     assert named in captured.err
 
 
-def test_a_reader_that_leaves_is_no_error(fitted, record_208):
-    command = f"{sys.executable} -m ecgcvx predict {fitted[0]} {record_208} --end 30 | head -n 1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=os.environ)
-    assert done.stdout.startswith("sample,")
-    assert done.stderr == ""
+@pytest.mark.parametrize(
+    ("command", "first"),
+    [("predict MODEL RECORD --end 30", "sample,"), ("explain MODEL RECORD --at 10", ""), ("doctor", "versions")],
+)
+def test_a_reader_that_leaves_is_no_error(fitted, record_208, tmp_path, command, first):
+    command = command.replace("MODEL", str(fitted[0])).replace("RECORD", str(record_208))
+    # A reader that has gone before anything is written, and one that reads a line.
+    for reader in ("true", "head -n 1"):
+        line = f"set -o pipefail; {sys.executable} -m ecgcvx {command} | {reader}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(first if reader != "true" else "")
 
 
 @pytest.mark.parametrize("command", [[], ["fit"], ["predict"], ["certify"]])

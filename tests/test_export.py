@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 
@@ -87,6 +88,38 @@ int main(void)
     wanted = expected(forecaster, asked.astype(np.float64))
     np.testing.assert_allclose(made, wanted, rtol=0, atol=2e-6 * max(1.0, np.abs(wanted).max()))
     assert f"#define ECG_MODEL_HORIZON {forecaster.horizon} " in header.read_text()
+
+
+def test_the_header_says_what_a_forecast_costs(forecaster, tmp_path):
+    header, source = export(forecaster, "c", tmp_path / "ecg_model")
+    tables = re.findall(r"static const float \w+\[(\d+)\] = \{\s*([^}]*)\}", source.read_text())
+    constants = sum(int(size) for size, values in tables if values.strip() != "0.0f")
+    (told,) = re.findall(r"Constants: ([\d,]+) bytes", header.read_text())
+    assert int(told.replace(",", "")) == 4 * constants
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    counted = source.read_text().replace("sum += a[i] * b[i];", "sum += a[i] * b[i], products++;")
+    counted = counted.replace("sum += W2[j] * a;", "sum += W2[j] * a, products += PER_NEURON;")
+    source.write_text("extern int products;\n" + counted)
+    program = tmp_path / "main.c"
+    program.write_text(
+        """#include <stdio.h>
+#include "ecg_model.h"
+int products;
+int main(void)
+{
+    const float window[ECG_MODEL_WINDOW] = {0};
+    ecg_model_predict(window);
+    return printf("%d", products + ECG_MODEL_WINDOW + 1) < 1;
+}
+"""
+    )
+    each = 3 if isinstance(forecaster.network, PolynomialNetwork) else 1
+    subprocess.run([compiler, f"-DPER_NEURON={each}", "-o", tmp_path / "run", program, source], check=True)
+    done = subprocess.run([tmp_path / "run"], capture_output=True, text=True, check=True)
+    (told,) = re.findall(r"One forecast: ([\d,]+) products", header.read_text())
+    assert told.replace(",", "") == done.stdout
 
 
 def test_arrays_hold_the_network_and_its_scaler(forecaster, windows, tmp_path):

@@ -40,10 +40,18 @@ def run(options: argparse.Namespace) -> int:
     forecaster = load(options.model)
     folder = options.model if options.model.is_dir() else options.model.parent
     files = export(forecaster, options.to, options.output or folder / "ecg_model")
+    needs = {}
+    if options.to == "c":
+        from ecgcvx.export.c_source import cost
+
+        weights, products = cost(forecaster)
+        needs = {"constants_bytes": 4 * weights, "products": products}
     sizes = {str(file): file.stat().st_size for file in files}
     if options.json:
-        print(json.dumps({"target": options.to, "neurons": forecaster.network.neurons, "files": sizes}))
+        print(json.dumps({"target": options.to, "neurons": forecaster.network.neurons, "files": sizes, **needs}))
         return 0
     written = ", ".join(f"{file} ({size:,} bytes)" for file, size in sizes.items())
     show(f"{forecaster.network.activation} network of {forecaster.network.neurons} neurons: wrote {written}")
+    if needs:
+        show(f"{needs['constants_bytes']:,} bytes of constants, {needs['products']:,} products a forecast")
     return 0

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ecgcvx.text import clean
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ecgcvx.types import Progress
 
 WIDEST = 400  # columns of a table at most
@@ -26,10 +28,9 @@ def show(*parts: Any) -> None:
 
     A table that is wider than the terminal is wrapped by it, and never cut.
     """
-    from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console = _console(soft_wrap=True, highlight=False)
     room = console.options.update(width=WIDEST)
     needed = [Measurement.get(console, room, part).maximum for part in parts if not isinstance(part, str)]
     console.width = max([console.width, *needed])
@@ -40,6 +41,17 @@ def show(*parts: Any) -> None:
             console.print(part)
 
 
+def _console(**options: Any) -> "Console":
+    """A console that prints text as it is, and leaves a reader that has gone to `standard.guarded`."""
+    from rich.console import Console
+
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Plain(markup=False, emoji=False, **options)
+
+
 @contextmanager
 def progress_bar() -> "Iterator[Progress]":
     """Yield a callback that shows on standard error what is being done.
@@ -47,12 +59,11 @@ def progress_bar() -> "Iterator[Progress]":
     On a terminal that is a bar, whose text is cut to what fits; elsewhere a line every `LINE_SECONDS`, so that a log
     shows that something goes on. `--verbose` writes a line for every message, `--quiet` nothing.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
 
-    console = Console(stderr=True, markup=False, emoji=False)
+    console = _console(stderr=True)
     if not console.is_terminal or LOG.isEnabledFor(logging.DEBUG):
         yield _lines()
         return

@@ -35,8 +35,10 @@ def write(forecaster: "Forecaster", path: Path) -> list[Path]:
 def header_text(forecaster: "Forecaster", name: str) -> str:
     """Return the header."""
     guard, upper = f"{name.upper()}_H", name.upper()
+    weights, products = cost(forecaster)
     return f"""\
-/* {forecaster.network.neurons} neurons; made by ecgcvx. */
+/* {forecaster.network.neurons} neurons; made by ecgcvx.
+   Constants: {4 * weights:,} bytes. One forecast: {products:,} products. */
 #ifndef {guard}
 #define {guard}
 
@@ -57,6 +59,21 @@ float {name}_predict(const float window[{upper}_WINDOW]);
 
 #endif
 """
+
+
+def cost(forecaster: "Forecaster") -> tuple[int, int]:
+    """Return the numbers of float32 constants and of products of one forecast, scaler and gates among them."""
+    weights = products = 0
+    for member in parts_of(forecaster.network):
+        width = forecaster.network.inputs
+        for part in member:
+            q, m = part.features, part.neurons
+            tables = [part.W1, part.W2, part.gates, part.linear, part.projection]
+            weights += sum(table.size for table in tables if table is not None)
+            products += q * m * (1 if part.gates is None else 2) + m * (1 if part.polynomial is None else 3)
+            products += (0 if part.linear is None else q) + (0 if part.projection is None else q * width)
+            width += m
+    return weights, products + forecaster.network.inputs  # one product a column for the scaler
 
 
 def source_text(forecaster: "Forecaster", name: str) -> str:
