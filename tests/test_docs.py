@@ -1,12 +1,13 @@
 """What the documentation refers to exists."""
 
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/lecture").glob("*.md"))]
 FILES = {path.name for folder in ("ecgcvx", "tests", "scripts") for path in (ROOT / folder).rglob("*.py")}
 
 
@@ -20,6 +21,13 @@ def test_files_that_are_named_exist(document):
             assert name in FILES, name
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (document.parent / target).exists(), target
+
+
+def test_formulas_are_tied_to_what_computes_them():
+    names = set(re.findall(r"`(ecgcvx(?:\.\w+)+)`", (ROOT / "docs/theory.md").read_text()))
+    assert len(names) >= 10
+    for name in names:
+        assert pkgutil.resolve_name(name) is not None
 
 
 @pytest.mark.slow

@@ -272,37 +272,39 @@ def _badge(verdict: str) -> str:
     return f"<b class='verdict {CLASSES[verdict]}'>{verdict}</b>"
 
 
-def docs_page(records: list[Record], introduction: str) -> str:
-    """Return the same as Markdown, with pictures in the folder `lecture` beside it."""
+def docs_pages(records: list[Record], introduction: str) -> dict[str, str]:
+    """Return the same as Markdown: `lecture.md`, which lists the slides, and `lecture/SCRIPT.md` for each script.
+
+    Pictures are beside the latter.
+    """
     lines = ["# The lecture, slide by slide", "", introduction, "", "## Where is the slide on ...?", ""]
-    lines += ["| slide | section | script in `scripts/reproduce` | verdict |", "|---|---|---|---|"]
+    lines += ["| slide | page | verdict |", "|---|---|---|"]
     for number, record in enumerate(records, 1):
-        section = f"[{number}. {record.title}](#{_anchor(number, record.title)})"
-        for slide in record.slide.split("; "):
-            lines.append(f"| {slide} | {section} | `{record.script}.py` | {record.verdict} |")
+        page = f"[{number}. {record.title}](lecture/{record.script}.md)"
+        lines += [f"| {slide} | {page} | {record.verdict} |" for slide in record.slide.split("; ")]
+    lines += ["", "```{toctree}", ":hidden:", "", *(f"lecture/{record.script}" for record in records), "```"]
+    pages = {"lecture.md": "\n".join(lines) + "\n"}
     for number, record in enumerate(records, 1):
-        lines += ["", f"## {number}. {record.title}", "", f"Slides: {record.slide}."]
-        for name, caption in record.pictures:
-            lines += ["", f"![{caption}](lecture/{name})", "", caption]
-        for table in record.tables:
-            lines += ["", table.caption, "", *_table_lines(table)]
-        lines += ["", "| claim | found | verdict |", "|---|---|---|"]
-        for claim in record.claims:
-            correction = f": {claim.correction}" if claim.correction else ""
-            cells = (claim.text, claim.found, f"**{claim.verdict}**{correction}")
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        note = f"{record.note} " if record.note else ""
-        lines += ["", f"{note}`{record.command}`, {record.took} of processor time."]
-    return "\n".join(lines) + "\n"
+        pages[f"lecture/{record.script}.md"] = "\n".join(_docs_lines(number, record)) + "\n"
+    return pages
+
+
+def _docs_lines(number: int, record: Record) -> list[str]:
+    lines = [f"# {number}. {record.title}", "", f"Slides: {record.slide}."]
+    for name, caption in record.pictures:
+        lines += ["", f"![{caption}]({name})", "", caption]
+    for table in record.tables:
+        lines += ["", table.caption, "", *_table_lines(table)]
+    lines += ["", "| claim | found | verdict |", "|---|---|---|"]
+    for claim in record.claims:
+        correction = f": {claim.correction}" if claim.correction else ""
+        cells = (claim.text, claim.found, f"**{claim.verdict}**{correction}")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    note = f"{record.note} " if record.note else ""
+    return [*lines, "", f"{note}`{record.command}`, {record.took} of processor time."]
 
 
 def _table_lines(table: Table) -> list[str]:
     ruler = ["---", *["---:"] * (len(table.header) - 1)]
     rows = [table.header, tuple(ruler), *table.rows]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-
-
-def _anchor(number: int, title: str) -> str:
-    """The anchor that GitHub and Sphinx make of a heading."""
-    kept = "".join(c for c in f"{number}. {title}".lower() if c.isalnum() or c in " -_")
-    return kept.replace(" ", "-")

@@ -1,7 +1,8 @@
 """Run all scripts of this folder and make one page of what they found.
 
 Writes index.html, all pictures and one JSON file a script to the output folder; exits with status 1 if a claim does not
-hold or a script fails. `--docs FOLDER` also writes lecture.md and the pictures there, as the documentation has them.
+hold or a script fails. `--docs FOLDER` also writes lecture.md, lecture/*.md and their pictures there, as the
+documentation has them.
 
 Usage: python scripts/reproduce/all.py [--output out/lecture] [--mitdb FOLDER] [--cifar FOLDER] [--docs docs]
 """
@@ -14,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from _page import DEFAULT_OUTPUT, Record, docs_page, index_html, read_record
+from _page import DEFAULT_OUTPUT, Record, docs_pages, index_html, read_record
 from ecgcvx.cores import usable_cores
 from ecgcvx.files import atomic_write
 
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, help="run these alone; the page keeps what is there")
     parser.add_argument("--mitdb", type=Path, help="your copy of the MIT-BIH Arrhythmia Database, for record 100")
     parser.add_argument("--cifar", type=Path, help="a folder of CIFAR's binary files")
-    parser.add_argument("--docs", type=Path, help="folder in which to write lecture.md and lecture/*.png")
+    parser.add_argument("--docs", type=Path, help="folder in which to write lecture.md and lecture/*")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     chosen = arguments.only or list(SCRIPTS)
@@ -84,18 +85,20 @@ def main() -> None:
 
 
 def write_docs(records: list[Record], output: Path, docs: Path) -> None:
-    """Write lecture.md, the pictures that it shows and no others, into the documentation."""
+    """Write lecture.md, its pages, the pictures that they show and no others, into the documentation."""
     pictures = docs / "lecture"
     pictures.mkdir(parents=True, exist_ok=True)
     names = {name for record in records for name, _ in record.pictures}
     for name in names:
         shutil.copyfile(output / name, pictures / name)
-    for stale in {path for path in pictures.glob("*.png") if path.name not in names}:
-        stale.unlink()
     left = [f"`{script}.py`" for script in SCRIPTS if script not in {record.script for record in records}]
     note = f"\n\n`make reproduce` also runs {', '.join(left)}, which were not run for this page." if left else ""
-    text = docs_page(records, INTRODUCTION + note)
-    atomic_write(docs / "lecture.md", lambda file: file.write(text.encode()))
+    pages = docs_pages(records, INTRODUCTION + note)
+    for name, text in pages.items():
+        (docs / name).write_text(text, encoding="utf-8")
+    kept = {docs / name for name in pages} | {pictures / name for name in names}
+    for stale in set(pictures.iterdir()) - kept:
+        stale.unlink()
 
 
 def _run(script: str, arguments: argparse.Namespace) -> str:

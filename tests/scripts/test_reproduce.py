@@ -11,7 +11,7 @@ import pytest
 
 import _page
 import images
-from _page import Claim, Record, Table, docs_page, index_html, keep, read_record
+from _page import Claim, Record, Table, docs_pages, index_html, keep, read_record
 from all import SCRIPTS as LISTED
 
 FOLDER = Path(_page.__file__).parent
@@ -113,11 +113,13 @@ def test_the_page_shows_pictures_before_claims_and_escapes_text():
 
 
 def test_the_documentation_has_a_link_to_each_entry():
-    page = docs_page([MADE], "Introduction.")
-    assert "| a slide | [1. An example](#1-an-example) | `example.py` | holds |" in page
+    pages = docs_pages([MADE], "Introduction.")
+    assert set(pages) == {"lecture.md", "lecture/example.md"}
+    assert "| a slide | [1. An example](lecture/example.md) | holds |" in pages["lecture.md"]
+    page = pages["lecture/example.md"]
+    assert page.startswith("# 1. An example\n")
     assert "| a \\| b | 0.1 |" in page
-    assert "## 1. An example" in page
-    assert "![a & b](lecture/example.png)" in page
+    assert "![a & b](example.png)" in page
 
 
 @pytest.mark.parametrize(
