@@ -1,6 +1,5 @@
 """The file of a forecaster: its network's arrays and its settings in one safetensors file (`tensor_file`)."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ecgcvx.errors import ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.intervals import NEWEST, Calibration, feature_count
+from ecgcvx.json_values import number, text, whole
 from ecgcvx.kinds.registry import model_class
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.training_range import TrainingRange
@@ -36,18 +36,18 @@ def load(path: str | Path) -> Forecaster:
     Raises ModelError when it is missing, damaged, changed since it was written, not of this program, or of a newer one.
     """
     file, tensors, metadata = read_tensors(path, "ecgcvx fit")
-    number = metadata.get("format")
+    version = metadata.get("format")
     if "classes" in metadata:
         raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
-    if number not in (FORMAT, WITHOUT_RANGE, *LEGACY):
-        raise ModelError(f"{file}: model format {number!r}, this version reads 1 to {FORMAT}; update ecgcvx")
+    if version not in (FORMAT, WITHOUT_RANGE, *LEGACY):
+        raise ModelError(f"{file}: model format {version!r}, this version reads 1 to {FORMAT}; update ecgcvx")
     try:
-        if number in LEGACY:
+        if version in LEGACY:
             metadata = _modern(metadata, tensors)
         forecaster = _forecaster(metadata, tensors)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
-    if number not in LEGACY and metadata.get("digest") != digest(forecaster):
+    if version not in LEGACY and metadata.get("digest") != digest(forecaster):
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
     return forecaster
 
@@ -87,10 +87,8 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
     scaler, attributes = metadata["scaler"], metadata["attributes"]
     if not isinstance(scaler, dict) or not isinstance(attributes, dict):
         raise TypeError("scaler and attributes are no JSON objects")
-    lead, kind = metadata["lead"], metadata["network"]
-    if not isinstance(lead, str) or not isinstance(kind, str) or len(lead) > LONGEST_TEXT:
-        raise TypeError("lead or network is no short text")
-    window, horizon = (_whole(metadata[name], name) for name in ("window", "horizon"))
+    lead, kind = (text(metadata[name], name, longest=LONGEST_TEXT) for name in ("lead", "network"))
+    window, horizon = (whole(metadata[name], name, least=1, most=LONGEST_SPAN) for name in ("window", "horizon"))
     known = _training_range(metadata["training_range"], tensors, window + 1) if "training_range" in metadata else None
     if known is not None:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("training_range.")}
@@ -104,15 +102,15 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         raise ValueError(f"the network has {network.inputs} inputs for windows of {window}")
     return Forecaster(
         network=network,
-        scaler=Scaler(_number(scaler["mean"], "mean"), _number(scaler["scale"], "scale", positive=True)),
+        scaler=Scaler(number(scaler["mean"], "mean"), number(scaler["scale"], "scale", positive=True)),
         lead=lead,
-        sampling_frequency=_number(metadata["sampling_frequency"], "sampling_frequency", positive=True),
+        sampling_frequency=number(metadata["sampling_frequency"], "sampling_frequency", positive=True),
         window=window,
         horizon=horizon,
-        beta=_number(metadata["beta"], "beta", least=0.0),
+        beta=number(metadata["beta"], "beta", least=0.0),
         kind=kind,
         unit=_unit(metadata.get("unit")),
-        resample=_number(metadata["resample"], "resample", positive=True) if "resample" in metadata else None,
+        resample=number(metadata["resample"], "resample", positive=True) if "resample" in metadata else None,
         training_range=known,
         calibration=kept,
     )
@@ -127,8 +125,8 @@ def _training_range(limits: object, tensors: dict[str, Array], inputs: int) -> T
         raise ValueError(f"training range of shapes {whitening.shape}, {linear.shape}")
     if not (np.isfinite(whitening).all() and np.isfinite(linear).all()):
         raise ValueError("training range holds a number that is not finite")
-    low, high = _number(limits["low"], "low"), _number(limits["high"], "high")
-    return TrainingRange(low, high, whitening, _number(limits["limit"], "limit", positive=True), linear)
+    low, high = number(limits["low"], "low"), number(limits["high"], "high")
+    return TrainingRange(low, high, whitening, number(limits["limit"], "limit", positive=True), linear)
 
 
 def _calibration(coverages: object, tensors: dict[str, Array], window: int) -> Calibration:
@@ -136,7 +134,7 @@ def _calibration(coverages: object, tensors: dict[str, Array], window: int) -> C
     if not isinstance(coverages, list):
         raise TypeError("coverages is no list")
     level, edges, residuals, counts = (tensors[f"calibration.{name}"] for name in CALIBRATION)
-    found = Calibration(level, edges, residuals, counts, tuple(_number(one, "coverages") for one in coverages))
+    found = Calibration(level, edges, residuals, counts, tuple(number(one, "coverages") for one in coverages))
     if len(level) != feature_count(min(window, NEWEST)):
         raise ValueError(f"calibration.level has {len(level)} weights for windows of {window}")
     return found
@@ -146,38 +144,19 @@ def _unit(value: object) -> str | None:
     """A unit as `read_recording` takes it."""
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise TypeError("unit is no short text")
+    unit = text(value, "unit", longest=LONGEST_TEXT)
     try:
-        read_unit(value, "model")
+        read_unit(unit, "model")
     except RecordError as error:
         raise ValueError(str(error)) from None
-    return value
-
-
-def _number(value: object, name: str, *, positive: bool = False, least: float = -math.inf) -> float:
-    """A finite JSON number within its range."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is no number")
-    if not math.isfinite(value) or value < least or (positive and value <= 0):
-        raise ValueError(f"{name} = {value:g}")
-    return float(value)
-
-
-def _whole(value: object, name: str) -> int:
-    """A whole number of samples, as windows and horizons have it."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is no whole number")
-    if not 1 <= value <= LONGEST_SPAN:
-        raise ValueError(f"{name} = {value}")
-    return value
+    return unit
 
 
 def _modern(metadata: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
     """The metadata of formats 1 to 3 as this format has them."""
     kind, attributes = "gated" if "gates" in tensors else "relu", {}
     if metadata["format"] == 2:
-        polynomial = [float(number) for number in metadata["activation"]["polynomial"]]
+        polynomial = [number(one, "polynomial") for one in metadata["activation"]["polynomial"]]
         kind, attributes = "quadratic" if polynomial[1:] == [0.0, 0.0] else "polynomial", {"polynomial": polynomial}
     elif metadata["format"] == 3:
         kind, attributes = "stack", {"betas": metadata["betas"]}

@@ -41,8 +41,11 @@ class Convolution:
 
     def __post_init__(self) -> None:
         for name, least in (("taps", 1), ("stride", 1), ("context", 0), ("segments", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)}: give at least {least}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not hasattr(value, "__index__"):
+                raise InputError(f"{name} = {value!r}: give a whole number")
+            if value < least:
+                raise InputError(f"{name} = {value}: give at least {least}")
         if self.pooling not in POOLING:
             raise InputError(f"pooling = {self.pooling!r}: choose one of {', '.join(POOLING)}")
 

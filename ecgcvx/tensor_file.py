@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ class Layout:
             with safe_open(str(path), framework="numpy") as file:
                 text = (file.metadata() or {}).get(self.name)
                 tensors = {name: self._checked(file.get_tensor(name), name) for name in file.keys()}  # noqa: SIM118
-            head = None if text is None else json.loads(text, parse_constant=_refuse if self.plain else None)
+            finite: dict[str, Any] = {"parse_constant": _refuse, "parse_float": _finite} if self.plain else {}
+            head = None if text is None else json.loads(text, **finite)
         except FileNotFoundError:
             raise
         except (SafetensorError, OSError, TypeError, AttributeError, RecursionError, UnicodeError) as error:
@@ -123,3 +125,11 @@ def short(error: BaseException) -> str:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    """A JSON number as float; ValueError for one that is too large for it, which Python reads as infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large")
+    return value

@@ -144,26 +144,27 @@ def test_another_sampling_frequency_is_refused():
         ({"format": None}, "model format None"),
         ({"network": "deep"}, "choose one of"),
         ({"network": "gated"}, "'gates'"),
-        ({"network": 3}, "no short text"),
+        ({"network": 3}, "network = '3' is no text"),
         ({"attributes": []}, "no JSON object"),
         ({"scaler": None}, "no JSON object"),
         ({"scaler": {"mean": 0.0}}, "'scale'"),
         ({"scaler": {"mean": 0.0, "scale": 0.0}}, "scale = 0"),
         ({"scaler": {"mean": 0.0, "scale": -1.0}}, "scale = -1"),
-        ({"scaler": {"mean": True, "scale": 1.0}}, "mean is no number"),
+        ({"scaler": {"mean": True, "scale": 1.0}}, "mean = 'True' is no number"),
         ({"unit": "stone"}, "unit"),
         ({"unit": 5}, "unit"),
         ({"resample": -1}, "resample"),
         ({"sampling_frequency": 0}, "sampling_frequency = 0"),
-        ({"window": "x"}, "window is no whole number"),
+        ({"window": "x"}, "window = 'x' is no whole number"),
         ({"window": 9}, "windows of 9"),
-        ({"window": 5.0}, "window is no whole number"),
+        ({"window": 5.0}, "window = '5.0' is no whole number"),
         ({"horizon": 10**9}, "horizon = 1000000000"),
         ({"horizon": 0}, "horizon = 0"),
-        ({"horizon": True}, "horizon is no whole number"),
+        ({"horizon": True}, "horizon = 'True' is no whole number"),
         ({"beta": -1.0}, "beta = -1"),
-        ({"beta": "1e-4"}, "beta is no number"),
-        ({"lead": 7}, "no short text"),
+        ({"beta": "1e-4"}, "beta = '1e-4' is no number"),
+        ({"lead": 7}, "lead = '7' is no text"),
+        ({"lead": "x" * 1001}, "lead has 1,001 characters"),
         ({"lead": "V5"}, "digest"),
         ({"beta": 2e-4}, "digest"),
     ],
@@ -178,7 +179,9 @@ def test_wrong_metadata_is_refused(tmp_path, change, named):
         load(path)
 
 
-@pytest.mark.parametrize("text", ['{"format": NaN}', "[" * 100_000, '{"format": Infinity}', "[]", "null", "{", '"x"'])
+@pytest.mark.parametrize(
+    "text", ['{"format": NaN}', "[" * 100_000, '{"format": Infinity}', "[]", "null", "{", '"x"', '{"format": 1e999}']
+)
 def test_metadata_that_is_no_plain_json_object_is_refused(tmp_path, text):
     save_file({"W1": np.ones((6, 1)), "W2": np.ones(1)}, tmp_path / "m", metadata={"ecgcvx": text})
     with pytest.raises(ModelError):

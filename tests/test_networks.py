@@ -7,6 +7,7 @@ from two_layers import two_layers
 from ecgcvx.activations import Polynomial
 from ecgcvx.arrangements.sampling import sample_patterns
 from ecgcvx.errors import InputError
+from ecgcvx.kinds.registry import model_class
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, network_of
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
@@ -74,3 +75,34 @@ def test_unusable_weights_are_refused():
         ReluNetwork(np.full((3, 2), np.nan), np.ones(2))
     with pytest.raises(InputError, match="takes 3 inputs"):
         ReluNetwork(np.ones((3, 2)), np.ones(2)).predict(np.ones((5, 4)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        ("polynomial", {"polynomial": [1.0, "nan", 0.0]}),
+        ("polynomial", {"polynomial": [True, 1.0, 0.0]}),
+        ("conv", {"taps": 2.0}),
+        ("conv", {"stride": 1.5}),
+        ("conv", {"context": True}),
+        ("conv", {"columns": 4.0}),
+        ("batchnorm", {"order": "between"}),
+        ("three-layer", {"linear": "no"}),
+        ("stack", {"betas": [["1e-3"]]}),
+    ],
+)
+def test_attributes_of_another_type_are_refused(kind, attributes):
+    W1, W2 = np.ones((4, 1)), np.ones(1)
+    tensors = {
+        "conv": {"W1": np.ones((3, 1)), "W2": W2},
+        "three-layer": {"Z": np.ones((1, 2, 4)), "signs": np.ones((1, 2)), "W2": W2},
+        "stack": {"0.0.projection": np.eye(4), "0.0.linear": np.ones(4), "0.0.W1": W1, "0.0.W2": W2},
+    }.get(kind, {"W1": W1, "W2": W2})
+    whole = (
+        {"taps": 2, "stride": 1, "pooling": "sum", "context": 1, "segments": 1, "columns": 4} if kind == "conv" else {}
+    )
+    right = {"polynomial": [1.0, 0.0, 0.0], "order": "after", "linear": False, "betas": [[1e-3]]}
+    known = {name: right[name] for name in attributes if name in right} | whole
+    assert model_class(kind).from_tensors(tensors, known).inputs == 4
+    with pytest.raises((TypeError, ValueError)):
+        model_class(kind).from_tensors(tensors, known | attributes)

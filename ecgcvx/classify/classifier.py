@@ -13,8 +13,9 @@ from ecgcvx.classify.classes import UNKNOWN, check_classes
 from ecgcvx.classify.machine import Machine, Setting
 from ecgcvx.classify.novelty import Novelty
 from ecgcvx.classify.windows import CONTEXT, LENGTH, BeatWindows, beat_windows
-from ecgcvx.errors import InputError, ModelError
+from ecgcvx.errors import ModelError
 from ecgcvx.evidence import Evidence, Gap
+from ecgcvx.json_values import number, text
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.patches import Convolution
 from ecgcvx.records import Recording
@@ -22,6 +23,7 @@ from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.types import Array, Progress
 
 FORMAT = 2
+LONGEST_TEXT = 1000  # characters
 MOST_CLASSES = 4
 
 
@@ -154,7 +156,7 @@ class ConvexBeatClassifier:
         try:
             found = cls(**_fields(tensors, metadata))
             changed = metadata.get("digest") != digest_of(_tensors(found), _settings(found))
-        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(f"{file}: damaged classifier ({short(error)}); train again") from None
         if changed or set(_tensors(found)) != set(tensors):
             raise ModelError(f"{file}: its digest does not match its content: the file was changed; train again")
@@ -196,7 +198,7 @@ def _fields(tensors: dict[str, Array], metadata: dict[str, Any]) -> dict[str, An
         "machines": tuple(_machine(name, tensors, metadata["machines"][name], setting) for name in classes[1:]),
         "novelty": _novelty(tensors, metadata["novelty"]),
         "setting": setting,
-        "lead": str(metadata["lead"]),
+        "lead": text(metadata["lead"], "lead", longest=LONGEST_TEXT),
         "training": dict(metadata["training"]),
     }
 
@@ -204,20 +206,19 @@ def _fields(tensors: dict[str, Array], metadata: dict[str, Any]) -> dict[str, An
 def _machine(name: str, tensors: dict[str, Array], known: dict[str, Any], setting: Setting) -> Machine:
     convolution: Convolution = setting.convolution
     network = ConvolutionalNetwork(tensors[f"{name}.W1"], tensors[f"{name}.W2"], convolution, LENGTH + CONTEXT)
-    gap = Gap(**{**known["gap"], "evidence": Evidence(known["gap"]["evidence"])})
-    offset, slope, shift, threshold = (float(known[key]) for key in ("offset", "slope", "shift", "threshold"))
-    if not np.isfinite([offset, slope, shift, threshold, gap.primal, gap.dual]).all():
-        raise ValueError(f"class {name}: a number that is not finite")
-    return Machine(name, network, offset, gap, str(known["status"]), slope, shift, threshold)
+    primal, dual = (number(known["gap"][key], key) for key in ("primal", "dual"))
+    detail, whose = (text(known["gap"][key], key, longest=LONGEST_TEXT) for key in ("detail", "whose"))
+    gap = Gap(primal, dual, Evidence(known["gap"]["evidence"]), detail, whose)
+    offset, slope, shift, threshold = (number(known[key], key) for key in ("offset", "slope", "shift", "threshold"))
+    status = text(known["status"], "status", longest=LONGEST_TEXT)
+    return Machine(name, network, offset, gap, status, slope, shift, threshold)
 
 
 def _novelty(tensors: dict[str, Array], known: dict[str, Any]) -> Novelty:
     mean, axes, variances = (tensors[f"novelty.{name}"] for name in ("mean", "axes", "variances"))
-    if mean.shape != (LENGTH,) or axes.shape != (len(variances), LENGTH) or not (variances > 0).all():
+    if mean.shape != (LENGTH,) or axes.shape != (*variances.shape, LENGTH) or not (variances > 0).all():
         raise ValueError(f"novelty of shapes {mean.shape}, {axes.shape}, {variances.shape}")
-    rest, limit = float(known["rest"]), float(known["limit"])
-    if not (np.isfinite([rest, limit]).all() and rest > 0 and limit > 0):
-        raise ValueError(f"novelty with rest {rest:g} and limit {limit:g}")
+    rest, limit = (number(known[name], name, positive=True) for name in ("rest", "limit"))
     if not all(np.isfinite(array).all() for array in (mean, axes, variances)):
         raise ValueError("novelty: a number that is not finite")
     return Novelty(mean, axes, variances, rest, limit)

@@ -70,11 +70,18 @@ class FoldedNetwork(ReluNetwork):
     """The plain ReLU network of batch normalisation `order` ('after' or 'before') the ReLU.
 
     Of a network with the normalisation after the ReLU, neurons that are on the column of ones alone are its offset.
+
+    Raises InputError for another order, and as a ReluNetwork does.
     """
 
     order: str = "after"
 
     activation: ClassVar[str] = "batchnorm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order not in ("after", "before"):
+            raise InputError(f"order = {self.order!r}: give 'after' or 'before'")
 
     @classmethod
     def of(cls, network: ReluNetwork, order: str) -> Self:
@@ -98,7 +105,7 @@ class FoldedNetwork(ReluNetwork):
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Array], attributes: dict[str, Any]) -> Self:
-        return cls(tensors["W1"], tensors["W2"], str(attributes["order"]))
+        return cls(tensors["W1"], tensors["W2"], attributes["order"])
 
 
 def _moments(X: Matrix, W1: Array) -> tuple[Array, Array]:

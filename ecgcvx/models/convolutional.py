@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.json_values import whole
 from ecgcvx.models.relu import ReluNetwork
 from ecgcvx.models.units import Units
 from ecgcvx.patches import Convolution, Part, patches_of
@@ -19,6 +20,8 @@ from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.rowwise import product
 from ecgcvx.types import Array
+
+MOST_COLUMNS = 1 << 25  # in a file
 
 CHUNK_ELEMENTS = 1 << 18  # of the outputs of all patches of a chunk of rows: 2 MB
 
@@ -204,4 +207,5 @@ class ConvolutionalNetwork:
         """
         names = ("taps", "stride", "pooling", "context", "segments")
         convolution = Convolution(**{name: attributes[name] for name in names})
-        return cls(tensors["W1"], tensors["W2"], convolution, attributes["columns"], tensors.get("gates"))
+        columns = whole(attributes["columns"], "columns", least=1, most=MOST_COLUMNS)
+        return cls(tensors["W1"], tensors["W2"], convolution, columns, tensors.get("gates"))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.activations import Polynomial
+from ecgcvx.json_values import number
 from ecgcvx.models.two_layer import TwoLayerNetwork
 from ecgcvx.models.units import Units, switched
 from ecgcvx.rowwise import Layers, layers, product
@@ -49,5 +50,5 @@ class PolynomialNetwork(TwoLayerNetwork):
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Array], attributes: dict[str, Any]) -> Self:
-        a, b, c = (float(number) for number in attributes["polynomial"])
+        a, b, c = (number(one, "polynomial") for one in attributes["polynomial"])
         return cls(tensors["W1"], tensors["W2"], Polynomial(a, b, c), linear=tensors.get("linear"))

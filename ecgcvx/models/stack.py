@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.json_values import number
 from ecgcvx.models.relu import ReluNetwork
 from ecgcvx.models.units import Units
 from ecgcvx.rows import Matrix, row_chunks
@@ -74,10 +75,10 @@ class Stack:
             raise InputError("members: a stack has at least one member, and each of them at least one stage")
         for member in self.members:
             width = self.inputs
-            for number, stage in enumerate(member, 1):
+            for place, stage in enumerate(member, 1):
                 if stage.projection.shape[0] != width:
                     raise InputError(
-                        f"stage {number}: its projection has {stage.projection.shape[0]} rows, but there are {width} "
+                        f"stage {place}: its projection has {stage.projection.shape[0]} rows, but there are {width} "
                         "columns: the inputs and the neurons below"
                     )
                 width += stage.network.neurons
@@ -174,14 +175,12 @@ class Stack:
         Raises KeyError, TypeError, ValueError or InputError when something is missing or does not fit.
         """
 
-        def stage(k: int, s: int, beta: float) -> Stage:
+        def stage(k: int, s: int, beta: object) -> Stage:
             projection, linear, W1, W2 = (tensors[f"{k}.{s}.{name}"] for name in ("projection", "linear", "W1", "W2"))
-            return Stage(projection, linear, ReluNetwork(W1, W2), beta)
+            return Stage(projection, linear, ReluNetwork(W1, W2), number(beta, "betas"))
 
         betas = attributes["betas"]
-        return cls(
-            tuple(tuple(stage(k, s, float(beta)) for s, beta in enumerate(member)) for k, member in enumerate(betas))
-        )
+        return cls(tuple(tuple(stage(k, s, beta) for s, beta in enumerate(member)) for k, member in enumerate(betas)))
 
     def _outputs(self, X: Matrix) -> Array:
         """What every stage of every member adds, (members, n, depth)."""

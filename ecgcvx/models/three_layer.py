@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.errors import InputError
+from ecgcvx.json_values import truth
 from ecgcvx.models.relu import ReluNetwork
 from ecgcvx.models.units import Units
 from ecgcvx.programs.program import ConvexProgram
@@ -154,4 +155,4 @@ class ThreeLayerNetwork:
 
         Raises KeyError, TypeError, ValueError or InputError when something is missing or does not fit.
         """
-        return cls(tensors["Z"], tensors["signs"], tensors["W2"], bool(attributes["linear"]))
+        return cls(tensors["Z"], tensors["signs"], tensors["W2"], truth(attributes["linear"], "linear"))

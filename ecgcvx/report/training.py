@@ -1,7 +1,7 @@
 """What a report tells of the training: the metrics of a fit, as its output folder keeps them."""
 
 import json
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,12 @@ from typing import Any
 from ecgcvx.errors import ModelError
 from ecgcvx.evidence import Evidence
 from ecgcvx.files import settle
+from ecgcvx.json_values import number, text, whole
 from ecgcvx.records import Recording
+
+LONGEST_TEXT = 100_000  # characters
+LARGEST = 1e100
+"""More than any number of a fit; a percentage of it is still finite."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +85,28 @@ def training_of(metrics: dict[str, Any], source: str) -> Training:
     try:
         options, solver, proof = metrics["options"], metrics["solver"], metrics.get("proof")
         return Training(
-            record=_text(metrics["record"]),
-            lead=_text(metrics["lead"]),
-            version=_text(metrics["version"]),
-            output=_text(metrics["output"]),
-            network=_text(options["network"]),
-            solver=_text(options["solver"]),
-            patterns=None if options["patterns"] is None else _whole(options["patterns"]),
-            seed=_whole(options["seed"]),
-            train_fraction=_number(options["train_fraction"]),
-            beta=_number(metrics["beta"]),
-            beta_chosen_by=_text(metrics["beta_chosen_by"]),
-            train_windows=_whole(metrics["windows"]["train"]),
-            test_windows=_whole(metrics["windows"]["test"]),
-            status=_text(solver["status"]),
-            detail=_text(solver["detail"]),
+            record=_text(metrics, "record"),
+            lead=_text(metrics, "lead"),
+            version=_text(metrics, "version"),
+            output=_text(metrics, "output"),
+            network=_text(options, "network"),
+            solver=_text(options, "solver"),
+            patterns=None if options["patterns"] is None else _whole(options, "patterns"),
+            seed=_whole(options, "seed"),
+            train_fraction=_number(options, "train_fraction"),
+            beta=_number(metrics, "beta"),
+            beta_chosen_by=_text(metrics, "beta_chosen_by"),
+            train_windows=_whole(metrics["windows"], "train"),
+            test_windows=_whole(metrics["windows"], "test"),
+            status=_text(solver, "status"),
+            detail=_text(solver, "detail"),
             contenders=tuple(_contender(model) for model in (metrics["models"][0], *metrics["models"][1:])),
             proof=None
             if proof is None
-            else Proof(*(_number(proof[name]) for name in ("primal", "dual_proved", "proved_gap"))),
-            model_digest=_text(metrics.get("model_digest", "")),
-            cautions=tuple(_text(caution) for caution in metrics.get("cautions", ())),
-            interrupted=_text(metrics.get("interrupted") or ""),
+            else Proof(*(_number(proof, name) for name in ("primal", "dual_proved", "proved_gap"))),
+            model_digest=_text({"model_digest": ""} | metrics, "model_digest"),
+            cautions=tuple(text(caution, "cautions", longest=LONGEST_TEXT) for caution in metrics.get("cautions", ())),
+            interrupted=text(metrics.get("interrupted") or "", "interrupted", longest=LONGEST_TEXT),
         )
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"{source}: damaged ({type(error).__name__}: {error}); fit again") from None
@@ -117,13 +122,13 @@ def read_training(model: Path, model_digest: str | None = None) -> Training | No
     file = (model if model.is_dir() else model.parent) / "metrics.json"
     settle(file.parent)
     try:
-        text = file.read_text(encoding="utf-8")
+        content = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{file}: not readable ({error}); fit again") from None
     try:
-        metrics = json.loads(text)
+        metrics = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not JSON ({error}); fit again") from None
     training = training_of(metrics, str(file))
@@ -153,38 +158,30 @@ def _evidence(words: object) -> Evidence | None:
     return LEGACY.get(str(words)) or Evidence(str(words))
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{str(value)[:40]} is no text")
-    return value
+def _text(found: Mapping[str, Any], name: str) -> str:
+    return text(found[name], name, longest=LONGEST_TEXT)
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{str(value)[:40]!r} is no number")
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
-    return float(value)
+def _number(found: Mapping[str, Any], name: str) -> float:
+    return number(found[name], name, least=-LARGEST, most=LARGEST)
 
 
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise TypeError(f"{str(value)[:40]!r} is no count")
-    return value
+def _whole(found: Mapping[str, Any], name: str) -> int:
+    return whole(found[name], name, least=0, most=1 << 64)
 
 
 def _contender(model: dict[str, Any]) -> Contender:
-    def number(name: str) -> float | None:
-        return None if model[name] is None else _number(model[name])
+    def known(name: str) -> float | None:
+        return None if model[name] is None else _number(model, name)
 
     return Contender(
-        name=_text(model["name"]),
-        neurons=None if model["neurons"] is None else _whole(model["neurons"]),
-        train_rmse_mv=_number(model["train_rmse_mv"]),
-        test_rmse_mv=_number(model["test_rmse_mv"]),
-        objective=number("objective"),
-        gap=number("gap"),
+        name=_text(model, "name"),
+        neurons=None if model["neurons"] is None else _whole(model, "neurons"),
+        train_rmse_mv=_number(model, "train_rmse_mv"),
+        test_rmse_mv=_number(model, "test_rmse_mv"),
+        objective=known("objective"),
+        gap=known("gap"),
         evidence=_evidence(model["gap_kind"]),
-        seconds=_number(model["seconds"]),
-        gap_of=_text(model.get("gap_of", "")) or LEGACY_GAP_OF.get(str(model["gap_kind"]), ""),
+        seconds=_number(model, "seconds"),
+        gap_of=_text({"gap_of": ""} | model, "gap_of") or LEGACY_GAP_OF.get(str(model["gap_kind"]), ""),
     )

@@ -101,15 +101,7 @@ def hostile_tensors(random: np.random.Generator, tensors: dict[str, np.ndarray])
 def try_one(random: np.random.Generator, folder: Path) -> str:
     """Load a model as written, damaged or forged."""
     data, own, metadata, tensors = pick(random, written())
-    what = pick(random, ("whole", "bytes", "bytes", "bytes", "metadata", "metadata", "tensors"))
-    forged = what in ("metadata", "tensors")
-    if what == "bytes":
-        data = damaged(random, data)
-    elif what == "metadata":
-        changed = hostile_json(random, metadata)
-        data = pack(changed, tensors, json_text(random, changed) if random.random() < 0.2 else None)
-    elif what == "tensors":
-        data = pack(metadata, hostile_tensors(random, tensors))
+    what, data = changed(random, data, metadata, tensors)
     file = folder / "model.safetensors"
     file.write_bytes(data)
     try:
@@ -118,13 +110,26 @@ def try_one(random: np.random.Generator, folder: Path) -> str:
         said = str(error)
         assert what != "whole", f"refused: {said}"
         return refusal(error)
-    if not forged:
+    if what in ("whole", "bytes"):
         assert digest(found) == own, "another model than the one that was written"
         return "read"
     with np.errstate(all="ignore"):
         rows = np.ones((3, found.window + 1))
         assert found.network.predict(rows).shape == (3,)
     return "forged and read"
+
+
+def changed(
+    random: np.random.Generator, data: bytes, metadata: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> tuple[str, bytes]:
+    """What is done to a file ('whole', 'bytes', 'metadata' or 'tensors'), and its bytes after that."""
+    what = pick(random, ("whole", "bytes", "bytes", "bytes", "metadata", "metadata", "tensors"))
+    if what == "bytes":
+        return what, damaged(random, data)
+    if what == "metadata":
+        found = hostile_json(random, metadata)
+        return what, pack(found, tensors, json_text(random, found) if random.random() < 0.2 else None)
+    return what, pack(metadata, hostile_tensors(random, tensors)) if what == "tensors" else data
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def check(data: bytes, found: Sample) -> None:
     assert not math.isinf(found.value), f"{data!r} read as {found}"
     assert math.isnan(found.value) or abs(found.value) <= 1e10
     assert all(number is None or math.isfinite(number) for number in (found.time, found.position))
-    text = data.decode("ascii").strip()
+    text = data.decode("utf-8" if data.startswith(b"{") else "ascii").strip()
     if text.startswith("{"):
         told = json.loads(text)
         expected = math.nan if told["sample"] is None else float(told["sample"])

@@ -61,6 +61,8 @@ def make(random: np.random.Generator) -> Made:
     if gap is not None and separator != " ":
         cells[gap], signal[gap] = pick(random, ("", "NaN", "NA", "-")), np.nan
     timed = random.random() < 0.7
+    if not timed and gap in (0, n - 1):
+        cells[gap] = cells[gap] or "NaN"  # a blank line at either end of a single column is no sample
     time_head, times = stamps(random, np.arange(n), rate, separator)
     if separator == " " and (" " in head or any(" " in time for time in times[:1]) or " " in time_head):
         head, time_head, times = name.replace(" ", ""), "time", [f"{i / rate:.6f}" for i in range(n)]

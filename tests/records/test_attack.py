@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 
-from attack import checkpoints, headers, metrics, models, streams, tables
+from attack import checkpoints, classifiers, headers, metrics, models, streams, tables
 from attack.common import attack
 
 
 @pytest.mark.parametrize(
     ("target", "inputs"),
-    [(tables, 150), (headers, 150), (models, 400), (checkpoints, 200), (streams, 600), (metrics, 600)],
-    ids=["tables", "headers", "models", "checkpoints", "streams", "metrics"],
+    [
+        (tables, 150),
+        (headers, 150),
+        (models, 400),
+        (classifiers, 200),
+        (checkpoints, 200),
+        (streams, 600),
+        (metrics, 600),
+    ],
+    ids=["tables", "headers", "models", "classifiers", "checkpoints", "streams", "metrics"],
 )
 def test_no_input_does_harm(target, inputs):
     found = attack(target.try_one, inputs=inputs, seed=1)

@@ -1,10 +1,11 @@
 """Words and numbers of a report: bounds rounded up, kinds of gap never mixed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from readings import case
 
@@ -105,6 +106,21 @@ def test_damaged_metrics_are_refused_in_one_line(text, tmp_path):
 
 def test_a_model_alone_has_no_training(tmp_path):
     assert read_training(tmp_path) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats() | st.integers(300, 500).map(lambda power: 10**power), st.booleans())
+def test_any_number_as_a_gap_is_refused_or_told(number, proved):
+    found = json.loads(json.dumps(case("relu").metrics))
+    if proved:
+        found["proof"] = {"primal": 1e-3, "dual_proved": 9e-4, "proved_gap": number}
+    else:
+        found["models"][-1]["gap"] = number
+    if abs(number) <= 1e100:
+        assert certificate(training_of(found, "metrics.json"))
+        return
+    with pytest.raises(ModelError, match="damaged"):
+        training_of(found, "metrics.json")
 
 
 def test_metrics_without_models_are_damaged():
