@@ -10,7 +10,8 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,8 +36,7 @@ def attack(target: Target, *, seconds: float = math.inf, inputs: int | None = No
     begun, k = time.process_time(), 0
     outcomes: Counter[str] = Counter()
     faults: list[dict[str, object]] = []
-    where = MEMORY if os.path.isdir(MEMORY) else None
-    with tempfile.TemporaryDirectory(prefix="ecgcvx-attack-", dir=where) as name, warnings.catch_warnings():
+    with in_memory() as name, warnings.catch_warnings():
         warnings.simplefilter("error")
         while (inputs is None or k < inputs) and (k % LOOK or time.process_time() - begun < seconds):
             try:
@@ -50,6 +50,19 @@ def attack(target: Target, *, seconds: float = math.inf, inputs: int | None = No
             k += 1
     spent = round(time.process_time() - begun, 1)
     return {"inputs": k, "seconds": spent, "outcomes": dict(outcomes), "faults": faults}
+
+
+@contextmanager
+def in_memory() -> Iterator[str]:
+    """A folder that costs no disk, where there is such a thing, and in which other scratch folders are made too."""
+    before = tempfile.tempdir
+    if os.path.isdir(MEMORY):
+        tempfile.tempdir = MEMORY
+    try:
+        with tempfile.TemporaryDirectory(prefix="ecgcvx-attack-") as name:
+            yield name
+    finally:
+        tempfile.tempdir = before
 
 
 def empty(folder: str) -> None:

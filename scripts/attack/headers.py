@@ -40,7 +40,7 @@ def pack(samples: np.ndarray, form: str) -> bytes:
 
 def make(random: np.random.Generator, folder: Path) -> tuple[str, np.ndarray, dict[str, Any]]:
     """Write a record; return its header, the signal of its lead in mV, and more of it."""
-    n, leads, form = int(random.integers(20, 200)), int(random.integers(1, 4)), pick(random, tuple(BITS))
+    n, leads, form = int(random.integers(20, 120)), int(random.integers(1, 4)), pick(random, tuple(BITS))
     bound = min(2 ** (BITS[form] - 1) - 1, 5000)
     digital = random.integers(-bound, bound + 1, (n, leads))
     (folder / "rec.dat").write_bytes(pack(digital.ravel(), form))

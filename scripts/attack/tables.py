@@ -46,7 +46,7 @@ class Made:
 
 def make(random: np.random.Generator) -> Made:
     """A table in a random layout."""
-    n, rate = int(random.integers(70, 160)), pick(random, RATES)
+    n, rate = int(random.integers(66, 110)), pick(random, RATES)
     signal = np.round(np.sin(np.arange(n) / random.uniform(3, 8)) * 0.7 + 0.05 * random.standard_normal(n), 3)
     separator = pick(random, (",", ";", "\t", "|", " "))
     comma = separator in (";", "\t") and random.random() < 0.4
