@@ -47,7 +47,7 @@ def proof_words(proof: Certificate) -> str:
     """A proved bound in words."""
     assert proof.bound is not None
     words = (
-        f"{proof.evidence}: no two-layer ReLU network of any width has P below {proof.dual:.6e} on these inputs\n"
+        f"{proof.evidence}: no network of this kind, of any width, has P below {proof.dual:.6e} on these inputs\n"
         f"  at this beta; ours has {proof.primal:.6e}, at most {proof.gap:.2%} of P above the optimum\n"
         f"  price <= {proof.bound.factor:.5f} beta over all w, {proof.bound.cells:,} cells, {proof.bound.seconds:.1f} s"
     )

@@ -200,7 +200,7 @@ def test_what_a_fit_proves_certify_recomputes(record_208, tmp_path, capsys):
     assert again["searched_gap"] <= again["proved_gap"] < 0.2
     assert main(certify) == 0
     words = capsys.readouterr().out
-    assert "proved by bound: no two-layer ReLU network of any width" in words
+    assert "proved by bound: no network of this kind, of any width," in words
     assert "searched (20 starts)" in words
     assert "not a proof" in words
     assert main(["certify", str(tmp_path), str(record_208), "--end", "9"]) == 2

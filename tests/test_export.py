@@ -16,7 +16,11 @@ from ecgcvx.export import TARGETS, export
 from ecgcvx.export.parts import parts_of
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, Stack, Stage
+from ecgcvx.models.batch_norm import FoldedNetwork
+from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.maps import balance
+from ecgcvx.models.three_layer import ThreeLayerNetwork
+from ecgcvx.patches import Convolution
 from ecgcvx.windows import Scaler
 
 WINDOW = 6
@@ -37,6 +41,13 @@ def networks():
         "nothing": ReluNetwork(normal(d, 0), normal(0)),
         "gated": GatedNetwork(normal(d, 5), normal(5), normal(d, 5)),
         "polynomial": PolynomialNetwork(normal(d, 4), normal(4), RELU_LIKE),
+        "batch norm": FoldedNetwork(normal(d, 3), normal(3)),
+        "conv": ConvolutionalNetwork(normal(4, 3), normal(3), Convolution(3, 2, "average"), d),
+        "gated conv": ConvolutionalNetwork(normal(3, 4), normal(4), Convolution(2, 1, "sum"), d, normal(3, 4)),
+        "segments": ConvolutionalNetwork(normal(3, 4), normal(2, 4), Convolution(2, 1, segments=2), d),
+        "three layers": ThreeLayerNetwork(normal(5, 3, d), np.sign(normal(5, 3)), normal(5), False),
+        "linear inner neurons": ThreeLayerNetwork(normal(5, 3, d), np.sign(normal(5, 3)), normal(5), True),
+        "one linear inner neuron": ThreeLayerNetwork(normal(5, 1, d), np.ones((5, 1)), normal(5), True),
         "stack": Stack(((stage(d, 5, 6), stage(d + 6, 4, 3), stage(d + 9, 9, 2)), (stage(d, 4, 3),))),
     }
 
@@ -127,15 +138,15 @@ def test_arrays_hold_the_network_and_its_scaler(forecaster, windows, tmp_path):
     with np.load(file, allow_pickle=False) as found:
         about = json.loads(str(found["about"]))
         assert (about["network"], about["window"]) == (forecaster.network.activation, WINDOW)
-        if about["network"] == "stack":
+        if about["network"] not in ("relu", "gated", "polynomial", "batchnorm"):
             assert set(forecaster.network.tensors()) < set(found)
             return
         x = np.concatenate([(windows - found["mean"]) / found["scale"], np.ones((len(windows), 1))], axis=1)
         z = x @ found["W1"]
         a, b, c = about.get("polynomial", (0, 0, 0))
         activations = {
-            "relu": lambda: np.maximum(z, 0), "gated": lambda: z * (x @ found["gates"] >= 0),
-            "polynomial": lambda: a * z**2 + b * z + c,
+            "relu": lambda: np.maximum(z, 0), "batchnorm": lambda: np.maximum(z, 0),
+            "gated": lambda: z * (x @ found["gates"] >= 0), "polynomial": lambda: a * z**2 + b * z + c,
         }[about["network"]]()  # fmt: skip
         made = activations @ found["W2"] * found["scale"] + found["mean"]
     np.testing.assert_allclose(made, expected(forecaster, windows), rtol=1e-12, atol=1e-12)

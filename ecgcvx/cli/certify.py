@@ -12,7 +12,7 @@ Recompute from a model file and the record that it was trained on how far the ne
 code that shares nothing with the training:
 
     primal           P of the network on the training windows
-    proved gap       (P - D)/P with a lower bound D on P that holds for every two-layer ReLU network of any width,
+    proved gap       (P - D)/P with a lower bound D on P that holds for every network of that kind, of any width,
                      proved by branch and bound over all directions w, rounding included
     searched gap     what it would be if a search from random starts had found the largest price; not a proof
 

@@ -2,15 +2,22 @@
 
     h = (x, 1),   phi = M'h,   f = f + w'phi + sum_j W2_j a_j(phi),   h = (h, a)     for each stage in turn
 
-A two-layer network is one member of one stage without M, and without w unless it has a linear part.
+A two-layer network is one member of one stage without M, and without w unless it has a linear part. So is a
+convolutional one, its filters written out at every patch. Of a three-layer network the inner neurons are a stage that
+adds nothing to f, the outer ones the next.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ecgcvx.activations import Polynomial
 from ecgcvx.errors import ModelError
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, Stack
+from ecgcvx.models.batch_norm import FoldedNetwork
+from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.model import Model
+from ecgcvx.models.three_layer import ThreeLayerNetwork
 from ecgcvx.types import Array
 
 
@@ -54,6 +61,33 @@ def parts_of(network: Model) -> tuple[tuple[Part, ...], ...]:
         return ((Part(network.W1, network.W2, gates=network.gates, linear=network.linear),),)
     if isinstance(network, PolynomialNetwork):
         return ((Part(network.W1, network.W2, polynomial=network.polynomial, linear=network.linear),),)
-    if type(network) is ReluNetwork:
+    if isinstance(network, ConvolutionalNetwork):
+        return ((_unrolled(network),),)
+    if isinstance(network, ThreeLayerNetwork):
+        return (_layers(network),)
+    if type(network) is ReluNetwork or isinstance(network, FoldedNetwork):
         return ((Part(network.W1, network.W2, linear=network.linear),),)
     raise ModelError(f"network = {network.activation!r}: it cannot be exported to this target; export it to numpy")
+
+
+def _unrolled(network: ConvolutionalNetwork) -> Part:
+    """The neurons of every filter at every patch."""
+
+    def columns(filters: Array) -> Array:
+        return network.unrolled(filters).reshape(network.columns, -1)
+
+    gates = None if network.gates is None else columns(network.gates)
+    return Part(columns(network.W1), network.unrolled_weights.ravel(), gates=gates)
+
+
+def _layers(network: ThreeLayerNetwork) -> tuple[Part, Part]:
+    """The inner neurons, and on (x, 1) and their outputs the outer ones; a linear inner neuron is in the latter."""
+    m, k, d = network.Z.shape
+    first = 1 if network.linear else 0
+    inner = network.Z[:, first:].reshape(-1, d).T
+    outer = np.zeros((d + inner.shape[1], m))
+    if network.linear:
+        outer[:d] = network.signs[:, 0] * network.Z[:, 0].T
+    rows = d + np.arange(m)[:, None] * (k - first) + np.arange(k - first)
+    outer[rows, np.arange(m)[:, None]] = network.signs[:, first:]
+    return Part(np.ascontiguousarray(inner), np.zeros(inner.shape[1])), Part(outer, network.W2)

@@ -94,7 +94,7 @@ def certificate(training: Training) -> tuple[str, str]:
     if proof is not None:
         return (
             "proved by bound",
-            f"No two-layer ReLU network of any width has an objective P below {tiny(proof.dual_proved)} on these "
+            f"No network of this kind, of any width, has an objective P below {tiny(proof.dual_proved)} on these "
             f"training windows; this one has {tiny(proof.primal)}. So the best possible P is at most "
             f"{at_most(proof.proved_gap)} below it. This is a proof, rounding included, by code that shares nothing "
             "with the training.",
