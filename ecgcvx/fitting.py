@@ -168,6 +168,7 @@ def fit(
     Raises InputError when the recording or an option does not allow it.
     """
     check_not_filled(recording)
+    options.network.check_joined(len(recording.joined))
     with keeping():
         return _fit(recording, options, progress, checkpoint, resume)
 
@@ -175,7 +176,7 @@ def fit(
 def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoint: Path | None, resume: bool) -> Fit:
     limits = options.limits(checkpoint, resume)
     started = time.perf_counter()
-    split = split_windows(recording.signal, options.window, options.horizon, options.train_fraction)
+    split = split_windows(recording.signals, options.window, options.horizon, options.train_fraction)
     check()
     options, linear, path, warm = _start(recording, split, options, limits, progress)
     kind = options.network
@@ -211,7 +212,7 @@ def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoi
         trained.network, split.scaler, recording.lead, recording.sampling_frequency, options.window, options.horizon,
         trained.beta, options.network.name, recording.given_unit,
         None if recording.original_frequency is None else recording.sampling_frequency,
-        training_range(split.train.X, split.train.y), calibration,
+        training_range(split.train.X, split.train.y), calibration, tuple(lead.name for lead in recording.joined),
     )  # fmt: skip
     scorer = Scorer(split, forecaster.beyond(split.test))
     others = baselines(options.baselines, scorer, trained, options.seed, limits, progress)
@@ -352,7 +353,7 @@ def _train(
 
 def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained, when: str) -> _Training:
     """The training on the first part of the training windows, where Ctrl-C came before a better one on all of them."""
-    signal = inner.scaler.standardise(recording.signal)
+    signal = inner.scaler.standardise(recording.signals)
     train, test = replace(inner.train, signal=signal), replace(split.test, signal=signal)
     counts = replace(split.counts, train=len(train), split=split.counts.split + split.counts.train - len(train))
     part = Split(train, test, inner.scaler, split.boundary, counts)
@@ -380,7 +381,7 @@ def _calibration(
 
 def _inner(recording: Recording, split: Split, options: FitOptions) -> Split:
     """The training part divided once more, into training and validation."""
-    signal = recording.signal[: split.boundary]
+    signal = recording.signals[..., : split.boundary]
     return split_windows(signal, options.window, options.horizon, options.train_fraction)
 
 

@@ -29,7 +29,10 @@ class Forecaster:
     `ecgcvx.kinds.registry`; that of its activation unless it is given. unit, resample : what `read_recording` was
     given for the record of the fit, the default for others: unit of values that name none, Hz to resample to.
     training_range : what its training windows cover; None in models of before there was one. calibration : what
-    prediction intervals need, None where the fit made none.
+    prediction intervals need, None where the fit made none. joined : names of the leads whose windows stand before
+    that of `lead` in a row, in the order of `scaler.joined`.
+
+    Raises InputError where names and scalers of joined leads are not as many.
     """
 
     network: Model
@@ -44,8 +47,11 @@ class Forecaster:
     resample: float | None = None
     training_range: TrainingRange | None = None
     calibration: Calibration | None = None
+    joined: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.joined) != len(self.scaler.joined):
+            raise InputError(f"joined: {len(self.joined)} names, {len(self.scaler.joined)} scalers; give one a lead")
         if not self.kind:
             object.__setattr__(self, "kind", self.network.activation)
 
@@ -55,8 +61,8 @@ class Forecaster:
         outside : what becomes of forecasts from windows outside the training range (`outside` tells which): 'flag'
         leaves them as they are, 'linear' puts the linear forecast in their place, 'nan' none.
 
-        Raises ModelError when the recording has another sampling frequency, InputError when it holds no whole window or
-        the model keeps no training range that `outside` could go by.
+        Raises ModelError when the recording has another sampling frequency or lacks a joined lead, InputError when it
+        holds no whole window or the model keeps no training range that `outside` could go by.
         """
         policy = self.policy(outside)
         return self.forecasts(recording).samples(policy)
@@ -105,14 +111,32 @@ class Forecaster:
     def windows(self, recording: Recording) -> Windows:
         """Return every window of a recording, standardised.
 
-        Raises ModelError when the recording has another sampling frequency, InputError when it holds no whole window.
+        Raises ModelError when the recording has another sampling frequency or other joined leads than the model,
+        InputError when it holds no whole window.
         """
         if not np.isclose(recording.sampling_frequency, self.sampling_frequency, rtol=1e-6):
             raise ModelError(
                 f"{recording.name}: sampled at {recording.sampling_frequency:g} Hz, but the model was trained at "
                 f"{self.sampling_frequency:g} Hz; resample the record or train on it"
             )
-        return all_windows(recording.signal, self.scaler, self.window, self.horizon)
+        self.check_leads(recording)
+        return all_windows(recording.signals, self.scaler, self.window, self.horizon)
+
+    def check_leads(self, recording: Recording) -> None:
+        """Raise ModelError where the recording has other joined leads than the model."""
+        held = [lead.name for lead in recording.joined]
+        if [name.casefold() for name in held] != [name.casefold() for name in self.joined]:
+            wanted, found = (", ".join(names) or "none" for names in (self.joined, held))
+            raise ModelError(
+                f"{recording.name}: the leads joined to {recording.lead} are {found}, the model's to {self.lead} are "
+                f"{wanted}; read the record with those (read_recording: join)"
+            )
+
+    def check_single(self, what: str) -> None:
+        """Raise ModelError where leads are joined. what : what takes models of one lead only."""
+        if self.joined:
+            leads = ", ".join((*self.joined, self.lead))
+            raise ModelError(f"{what}: not of a model of joined leads ({leads}); fit one of a single lead for it")
 
     def beyond(self, windows: Windows) -> Bools:
         """Return which windows (n,), standardised by its scaler, lie outside the training range; none without one."""
@@ -132,7 +156,8 @@ class Forecaster:
 
     def trained_on(self, recording: Recording, split: Split) -> bool:
         """Whether the training part of a split of a recording is the one that the scaler belongs to."""
-        same = np.allclose([split.scaler.mean, split.scaler.scale], [self.scaler.mean, self.scaler.scale], rtol=1e-9)
+        ours, theirs = ([(one.mean, one.scale) for one in (*all_.joined, all_)] for all_ in (self.scaler, split.scaler))
+        same = len(ours) == len(theirs) and np.allclose(theirs, ours, rtol=1e-9)
         return same and recording.sampling_frequency == self.sampling_frequency
 
     def training_windows(self, recording: Recording, train_fraction: float) -> Windows:
@@ -140,7 +165,8 @@ class Forecaster:
 
         Raises ModelError when the training part of the recording is not the one that the scaler belongs to.
         """
-        split = split_windows(recording.signal, self.window, self.horizon, train_fraction)
+        self.check_leads(recording)
+        split = split_windows(recording.signals, self.window, self.horizon, train_fraction)
         if not self.trained_on(recording, split):
             raise ModelError(
                 f"{recording.name}: its training part is not what the model was trained on; give the record, lead, "
@@ -151,7 +177,7 @@ class Forecaster:
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import facts
 
-        lead = f", trained on lead {self.lead}" if self.lead else ""
+        lead = f", trained on lead {' and '.join((self.lead, *self.joined))}" if self.lead else ""
         return facts(
             f"Forecaster: {self.kind} network, {self.network.neurons:,} neurons",
             [

@@ -17,6 +17,7 @@ from ecgcvx.types import Array
 from ecgcvx.windows import Scaler
 
 FORMAT = 5
+JOINED = 6  # of several leads
 WITHOUT_RANGE = 4  # the same without a training range
 LEGACY = (1, 2, 3)  # before the digest: ReLU and gated, with a polynomial activation, stacks
 RANGE = ("whitening", "linear")  # arrays of a training range, kept as `training_range.NAME`
@@ -39,8 +40,8 @@ def load(path: str | Path) -> Forecaster:
     version = metadata.get("format")
     if "classes" in metadata:
         raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
-    if version not in (FORMAT, WITHOUT_RANGE, *LEGACY):
-        raise ModelError(f"{file}: model format {version!r}, this version reads 1 to {FORMAT}; update ecgcvx")
+    if version not in (JOINED, FORMAT, WITHOUT_RANGE, *LEGACY):
+        raise ModelError(f"{file}: model format {version!r}, this version reads 1 to {JOINED}; update ecgcvx")
     try:
         if version in LEGACY:
             metadata = _modern(metadata, tensors)
@@ -71,15 +72,21 @@ def _settings(forecaster: Forecaster) -> dict[str, Any]:
     known = forecaster.training_range
     limits = {} if known is None else {"low": known.low, "high": known.high, "limit": known.limit}
     return {
-        "format": WITHOUT_RANGE if known is None else FORMAT,
+        "format": JOINED if forecaster.joined else WITHOUT_RANGE if known is None else FORMAT,
         **({"training_range": limits} if limits else {}),
         "network": forecaster.kind,
         "attributes": forecaster.network.attributes(),
         "scaler": {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale},
         **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
+        **({"joined": _joined_leads(forecaster)} if forecaster.joined else {}),
         **({} if forecaster.calibration is None else {"coverages": list(forecaster.calibration.coverages)}),
         **{name: value for name in ("unit", "resample") if (value := getattr(forecaster, name)) is not None},
     }
+
+
+def _joined_leads(forecaster: Forecaster) -> list[dict[str, Any]]:
+    leads = zip(forecaster.joined, forecaster.scaler.joined, strict=True)
+    return [{"lead": name, "mean": scaler.mean, "scale": scaler.scale} for name, scaler in leads]
 
 
 def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecaster:
@@ -89,20 +96,22 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         raise TypeError("scaler and attributes are no JSON objects")
     lead, kind = (text(metadata[name], name, longest=LONGEST_TEXT) for name in ("lead", "network"))
     window, horizon = (whole(metadata[name], name, least=1, most=LONGEST_SPAN) for name in ("window", "horizon"))
-    known = _training_range(metadata["training_range"], tensors, window + 1) if "training_range" in metadata else None
+    joined, scalers = _joined_of(metadata)
+    inputs = (1 + len(joined)) * window + 1
+    known = _training_range(metadata["training_range"], tensors, inputs) if "training_range" in metadata else None
     if known is not None:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("training_range.")}
-    kept = _calibration(metadata["coverages"], tensors, window) if "coverages" in metadata else None
+    kept = _calibration(metadata["coverages"], tensors, inputs - 1) if "coverages" in metadata else None
     if kept is not None:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("calibration.")}
     network = model_class(kind).from_tensors(tensors, attributes)
     if set(network.tensors()) != set(tensors):
         raise ValueError(f"tensors {', '.join(sorted(tensors))}")
-    if network.inputs != window + 1:
-        raise ValueError(f"the network has {network.inputs} inputs for windows of {window}")
+    if network.inputs != inputs:
+        raise ValueError(f"the network has {network.inputs} inputs for {1 + len(joined)} windows of {window}")
     return Forecaster(
         network=network,
-        scaler=Scaler(number(scaler["mean"], "mean"), number(scaler["scale"], "scale", positive=True)),
+        scaler=_scaler(scaler, scalers),
         lead=lead,
         sampling_frequency=number(metadata["sampling_frequency"], "sampling_frequency", positive=True),
         window=window,
@@ -113,7 +122,23 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         resample=number(metadata["resample"], "resample", positive=True) if "resample" in metadata else None,
         training_range=known,
         calibration=kept,
+        joined=joined,
     )
+
+
+def _scaler(numbers: dict[str, Any], joined: tuple[Scaler, ...] = ()) -> Scaler:
+    return Scaler(number(numbers["mean"], "mean"), number(numbers["scale"], "scale", positive=True), joined)
+
+
+def _joined_of(metadata: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Scaler, ...]]:
+    """Names and scalers of joined leads; those of no other format than JOINED, which has at least one."""
+    held = metadata.get("joined", [])
+    if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
+        raise TypeError("joined is no list of JSON objects")
+    if bool(held) != (metadata["format"] == JOINED):
+        raise ValueError(f"{len(held)} joined leads in format {metadata['format']}")
+    names = tuple(text(one["lead"], "lead of joined", longest=LONGEST_TEXT) for one in held)
+    return names, tuple(map(_scaler, held))
 
 
 def _training_range(limits: object, tensors: dict[str, Array], inputs: int) -> TrainingRange:

@@ -26,7 +26,8 @@ from ecgcvx.scores import Score
 from ecgcvx.solvers.check import Check
 
 MODEL = "model.safetensors"
-OPTIONAL = ("sparsity.csv", "sparsity.png")
+REPORT = "report.html"
+OPTIONAL = ("sparsity.csv", "sparsity.png", REPORT)
 SCORED = ("name", "neurons", "train_rmse_mv", "test_rmse_mv", "test_inside_rmse_mv", "objective")
 
 
@@ -90,6 +91,7 @@ def _task(recording: Recording, options: FitOptions) -> dict[str, Any]:
         "sampling_frequency_hz": recording.sampling_frequency,
         "resampled_from_hz": recording.original_frequency,
         "unit": recording.unit,
+        "joined": [lead.name for lead in recording.joined],
         "warnings": list(recording.warnings),
         "window": options.window,
         "horizon": options.horizon,
@@ -100,7 +102,7 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     """Write model, metrics, figure and report into a folder; return the metrics.
 
     All files or none (`write_files`), and metrics name the model that they belong to by its digest. The report leaves
-    out which patterns recur: the trainings that show it take as long as the fit.
+    out which patterns recur: the trainings that show it take as long as the fit. A model of joined leads has none.
 
     Raises InputError when the folder cannot be made.
     """
@@ -156,8 +158,10 @@ def _fill(
         (scratch / "sparsity.csv").write_bytes(_sparsity_csv(result.sparse).encode())
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
         save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), scratch / "sparsity.png")
+    if recording.joined:
+        return
     reading = interpret(result.forecaster, recording, part="test", refitting=None, split=result.split)
-    write_report(scratch / "report.html", reading, training_of(found, str(folder / "metrics.json")), str(folder))
+    write_report(scratch / REPORT, reading, training_of(found, str(folder / "metrics.json")), str(folder))
 
 
 def _sparsity_csv(lines: tuple[SparseLine, ...]) -> str:

@@ -93,14 +93,15 @@ def regularisation_path(
     kind = options.network
     if not kind.takes_beta:
         raise InputError(f"network = {kind.name!r}: it chooses its own betas when it is fitted; take a path of relu")
+    kind.check_joined(len(recording.joined))
     if kind.needs_beta is not None:
         raise InputError(f"{kind.described}: it trains at a single beta; leave the solver out, or pass patterns=N")
     if len(kind.linear_parts(False)) > 1:
         raise InputError("linear = 'auto': a path is that of one program; give penalised or free")
     limits = options.limits() if limits is None else limits
-    signal = recording.signal
+    signal = recording.signals
     outer = split or split_windows(signal, options.window, options.horizon, options.train_fraction)
-    inner = split_windows(signal[: outer.boundary], options.window, options.horizon, options.train_fraction)
+    inner = split_windows(signal[..., : outer.boundary], options.window, options.horizon, options.train_fraction)
     test = replace(outer.test, signal=inner.scaler.standardise(signal))
     parts = (inner.train, inner.test, test)
     with keeping():

@@ -1,7 +1,7 @@
 """One ECG lead in mV, from a file of any format that is read, a PhysioNet name, or pandas."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,14 @@ class Annotation:
 
 
 @dataclass(frozen=True, eq=False)
+class Lead:
+    """A lead beside the one of a recording: its name, and `signal` (n,), sample by sample beside that one's."""
+
+    name: str
+    signal: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Recording:
     """One lead: `signal` (n,) in `unit` with NaN where there is no valid sample, `sampling_frequency` in Hz.
 
@@ -45,6 +53,7 @@ class Recording:
     given_unit : the unit that was given for the values of a file, None when the file's own was taken.
     original_frequency : Hz before resampling, None without.
     warnings : what the user should know of how the file was read, a line each.
+    joined : further leads, from whose windows the signal is forecast as well.
     """
 
     signal: npt.NDArray[np.float64]
@@ -56,6 +65,12 @@ class Recording:
     given_unit: str | None = None
     original_frequency: float | None = None
     warnings: tuple[str, ...] = ()
+    joined: tuple[Lead, ...] = ()
+
+    @property
+    def signals(self) -> npt.NDArray[np.float64]:
+        """What windows are cut from: the signal (n,), or of joined leads all (leads, n), the signal last."""
+        return np.stack([*(lead.signal for lead in self.joined), self.signal]) if self.joined else self.signal
 
     @property
     def gaps(self) -> npt.NDArray[np.int64]:
@@ -80,8 +95,9 @@ def read_recording(
     default_unit: str | None = None,
     annotator: str | None = None,
     resample: float | None = None,
+    join: str | Sequence[str | int] | None = None,
 ) -> Recording:
-    """Read one ECG lead.
+    """Read one ECG lead, with others beside it where they are to be joined.
 
     Parameters
     ----------
@@ -111,11 +127,14 @@ def read_recording(
         extension of the annotation file, by default atr where there is one.
     resample
         Hz to resample to (polyphase); never done unless asked for.
+    join
+        names or numbers of further leads for `Recording.joined`, or 'all': every other ECG lead.
 
     Raises
     ------
     RecordError
-        when the record is missing, damaged, cut short, without valid samples, or lacks what is asked of it.
+        when the record is missing, damaged, cut short, without valid samples, or lacks what is asked of it; when a
+        lead to join has another sampling frequency or is the lead itself.
     """
     source, title, read = locate(name, start, end, sampling_frequency, unit is not None, annotator)
     reading = _best(read, lead)
@@ -128,6 +147,8 @@ def read_recording(
         signal, reading.sampling_frequency, clean(reading.lead, LONGEST_NAME), clean(title, LONGEST_NAME), annotation,
         result, taken, None, tuple(clean(note) for note in (*reading.notes, *notes)),
     )  # fmt: skip
+    if join is not None:
+        recording = _joined(recording, read, join, unit, default_unit, source)
     return recording if resample is None else _resampled(recording, float(resample), source)
 
 
@@ -147,6 +168,59 @@ def _best(read: Callable[[str | int | None], Reading], lead: str | int | None) -
         return reading
     said = f"lead {reading.lead} was taken: {share:.0%} of it is valid and varies, of {first} {shares[first]:.0%}"
     return replace(reading, notes=(*reading.notes, said))
+
+
+def lead_names(
+    name: "str | os.PathLike[str]", start: float | None = None, end: float | None = None,
+    sampling_frequency: float | None = None, *, unit: str | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """Return the names of a record's ECG leads; arguments and errors as for `read_recording`."""
+    _, _, read = locate(name, start, end, sampling_frequency, unit is not None, None)
+    return tuple(clean(reading.lead, LONGEST_NAME) for reading in _every(read))
+
+
+def _every(read: Callable[[str | int | None], Reading]) -> list[Reading]:
+    """All ECG leads."""
+    first = read(None)
+    return [first, *map(read, first.others)]
+
+
+def _joined(
+    recording: Recording,
+    read: Callable[[str | int | None], Reading],
+    wanted: str | Sequence[str | int],
+    unit: str | None,
+    default_unit: str | None,
+    source: str,
+) -> Recording:
+    """The recording with the leads wanted beside it."""
+    if wanted == "all":
+        readings = [one for one in _every(read) if clean(one.lead, LONGEST_NAME) != recording.lead]
+        if not readings:
+            raise RecordError(f"{source}: {recording.lead} is its only ECG lead, there is none to join; leave join out")
+    else:
+        readings = [read(lead) for lead in ([wanted] if isinstance(wanted, str) else wanted)]
+    leads: list[Lead] = []
+    notes = list(recording.warnings)
+    for one in readings:
+        name = clean(one.lead, LONGEST_NAME)
+        if name in (recording.lead, *(lead.name for lead in leads)):
+            raise RecordError(f"{source}: lead {name} is joined to itself; give every lead once")
+        if (one.sampling_frequency, len(one.signal)) != (recording.sampling_frequency, len(recording.signal)):
+            raise RecordError(
+                f"{source}: lead {name} has {one.sampling_frequency:g} Hz, {recording.lead} "
+                f"{recording.sampling_frequency:g} Hz; leads that are joined have one sampling frequency"
+            )
+        if np.isnan(one.signal).all():
+            raise RecordError(f"{source}: lead {name} has no valid sample there; leave it out of the joined leads")
+        signal, result, said = to_millivolts(one, unit, default_unit, source)
+        if result != recording.unit:
+            raise RecordError(
+                f"{source}: lead {name} is in {result}, {recording.lead} in {recording.unit}; give a unit"
+            )
+        leads.append(Lead(name, signal))
+        notes += [note for note in map(clean, (*one.notes, *said)) if note not in notes]
+    return replace(recording, joined=tuple(leads), warnings=tuple(notes))
 
 
 def _useful(reading: Reading) -> float:
@@ -174,8 +248,9 @@ def _resampled(recording: Recording, target: float, source: str) -> Recording:
         at = [min(round(int(sample) * share), len(signal) - 1) for sample in annotation.samples]
         rhythms = [Rhythm(round(r.start * share), round(r.stop * share), r.name) for r in annotation.rhythms]
         annotation = Annotation(np.array(at, dtype=np.int64), annotation.symbols, tuple(rhythms))
+    joined = tuple(Lead(lead.name, resample_signal(lead.signal, share)) for lead in recording.joined)
     said = f"resampled from {recording.sampling_frequency:g} Hz to {target:g} Hz"
     return replace(
-        recording, signal=signal, sampling_frequency=target, annotation=annotation,
+        recording, signal=signal, joined=joined, sampling_frequency=target, annotation=annotation,
         original_frequency=recording.sampling_frequency, warnings=(*recording.warnings, said),
     )  # fmt: skip

@@ -3,6 +3,10 @@
 A window is `length` consecutive samples; its target is the sample `horizon` steps after the last of them. With the
 standardised signal z, row i of the design matrix is x_i = (z[s_i], ..., z[s_i + length - 1], 1) and
 y_i = z[s_i + length - 1 + horizon], where s_i is the first sample of window i. The column of ones carries the bias.
+
+Of joined leads the signal is (leads, samples), the lead that is forecast last, and a row holds the windows of all of
+them at the same samples, one lead after another. A window is taken where all leads are valid; each lead is standardised
+by itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,14 +26,36 @@ from ecgcvx.types import Array
 
 @dataclass(frozen=True)
 class Scaler:
-    """One mean and one standard deviation (mV) for all taps and the target alike, so that windows stay a view."""
+    """One mean and one standard deviation (mV) for all taps and the target alike, so that windows stay a view.
+
+    joined : those of the leads whose windows stand before that of the lead that is forecast.
+    """
 
     mean: float
     scale: float
+    joined: tuple["Scaler", ...] = ()
+
+    @classmethod
+    def of(cls, signal: Array, part: str) -> "Scaler":
+        """Return the scaler of valid samples (samples,) or (leads, samples) in mV. part : what they are, for the error.
+
+        Raises InputError for no samples, and for a lead that is constant.
+        """
+        if not signal.shape[-1]:
+            raise InputError(f"signal: {part} has no valid sample; give another lead, start or end")
+        *joined, found = [cls(float(lead.mean()), float(lead.std())) for lead in np.atleast_2d(signal)]
+        for one in (found, *joined):
+            if one.scale <= 1e-12 * max(1.0, abs(one.mean)):
+                why = "there is nothing to predict" if one is found else "it is of a lead that is joined; leave it out"
+                raise InputError(f"signal: {part} is constant ({one.mean:g} mV); {why}")
+        return cls(found.mean, found.scale, tuple(joined))
 
     def standardise(self, signal: Array) -> Array:
-        """Return (signal - mean) / scale, dimensionless."""
-        return (signal - self.mean) / self.scale
+        """Return (signal - mean) / scale, dimensionless, of (samples,), or of (leads, samples), each by its own."""
+        if signal.ndim == 1:
+            return (signal - self.mean) / self.scale
+        every = zip(signal, (*self.joined, self), strict=True)
+        return np.stack([(lead - one.mean) / one.scale for lead, one in every])
 
     def restore(self, z: Array) -> Array:
         """Return the values in mV of standardised values."""
@@ -37,17 +63,20 @@ class Scaler:
 
 
 class WindowMatrix:
-    """The n x (length + 1) design matrix [windows, 1] of a signal, of which only the rows asked for are ever formed.
+    """The n x (leads * length + 1) design matrix [windows, 1] of a signal, of which only rows asked for are formed.
 
     It has `shape` and slicing `X[a:b]`, all that the programs ask of a design matrix, so a plain array serves as well;
-    `np.asarray(X)` forms all rows. signal : (samples,). runs : (first, stop) ranges of window starts.
+    `np.asarray(X)` forms all rows. signal : (samples,) or (leads, samples). runs : (first, stop) ranges of window
+    starts. views : of each lead all windows (samples - length + 1, length), as a view of its signal.
     """
 
     def __init__(self, signal: Array, runs: tuple[tuple[int, int], ...], length: int) -> None:
         self.signal, self.runs = signal, runs
-        self._view = sliding_window_view(signal, length) if len(signal) >= length else np.empty((0, length))
+        leads = np.atleast_2d(signal)
+        short = leads.shape[1] < length
+        self.views = [np.empty((0, length)) if short else sliding_window_view(lead, length) for lead in leads]
         self._ends = np.cumsum([stop - first for first, stop in runs])
-        self.shape = (int(self._ends[-1]) if runs else 0, length + 1)
+        self.shape = (int(self._ends[-1]) if runs else 0, len(leads) * length + 1)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -58,8 +87,10 @@ class WindowMatrix:
             raise InputError(f"rows {rows}: a window matrix is sliced as X[a:b]; np.asarray(X) forms all rows")
         a, b, _ = rows.indices(self.shape[0])
         out = np.ones((max(b - a, 0), self.shape[1]))
-        for piece, at in self.pieces(a, b):
-            out[at : at + len(piece), :-1] = piece
+        for number, view in enumerate(self.views):
+            columns = slice(number * view.shape[1], (number + 1) * view.shape[1])
+            for piece, at in self._pieces(a, b):
+                out[at : at + piece.stop - piece.start, columns] = view[piece]
         return out
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -68,13 +99,13 @@ class WindowMatrix:
             raise ValueError("a window matrix is formed anew: copy=False is impossible")
         return self[:].astype(dtype or np.float64, copy=False)
 
-    def pieces(self, a: int, b: int) -> Iterator[tuple[Array, int]]:
-        """Yield (view, offset) pairs: rows a:b as views of the signal, cut where a gap parts two runs of windows."""
+    def _pieces(self, a: int, b: int) -> Iterator[tuple[slice, int]]:
+        """Yield the window starts of rows a:b with their offset, cut where a gap parts two runs of windows."""
         begin = 0
         for (first, _), end in zip(self.runs, self._ends, strict=True):
             low, high = max(a, begin), min(b, int(end))
             if low < high:
-                yield self._view[first + low - begin : first + high - begin], low - a
+                yield slice(first + low - begin, first + high - begin), low - a
             begin = int(end)
 
 
@@ -82,8 +113,8 @@ class WindowMatrix:
 class Windows:
     """The windows of one part (training or test) of a recording.
 
-    signal: the whole standardised signal (samples,), NaN in gaps; runs: (first, stop) ranges of window starts, in
-    samples of the recording; length and horizon in samples.
+    signal: the whole standardised signal (samples,) or (leads, samples), NaN in gaps; runs: (first, stop) ranges of
+    window starts, in samples of the recording; length and horizon in samples.
     """
 
     signal: Array
@@ -96,8 +127,13 @@ class Windows:
 
     @cached_property
     def X(self) -> WindowMatrix:
-        """Design matrix (n, length + 1), the last column ones."""
+        """Design matrix (n, leads * length + 1), the last column ones."""
         return WindowMatrix(self.signal, self.runs, self.length)
+
+    @property
+    def forecast_lead(self) -> Array:
+        """The standardised signal (samples,) of the lead that is forecast."""
+        return self.signal if self.signal.ndim == 1 else self.signal[-1]
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -114,7 +150,7 @@ class Windows:
         """Standardised targets (n,)."""
         ahead = self.length - 1 + self.horizon
         # By slices: over a day of signal the indices of `targets` alone would take 500 MB.
-        parts = [self.signal[first + ahead : stop + ahead] for first, stop in self.runs]
+        parts = [self.forecast_lead[first + ahead : stop + ahead] for first, stop in self.runs]
         return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -146,7 +182,7 @@ class Split:
     def rmse_mv(self, predict: Callable[[WindowMatrix], Array], part: Windows | None = None) -> float:
         """Root-mean-square error in mV of forecasts of a part, by default the test part.
 
-        predict : from a design matrix (n, length + 1) to standardised forecasts (n,).
+        predict : from a design matrix (n, d) to standardised forecasts (n,).
         """
         held = self.test if part is None else part
         return self.scaler.scale * root_mean_square(held.y - predict(held.X))
@@ -164,20 +200,20 @@ def window_runs(valid: NDArray[np.bool_], length: int, horizon: int, first: int,
 
 
 def all_windows(signal: Array, scaler: Scaler, length: int, horizon: int) -> Windows:
-    """Return every gap-free window of a signal (samples,) in mV, standardised by a scaler fitted elsewhere.
+    """Return every gap-free window of a signal (samples,) or (leads, samples) in mV, scaled as fitted elsewhere.
 
     Raises InputError when the signal holds none, or a sample beyond `LARGEST`.
     """
     _check_sizes(length, horizon)
     valid = _check_samples(signal)
-    runs = window_runs(valid, length, horizon, 0, len(signal))
+    runs = window_runs(valid, length, horizon, 0, len(valid))
     if not runs:
         raise InputError(f"signal: {_too_few(valid, length + horizon)}")
     return Windows(scaler.standardise(signal), tuple(runs), length, horizon)
 
 
 def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fraction: float = 0.8) -> Split:
-    """Cut a signal (samples,) in mV, NaN in gaps, into training and test windows.
+    """Cut a signal (samples,) or (leads, samples) in mV, NaN in gaps, into training and test windows.
 
     The training part ends after the share `train_fraction` of the samples that belong to a window, so that neither part
     is lost in gaps; without gaps these are the first floor(train_fraction * samples). The scaler is fitted on the
@@ -190,31 +226,28 @@ def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fract
     if not 0.0 < train_fraction < 1.0:
         raise InputError(f"train_fraction = {train_fraction}: it must lie between 0 and 1, e.g. 0.8")
     valid = _check_samples(signal)
-    all_runs = window_runs(valid, length, horizon, 0, len(signal))
+    all_runs = window_runs(valid, length, horizon, 0, len(valid))
     if not all_runs:
         raise InputError(f"signal: {_too_few(valid, length + horizon)}")
     boundary = _boundary(all_runs, length + horizon - 1, train_fraction)
     train = window_runs(valid, length, horizon, 0, boundary)
-    test = window_runs(valid, length, horizon, boundary, len(signal))
+    test = window_runs(valid, length, horizon, boundary, len(valid))
     for name, runs in (("training", train), ("test", test)):
         if not runs:
             raise InputError(
                 f"signal: the {name} part has no {length + horizon} consecutive valid samples; "
                 f"{_too_few(valid, length + horizon, train_fraction)}"
             )
-    part = signal[:boundary][valid[:boundary]]
-    scaler = Scaler(float(part.mean()), float(part.std()))
-    if scaler.scale <= 1e-12 * max(1.0, abs(scaler.mean)):
-        raise InputError(f"signal: the training part is constant ({scaler.mean:g} mV); there is nothing to predict")
+    scaler = Scaler.of(signal[..., :boundary][..., valid[:boundary]], "the training part")
     z = scaler.standardise(signal)
     parts = [Windows(z, tuple(runs), length, horizon) for runs in (train, test)]
-    later = signal[parts[1].targets]
+    later = np.atleast_2d(signal)[-1, parts[1].targets]
     if len(later) > 1 and np.ptp(later) == 0:
         raise InputError(
             f"signal: the test part is constant ({later[0]:g} mV from sample {boundary} on), as when a lead is off: "
             "it tests nothing; end before it (end), or choose another train_fraction"
         )
-    possible = max(len(signal) - length - horizon + 1, 0)
+    possible = max(len(valid) - length - horizon + 1, 0)
     whole = sum(stop - first for first, stop in all_runs)
     kept = len(parts[0]) + len(parts[1])
     counts = WindowCounts(len(parts[0]), len(parts[1]), missing=possible - whole, split=whole - kept)
@@ -235,7 +268,9 @@ def _boundary(runs: list[tuple[int, int]], span: int, fraction: float) -> int:
 
 
 def _check_samples(signal: Array) -> NDArray[np.bool_]:
-    """The mask of valid samples; InputError for a value that is no voltage in any unit."""
+    """The mask (samples,) of those valid in all leads; InputError for a value that is no voltage in any unit."""
+    if signal.ndim == 2:
+        return np.logical_and.reduce([_check_samples(lead) for lead in signal])
     valid = np.isfinite(signal)
     if len(signal) and max(np.fmax.reduce(signal), -np.fmin.reduce(signal)) > LARGEST:
         beyond = valid & (np.abs(signal) > LARGEST)

@@ -140,7 +140,7 @@ def test_another_sampling_frequency_is_refused():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"format": 6}, "model format 6"),
+        ({"format": 7}, "model format 7"),
         ({"format": None}, "model format None"),
         ({"network": "deep"}, "choose one of"),
         ({"network": "gated"}, "'gates'"),

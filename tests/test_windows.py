@@ -86,8 +86,7 @@ def test_a_matrix_is_an_array_for_numpy_and_anything_but_a_slice_is_refused_by_n
 
 def test_windows_are_views_of_the_signal():
     split = split_windows(np.sin(np.arange(400.0)), 15, 1)
-    pieces = list(split.train.X.pieces(0, len(split.train)))
-    assert all(np.shares_memory(piece, split.train.signal) for piece, _ in pieces)
+    assert all(np.shares_memory(view, split.train.signal) for view in split.train.X.views)
 
 
 def test_no_training_window_sees_the_test_part():

@@ -99,8 +99,10 @@ def detect(
     learn : by default the first quarter; ectopic beats may be among its beats, as long as they are fewer than two in
     three. threshold : of the score of a beat.
 
-    Raises InputError without beats, for too few to learn from, and for seconds or a threshold that are no such number.
+    Raises InputError without beats, for too few to learn from, and for seconds or a threshold that are no such number;
+    ModelError for a model of joined leads.
     """
+    forecaster.check_single("detect")
     check_threshold(threshold)
     rate, length = recording.sampling_frequency, len(recording.signal)
     learned = round(LEARN_SHARE * length) if learn is None else samples_of(learn, rate, length, recording.name)

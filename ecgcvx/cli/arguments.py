@@ -8,7 +8,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ecgcvx.fit_options import SHARED, FitOptions, fit_options
 from ecgcvx.kinds.registry import REGISTRY, kind_class
@@ -46,27 +46,37 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def read_record(
-    options: argparse.Namespace, model: "Forecaster | None" = None, lead: str | None = None, source: str | None = None
+    options: argparse.Namespace,
+    model: "Forecaster | None" = None,
+    lead: str | int | None = None,
+    source: str | None = None,
+    join: "tuple[str | int, ...] | Literal['all'] | None" = None,
 ) -> "Recording":
     """Read the record of the options and say on standard error what is odd about it.
 
-    Lead, unit and resampling are those of the model unless they are given. lead, source : in place of the lead and the
-    record of the options.
+    Lead, unit and resampling are those of the model unless they are given, joined leads those of the model. lead,
+    source : in place of the lead and the record of the options. join : see `read_recording`.
     """
     from ecgcvx.records import read_recording
 
-    wanted, resample = lead or options.lead, options.resample
+    wanted, resample = options.lead if lead is None else lead, options.resample
     if model is not None:
         wanted = model.lead if wanted is None else wanted
         resample = model.resample if resample is None else resample
-    number = int(wanted) if wanted is not None and wanted.isascii() and wanted.isdecimal() else wanted
+        join = model.joined or None
     source = options.record if source is None else source
     recording = read_recording(
-        source, number, options.start, options.end, options.sampling_frequency, unit=options.unit,
-        default_unit=None if model is None else model.unit, annotator=options.annotator, resample=resample,
+        source, None if wanted is None else lead_number(wanted), options.start, options.end, options.sampling_frequency,
+        unit=options.unit, default_unit=None if model is None else model.unit, annotator=options.annotator,
+        resample=resample, join=join,
     )  # fmt: skip
     say_warnings(recording, source)
     return recording
+
+
+def lead_number(lead: str | int) -> str | int:
+    """Return a lead as `read_recording` takes it: text of digits is a number."""
+    return int(lead) if isinstance(lead, str) and lead.isascii() and lead.isdecimal() else lead
 
 
 def say_warnings(recording: "Recording", source: str) -> None:

@@ -4,9 +4,9 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ecgcvx.cli.arguments import given_options
+from ecgcvx.cli.arguments import given_options, lead_number
 from ecgcvx.cli.terminal import progress_bar, show
 from ecgcvx.dataset.options import ENGINES, EVALUATIONS
 from ecgcvx.dataset.sources import stands_for_several
@@ -15,6 +15,8 @@ from ecgcvx.errors import InputError
 if TYPE_CHECKING:
     from ecgcvx.dataset import Reading, Row
     from ecgcvx.fit_options import FitOptions
+
+Leads = tuple[str | int, ...] | Literal["all"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "one that was trained on the others",
     )  # fmt: skip
     add_spreading(group)
+    group.add_argument(
+        "--join", action="store_true",
+        help="with --leads: forecast one lead (--lead, else the first of them) from the windows of all of them, which "
+        "stand side by side as the columns of one row",
+    )  # fmt: skip
 
 
 def add_spreading(group: "argparse._ArgumentGroup") -> None:
     """Add which signals of the records are taken, and how the work on them is spread."""
-    group.add_argument("--leads", metavar="A,B", help="each of these leads of every record, as signals of their own")
+    group.add_argument(
+        "--leads", metavar="A,B", help="each of these leads of every record, or all ECG leads, as signals of their own"
+    )
     group.add_argument(
         "--strict", action="store_true", help="end at a record that cannot be used, in place of skipping it"
     )
@@ -49,23 +58,56 @@ def add_spreading(group: "argparse._ArgumentGroup") -> None:
 
 def asked_for(options: argparse.Namespace) -> bool:
     """Whether the arguments are those of a data set."""
-    names = ("evaluate", "leads", "jobs", "engine", "cluster", "read_limit")
+    names = ("evaluate", "jobs", "engine", "cluster", "read_limit", *(() if joins(options) else ("leads",)))
     given = options.strict or any(getattr(options, name) is not None for name in names)
     return given or len(options.record) > 1 or any(stands_for_several(one) for one in options.record)
+
+
+def joins(options: argparse.Namespace) -> bool:
+    """Whether leads are joined."""
+    return getattr(options, "join", False)
+
+
+def joined_leads(options: argparse.Namespace) -> "tuple[str | int | None, Leads | None]":
+    """Return the lead that is forecast, None for the default, and those joined to it, None for none.
+
+    Raises InputError for join without leads, and for a single lead.
+    """
+    if not joins(options):
+        return options.lead, None
+    if options.leads is None:
+        raise InputError("join: of which leads? Give --leads all or --leads A,B too")
+    leads, lead = _named(options.leads), None if options.lead is None else lead_number(options.lead)
+    if leads == "all":
+        return lead, "all"
+    lead = leads[0] if lead is None else lead
+    others = tuple(one for one in leads if str(one).casefold() != str(lead).casefold())
+    if not others:
+        raise InputError(f"join: leads = {options.leads} names no lead beside {lead}; give at least two")
+    return lead, others
+
+
+def _named(leads: str) -> "Leads":
+    if leads.strip().casefold() == "all":
+        return "all"
+    found = tuple(lead_number(part.strip()) for part in leads.split(",") if part.strip())
+    if not found:
+        raise InputError(f"leads = {leads!r}: names no lead; give all or A,B")
+    return found
 
 
 def reading_of(options: argparse.Namespace) -> "Reading":
     """Return what of each record is read."""
     from ecgcvx.dataset import Reading
 
-    if options.leads is not None and options.lead is not None:
-        raise InputError("leads: not together with lead; give one of them")
-    named = [part.strip() for part in (options.leads or "").split(",") if part.strip()]
-    leads = tuple(int(lead) if lead.isdecimal() else lead for lead in named) or (options.lead,)
+    if options.leads is not None and options.lead is not None and not joins(options):
+        raise InputError("leads: not together with lead but with join; give one of them")
+    lead, join = joined_leads(options)
+    own = None if options.leads is None or joins(options) else _named(options.leads)
     limit = Reading.limit if options.read_limit is None else options.read_limit
     return Reading(
-        leads, options.start, options.end, options.sampling_frequency, options.unit, options.annotator,
-        options.resample, limit,
+        (lead,) if own is None else own, options.start, options.end, options.sampling_frequency, options.unit,
+        options.annotator, options.resample, limit, join,
     )  # fmt: skip
 
 
@@ -124,21 +166,22 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     """Fit the records, show the table, and write the tables into the output folder; 0 if any could be used."""
     from ecgcvx.dataset import DatasetOptions, dataset_table, expand_sources, fit_records, write_dataset
     from ecgcvx.dataset.patience import in_time
+    from ecgcvx.dataset.run import signals_of
     from ecgcvx.dataset.table import summary
 
     reading = reading_of(options)
-    leads = reading.leads
     if chosen.intervals is not None and options.evaluate not in (None, "within"):
         raise InputError(f"intervals: not with evaluate = {options.evaluate}, only with within; leave one of them out")
     if not hasattr(options, "baselines"):  # backprop would take most of the time, and stands in no table here
         chosen = replace(chosen, baselines="linear")
     records = in_time(lambda: expand_sources(options.record), ", ".join(options.record), reading.limit)
-    if len(records) < 2 and len(leads) < 2 and (options.evaluate or "within") != "within":
-        raise InputError(f"evaluate = {options.evaluate}: takes at least 2 records; name more, or leave it out")
     wanted = DatasetOptions(
         chosen, reading, options.evaluate or "within", options.strict, options.resume, options.jobs,
         **spread_of(options),
     )  # fmt: skip
+    signals = len(signals_of(records, wanted))
+    if signals < 2 and wanted.evaluate != "within":
+        raise InputError(f"evaluate = {options.evaluate}: takes at least 2 records; name more, or leave it out")
     folder = options.output or Path("out") / "dataset"
     about = {"network": chosen.network.name, "evaluate": wanted.evaluate, "horizon": chosen.horizon,
              "window": chosen.window, "options": chosen.settings}  # fmt: skip
@@ -151,7 +194,7 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     interrupted = False
     try:
         with progress_bar() as progress:
-            progress(f"{len(records) * len(leads)} signals", 0.0)
+            progress(f"{signals} signals", 0.0)
             for row in fit_records(records, wanted, folder, progress):
                 rows.append(row)
                 write_dataset(sorted(rows, key=place), folder, about)
@@ -162,7 +205,7 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     if options.json:
         print(json.dumps(json.loads(files[0].read_text()), allow_nan=False))
     else:
-        end = [f"interrupted after {len(rows)} of {len(records) * len(leads)}; --resume goes on"] if interrupted else []
+        end = [f"interrupted after {len(rows)} of {signals}; --resume goes on"] if interrupted else []
         show(dataset_table(rows), "", *summary(rows), *end, f"wrote {folder}/dataset.csv, dataset.json, dataset.html")
     if interrupted:
         return 130

@@ -49,6 +49,10 @@ dual, and never far behind the linear autoregression. Where beta is chosen on th
 activations; each stage is a convex program with a gap of its own, and validation chooses its beta. The stack as a whole
 has no gap.
 
+--leads all --join forecasts one lead (--lead) from the windows of all leads, side by side in one row; --leads without
+--join makes each lead a signal of its own. A model of joined leads takes records that have them all; stream, export,
+detect, interpret and explain take models of one lead.
+
 --intervals calibrates prediction intervals by the errors on the validation part, made by a network that was trained
 without it; they are kept in the model file, for predict, stream and the report.
 
@@ -63,6 +67,7 @@ examples:
   ecgcvx fit mitdb/ --network polynomial --output out/mitdb
   ecgcvx fit 100 101 103 --evaluate leave-one-record-out --network gated --beta 1e-4
   ecgcvx fit mitdb/100 --lead V5 --horizon 5 --output out/100
+  ecgcvx fit data/mitdb208/208 --leads all --join --network polynomial
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --gap 2e-3 --time-limit 120
   ecgcvx fit data/mitdb208/208 --beta 1e-4 --tolerance 1e-2 --check
   ecgcvx fit data/mitdb208/208 --beta 1e-2 --solver osqp --gap 1e-4
@@ -109,7 +114,8 @@ def run(options: argparse.Namespace) -> int:
     if dataset.asked_for(options):
         return dataset.run(options, chosen)
     options.record = options.record[0]
-    recording = read_record(options)
+    lead, join = dataset.joined_leads(options)
+    recording = read_record(options, lead=lead, join=join)
     folder = options.output or Path("out") / Path(recording.name).name
     check_folder(folder)
     make_folder(folder)
@@ -133,10 +139,11 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
     from ecgcvx.proof import proof_words
 
     windows, trained = found["windows"], result.trained
+    joined = "" if not recording.joined else " of it and of " + ", ".join(lead.name for lead in recording.joined)
     last = "" if trained.objective is not None else " in the last stage"
     show(
         f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: "
-        f"{chosen.window} samples predict the one {chosen.horizon} later\n"
+        f"{chosen.window} samples{joined} predict the one {chosen.horizon} later\n"
         f"windows: {windows['train']:,} train, {windows['test']:,} test, {windows['excluded']:,} excluded "
         f"({windows['excluded_because']['missing']:,} over missing samples); beta = {found['beta']:.3g}{last}, "
         f"chosen by {found['beta_chosen_by']}\n",
@@ -154,5 +161,5 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         f"train, test: root-mean-square error; gap: relative to P\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")
-        + f"; what the network does: {folder}/report.html",
+        + ("" if recording.joined else f"; what the network does: {folder}/report.html"),
     )

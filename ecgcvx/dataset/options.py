@@ -1,9 +1,10 @@
 """How a data set is read and fitted."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
-from ecgcvx.errors import InputError
+from ecgcvx.errors import EcgcvxError, InputError
 from ecgcvx.fit_options import FitOptions
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ EVALUATIONS = ("within", "pooled", "leave-one-record-out")
 class Reading:
     """What of every record is read, as `read_recording` takes it; leads : one record's signals, by default one lead.
 
+    leads 'all' : every ECG lead of a record is a signal of its own. join : leads that are joined to each of `leads`.
     limit : seconds that reading one record may take, which ends the wait for a file system that stalls.
 
     Raises InputError for a limit that is not positive.
     """
 
-    leads: tuple[str | int | None, ...] = (None,)
+    leads: tuple[str | int | None, ...] | Literal["all"] = (None,)
     start: float | None = None
     end: float | None = None
     sampling_frequency: float | None = None
@@ -30,6 +32,7 @@ class Reading:
     annotator: str | None = None
     resample: float | None = None
     limit: float = 300.0
+    join: tuple[str | int, ...] | Literal["all"] | None = None
 
     def __post_init__(self) -> None:
         if not self.limit > 0:
@@ -42,12 +45,28 @@ class Reading:
 
         return in_time(lambda: read_recording(source, lead, **self.arguments()), source, self.limit)
 
+    def leads_of(self, source: str) -> tuple[str | int | None, ...]:
+        """Return the leads of a record that are signals; (None,) for one whose leads cannot be read."""
+        return _lead_names(self, source) if self.leads == "all" else self.leads
+
     def arguments(self) -> dict[str, Any]:
         """The arguments of `read_recording` besides name and lead."""
         return {
             "start": self.start, "end": self.end, "sampling_frequency": self.sampling_frequency, "unit": self.unit,
-            "annotator": self.annotator, "resample": self.resample,
+            "annotator": self.annotator, "resample": self.resample, "join": self.join,
         }  # fmt: skip
+
+
+@lru_cache
+def _lead_names(reading: Reading, source: str) -> tuple[str | int | None, ...]:
+    from ecgcvx.dataset.patience import in_time
+    from ecgcvx.records import lead_names
+
+    given = (reading.start, reading.end, reading.sampling_frequency)
+    try:
+        return in_time(lambda: lead_names(source, *given, unit=reading.unit), source, reading.limit)
+    except EcgcvxError:  # the reading of the signal says why
+        return (None,)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Part:
     counts: WindowCounts
     pieces: Sequence[Rows]
     held: Signal | None
+    joined: tuple[str, ...] = ()
 
     def read(self) -> Signal:
         """Return the signal, from memory or from its record."""
@@ -65,7 +66,7 @@ def make_part(source: str, lead: str | int | None, options: DatasetOptions) -> P
     )  # fmt: skip
     return Part(
         source, lead, reading, fit, options.evaluate, recording.name, recording.lead, frequency, found.scaler,
-        found.counts, pieces, found if keep else None,
+        found.counts, pieces, found if keep else None, tuple(one.name for one in recording.joined),
     )  # fmt: skip
 
 
@@ -98,22 +99,25 @@ def make_engine(options: DatasetOptions) -> AbstractContextManager[Engine]:
 
 def _signal(source: str, lead: str | int | None, reading: Reading, fit: FitOptions, evaluate: str) -> Signal:
     recording = reading.read(source, lead)
+    fit.network.check_joined(len(recording.joined))
     if evaluate == "pooled":
-        split = split_windows(recording.signal, fit.window, fit.horizon, fit.train_fraction)
+        split = split_windows(recording.signals, fit.window, fit.horizon, fit.train_fraction)
         return Signal(recording, split.train, split.test, split.scaler, split.counts)
-    valid = recording.signal[np.isfinite(recording.signal)]
-    if len(valid) < 2 or valid.std() <= 1e-12 * max(1.0, abs(valid.mean())):
-        raise InputError(f"{recording.name}: the signal is constant; there is nothing to predict")
-    scaler = Scaler(float(valid.mean()), float(valid.std()))
-    windows = all_windows(recording.signal, scaler, fit.window, fit.horizon)
+    signals = recording.signals
+    scaler = Scaler.of(signals[..., np.isfinite(signals).reshape(-1, signals.shape[-1]).all(axis=0)], "all of it")
+    windows = all_windows(signals, scaler, fit.window, fit.horizon)
     possible = max(len(recording.signal) - fit.window - fit.horizon + 1, 0)
     counts = WindowCounts(len(windows), len(windows), missing=possible - len(windows), split=0)
     return Signal(recording, windows, windows, scaler, counts)
 
 
-def one_rate(parts: Sequence[Part]) -> None:
-    """Raise InputError for signals of several sampling frequencies."""
+def check_alike(parts: Sequence[Part]) -> None:
+    """Raise InputError for signals of several sampling frequencies, or with different joined leads."""
     rates = {part.sampling_frequency for part in parts}
     if len(rates) > 1:
         listed = ", ".join(f"{rate:g}" for rate in sorted(rates))
         raise InputError(f"records: sampled at {listed} Hz; pass resample (--resample HZ) to bring them to one rate")
+    for part in parts[1:]:
+        if part.joined != parts[0].joined:
+            first, other = (f"{one.name} joins {', '.join(one.joined)}" for one in (parts[0], part))
+            raise InputError(f"leads: {first} but {other}; name leads that all records have (--leads A,B --join)")

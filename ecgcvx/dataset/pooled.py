@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecgcvx.dataset.parts import Part, make_engine, one_rate, read_parts
+from ecgcvx.dataset.parts import Part, check_alike, make_engine, read_parts
 from ecgcvx.dataset.table import Row, error_by_beat
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
@@ -33,10 +33,10 @@ def pooled_windows(parts: Sequence[Windows]) -> Windows:
         raise InputError("windows: of several lengths or horizons; take one")
     signals, runs, at = [], [], 0
     for part in parts:
-        signals += [part.signal, np.array([np.nan])]
+        signals += [part.signal, np.full((*part.signal.shape[:-1], 1), np.nan)]
         runs += [(first + at, stop + at) for first, stop in part.runs]
-        at += len(part.signal) + 1
-    return Windows(np.concatenate(signals), tuple(runs), parts[0].length, parts[0].horizon)
+        at += part.signal.shape[-1] + 1
+    return Windows(np.concatenate(signals, axis=-1), tuple(runs), parts[0].length, parts[0].horizon)
 
 
 def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Progress) -> Iterator[Row]:
@@ -45,7 +45,7 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
     Raises InputError for records of several sampling frequencies, for fewer than two records, and for a network that
     needs all rows in memory where the engine reads them piece by piece.
     """
-    if options.engine != "memory" and _statistics(options) is None:
+    if options.engine != "memory" and _statistics(options, options.fit.window + 1) is None:
         raise InputError(
             f"engine = {options.engine}: {options.fit.network.described} needs all windows in memory; leave engine "
             "out, or take polynomial, quadratic or gated without a free linear part"
@@ -60,7 +60,7 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
     if len(parts) < 2:
         raise InputError(f"records: {len(parts)} can be used; {options.evaluate} takes at least 2")
     every = [part for _, part in parts]
-    one_rate(every)
+    check_alike(every)
     with make_engine(options) as engine:
         if options.evaluate == "pooled":
             started = time.perf_counter()
@@ -83,8 +83,8 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
             yield _row(part, trained, known, count, time.perf_counter() - started)
 
 
-def _statistics(options: "DatasetOptions") -> Statistics | None:
-    return options.fit.network.statistics(options.fit.window + 1, options.fit.seed)
+def _statistics(options: "DatasetOptions", width: int) -> Statistics | None:
+    return options.fit.network.statistics(width, options.fit.seed)
 
 
 def _train(
@@ -94,7 +94,7 @@ def _train(
 
     Without a beta, the last record validates along a path of falling beta on the others.
     """
-    statistics = _statistics(options)
+    statistics = _statistics(options, (1 + len(parts[0].joined)) * options.fit.window + 1)
     trained = (
         _train_on_rows(parts, options, progress) if statistics is None
         else _train_on_sums(statistics, parts, options, engine, progress)
@@ -177,6 +177,6 @@ def _save(task: "Task", part: Part, trained: Trained, known: TrainingRange, opti
     task.folder.mkdir(parents=True, exist_ok=True)
     forecaster = Forecaster(
         trained.network, part.scaler, part.lead_name, part.sampling_frequency, options.fit.window,
-        options.fit.horizon, trained.beta, options.fit.network.name, training_range=known,
+        options.fit.horizon, trained.beta, options.fit.network.name, training_range=known, joined=part.joined,
     )  # fmt: skip
     forecaster.save(task.folder / "model.safetensors")

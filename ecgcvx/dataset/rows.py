@@ -35,7 +35,7 @@ class RecordRows:
     stretch: tuple[int, int] | None
 
     def blocks(self) -> Iterator[tuple[Array, Array]]:
-        """Yield X (rows, length + 1) and y (rows,), standardised, of the windows in order."""
+        """Yield X (rows, d) and y (rows,), standardised, of the windows in order."""
         windows = self._windows()
         for first in range(0, len(windows), BLOCK):
             rows = slice(first, first + BLOCK)
@@ -48,9 +48,11 @@ class RecordRows:
             begin = given["start"] or 0.0
             given |= {"start": begin + first / self.sampling_frequency, "end": begin + last / self.sampling_frequency}
             runs, samples = tuple((a - first, b - first) for a, b in runs), last - first
-        signal = read_recording(self.source, self.lead, **given).signal
-        if len(signal) != samples:
-            raise InputError(f"{self.source}: {len(signal):,} samples where {samples:,} were; it changed, start again")
+        signal = read_recording(self.source, self.lead, **given).signals
+        if signal.shape[-1] != samples:
+            raise InputError(
+                f"{self.source}: {signal.shape[-1]:,} samples where {samples:,} were; it changed, start again"
+            )
         return Windows(self.scaler.standardise(signal), runs, self.length, self.horizon)
 
 
@@ -63,8 +65,8 @@ def record_pieces(
         runs = cut_runs(windows.runs, first, min(first + PIECE, n))
         stretch = (runs[0][0], runs[-1][1] + ahead) if n > PIECE and reading.resample is None else None
         pieces.append(
-            RecordRows(source, lead, reading, scaler, runs, windows.length, windows.horizon, len(windows.signal),
-                       sampling_frequency, stretch)
+            RecordRows(source, lead, reading, scaler, runs, windows.length, windows.horizon,
+                       windows.signal.shape[-1], sampling_frequency, stretch)
         )  # fmt: skip
     return pieces
 

@@ -68,7 +68,7 @@ def _tasks(records: Sequence[str], options: DatasetOptions, output: Path) -> lis
 
 def signals_of(records: Sequence[str], options: DatasetOptions) -> list[tuple[str, str | int | None]]:
     """Return every record with every lead that is read of it."""
-    return [(source, lead) for source in records for lead in options.reading.leads]
+    return [(source, lead) for source in records for lead in options.reading.leads_of(source)]
 
 
 def fit_one(task: Task) -> Row:

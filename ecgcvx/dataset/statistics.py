@@ -16,7 +16,7 @@ import numpy as np
 
 from ecgcvx import __version__
 from ecgcvx.dataset.options import DatasetOptions
-from ecgcvx.dataset.parts import Part, make_engine, one_rate, read_parts
+from ecgcvx.dataset.parts import Part, check_alike, make_engine, read_parts
 from ecgcvx.dataset.pooled import chosen_on
 from ecgcvx.dataset.run import signals_of
 from ecgcvx.errors import InputError
@@ -123,7 +123,7 @@ def record_statistics(records: Sequence[str], options: DatasetOptions, progress:
             skipped.append((source, str(part)))
     if not parts:
         raise InputError(f"records: none can be used; the first: {skipped[0][1]}")
-    one_rate(parts)
+    check_alike(parts)
     with make_engine(options) as engine:
         total = engine.total(statistics.sums, [piece for part in parts for piece in part.pieces], progress)
     sources = tuple(

@@ -26,9 +26,10 @@ def export(forecaster: "Forecaster", target: str, path: str | Path) -> list[Path
     target : 'numpy', 'c', 'onnx' or 'torch'. path : of the files, without ending.
 
     Raises InputError for another target and where its library is missing, ModelError for a network that cannot be
-    exported.
+    exported, and for a model of joined leads.
     """
     if target not in TARGETS:
         raise InputError(f"target = {target!r}: choose one of {', '.join(TARGETS)}")
+    forecaster.check_single("export")
     found: list[Path] = import_module(f"ecgcvx.export.{TARGETS[target]}").write(forecaster, Path(path))
     return found

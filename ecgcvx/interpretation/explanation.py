@@ -74,8 +74,10 @@ class Explanation:
 def explain(forecaster: Forecaster, recording: Recording, seconds: float) -> Explanation:
     """Return the explanation of the forecast of the sample at a time of a recording.
 
-    Raises InputError when there is no sample at that time, or no whole window that forecasts it.
+    Raises InputError when there is no sample at that time, or no whole window that forecasts it, ModelError for a model
+    of joined leads.
     """
+    forecaster.check_single("explain")
     rate, signal = recording.sampling_frequency, recording.signal
     sample = round(seconds * rate) if math.isfinite(seconds) else -1
     if not 0 <= sample < len(signal):

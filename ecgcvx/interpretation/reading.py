@@ -60,8 +60,9 @@ def interpret(
     recur is not tried.
 
     Raises InputError for an unknown option and for windows that forecast a constant, ModelError for another sampling
-    frequency.
+    frequency and for a model of joined leads.
     """
+    forecaster.check_single("interpret")
     whole, forecaster = forecaster, on_window(forecaster)
     network = forecaster.network
     if top < 1:

@@ -26,6 +26,7 @@ class ConvolutionalKind(FamilyKind):
     name: ClassVar[str] = "conv"
     title: ClassVar[str] = "convolutional"
     summary: ClassVar[str] = "shared filters over the patches of a window, pooled"
+    takes_joined: ClassVar[bool] = False
 
     taps: int | None = option(None, "length of a filter in samples (default 5)", metavar="H", least=1)
     stride: int | None = option(None, "samples from one patch to the next (default 1)", metavar="S", least=1)

@@ -162,7 +162,7 @@ class NetworkKind:
 
     name : in the registry. title : in sentences. summary : in the help. takes_beta : whether beta, an
     option of every fit, is its own too. recurrence : whether an interpretation may train it again as a ReLU network to
-    see which patterns recur.
+    see which patterns recur. takes_joined : whether its rows may be windows of several leads, one after another.
     """
 
     name: ClassVar[str]
@@ -170,6 +170,7 @@ class NetworkKind:
     summary: ClassVar[str]
     takes_beta: ClassVar[bool] = True
     recurrence: ClassVar[bool] = False
+    takes_joined: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -182,6 +183,14 @@ class NetworkKind:
     def method(self) -> str:
         """The algorithm that trains with these options."""
         raise NotImplementedError
+
+    def check_joined(self, further: int) -> None:
+        """Raise InputError for leads that are joined to another where the network takes windows of one lead."""
+        if further and not self.takes_joined:
+            raise InputError(
+                f"join: {self.described} takes windows of one lead, not of {1 + further}; leave it out, or take "
+                "another network"
+            )
 
     @property
     def bounded(self) -> bool:

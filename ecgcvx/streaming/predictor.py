@@ -95,7 +95,7 @@ class StreamPredictor:
     for single samples. The patterns of a stack are those of its lowest stages.
 
     Raises InputError for channels below 1, a rate or coverage outside (0, 1), or another word for `outside`; ModelError
-    for coverages of a model that keeps no calibration.
+    for coverages of a model that keeps no calibration, and for a model of joined leads.
     """
 
     def __init__(
@@ -112,6 +112,7 @@ class StreamPredictor:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
             raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, e.g. 1e-4")
+        model.check_single("stream")
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate, self.outside = model, channels, rate, model.policy(outside)
         self.intervals = StreamIntervals(model, channels, coverages, gamma) if len(coverages) else None

@@ -1,0 +1,331 @@
+"""Leads that are joined as further columns of one window, against `sliding_window_view` and least squares by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ecgcvx import api
+from ecgcvx.cli import main
+from ecgcvx.dataset import DatasetOptions, Reading, fit_records
+from ecgcvx.errors import InputError, ModelError, RecordError
+from ecgcvx.export import export
+from ecgcvx.fit_options import fit_options
+from ecgcvx.interpretation import interpret
+from ecgcvx.interpretation.explanation import explain
+from ecgcvx.model_file import load
+from ecgcvx.records import Lead, Recording, read_recording
+from ecgcvx.tensor_file import read_tensors, write_tensors
+from ecgcvx.types import silent
+from ecgcvx.windows import Scaler, all_windows, split_windows
+
+RATE = 100.0
+
+
+def leads_of(seed, samples=1500, count=2):
+    """Noisy leads of one source, of which the later ones run ahead of the first."""
+    random = np.random.default_rng(seed)
+    t = np.arange(samples) / RATE
+    source = [np.sin(2 * np.pi * 1.3 * (t + 0.05 * k)) + 0.4 * np.sin(2 * np.pi * 6 * (t + 0.05 * k)) for k in range(4)]
+    return [(1 + k) * source[k] + 0.1 * k + 0.05 * random.standard_normal(samples) for k in range(count)]
+
+
+def write_leads(path, names, signals):
+    rows = zip(np.arange(len(signals[0])) / RATE, *signals, strict=True)
+    text = "".join(",".join(f"{value:.5f}" for value in row) + "\n" for row in rows)
+    path.write_text(f"time (s),{','.join(names)}\n{text}")
+    return str(path)
+
+
+@pytest.fixture
+def record(tmp_path):
+    return write_leads(tmp_path / "r.csv", ("II", "V1", "V5"), leads_of(0, count=3))
+
+
+def options(beta=1e-4, **more):
+    return fit_options("polynomial", window=5, beta=beta, baselines="linear", linear="penalised", **more)
+
+
+@st.composite
+def gapped_leads(draw):
+    n, leads = draw(st.integers(30, 90)), draw(st.integers(2, 4))
+    signal = np.random.default_rng(draw(st.integers(0, 999))).standard_normal((leads, n))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, n - 1))
+        signal[draw(st.integers(0, leads - 1)), at : at + draw(st.integers(1, 4))] = np.nan
+    return signal
+
+
+@settings(max_examples=100, deadline=None)
+@given(gapped_leads(), st.integers(1, 6), st.integers(1, 4), st.integers(0, 60), st.integers(0, 60))
+def test_a_row_is_the_windows_of_all_leads_at_the_same_samples(signal, length, horizon, a, b):
+    try:
+        split = split_windows(signal, length, horizon, 0.6)
+    except InputError:  # a part without a window
+        return
+    mean, scale = (np.array([[one] for one in values]) for values in zip(
+        *((s.mean, s.scale) for s in (*split.scaler.joined, split.scaler)), strict=True
+    ))  # fmt: skip
+    valid = np.isfinite(signal).all(axis=0)
+    known = signal[:, : split.boundary][:, valid[: split.boundary]]
+    np.testing.assert_allclose(mean[:, 0], known.mean(axis=1), atol=1e-12)
+    np.testing.assert_allclose(scale[:, 0], known.std(axis=1), rtol=1e-12)
+    z = (signal - mean) / scale
+    for part, first, stop in ((split.train, 0, split.boundary), (split.test, split.boundary, signal.shape[1])):
+        starts = [
+            s for s in range(first, stop - length - horizon + 1) if valid[s : s + length + horizon].all()
+        ]  # fmt: skip
+        by_hand = np.hstack([sliding_window_view(lead, length)[starts] for lead in z] + [np.ones((len(starts), 1))])
+        np.testing.assert_array_equal(part.starts, starts)
+        np.testing.assert_array_equal(part.X[:], by_hand)
+        np.testing.assert_array_equal(part.X[a:b], by_hand[a:b])
+        np.testing.assert_array_equal(part.y, z[-1, np.array(starts) + length - 1 + horizon])
+    whole = all_windows(signal, split.scaler, length, horizon)
+    assert set(split.train.starts) | set(split.test.starts) <= set(whole.starts)
+
+
+def test_one_lead_as_a_matrix_is_that_lead():
+    signal = leads_of(1)[0]
+    one, two = split_windows(signal, 5), split_windows(signal[None], 5)
+    np.testing.assert_array_equal(one.train.X[:], two.train.X[:])
+    np.testing.assert_array_equal(one.test.y, two.test.y)
+    assert one.scaler == two.scaler
+
+
+def test_a_constant_joined_lead_is_refused():
+    signal = np.stack([np.ones(300), leads_of(1)[0][:300]])
+    with pytest.raises(InputError, match=r"the training part is constant \(1 mV\); it is of a lead that is joined"):
+        split_windows(signal, 5)
+
+
+def test_leads_are_read_side_by_side(record):
+    found = read_recording(record, "V1", join=("V5", "II"))
+    assert (found.lead, [lead.name for lead in found.joined]) == ("V1", ["V5", "II"])
+    for at, name in enumerate(("V5", "II", "V1")):
+        np.testing.assert_array_equal(found.signals[at], read_recording(record, name).signal)
+    every = read_recording(record, "V1", join="all")
+    assert [lead.name for lead in every.joined] == ["II", "V5"]
+    assert read_recording(record).signals.shape == (1500,)
+    halved = read_recording(record, "II", join="V1", resample=50.0)
+    np.testing.assert_array_equal(halved.joined[0].signal, read_recording(record, "V1", resample=50.0).signal)
+
+
+@pytest.mark.parametrize(
+    ("lead", "join", "words"),
+    [
+        ("II", ("V9",), "no lead 'V9'"),
+        ("II", ("II",), "lead II is joined to itself"),
+        ("II", ("V1", "v1"), "lead V1 is joined to itself"),
+    ],
+)
+def test_leads_that_cannot_be_joined_are_named(record, lead, join, words):
+    with pytest.raises(RecordError, match=words):
+        read_recording(record, lead, join=join)
+
+
+def test_a_record_of_one_lead_has_none_to_join(tmp_path):
+    path = write_leads(tmp_path / "one.csv", ("II",), leads_of(0, count=1))
+    with pytest.raises(RecordError, match="II is its only ECG lead"):
+        read_recording(path, join="all")
+
+
+def test_the_linear_baseline_is_least_squares_on_the_windows_side_by_side(record):
+    found = read_recording(record, "II", join="all")
+    result = api.fit(found, "polynomial", window=5, beta=1e-4, baselines="linear")
+    z = result.split.scaler.standardise(found.signals)
+    n, boundary = 1500, 1200
+    rows = np.hstack([sliding_window_view(lead, 5) for lead in z] + [np.ones((n - 4, 1))])
+    w = np.linalg.lstsq(rows[: boundary - 5], z[-1, 5:boundary], rcond=None)[0]
+    error = z[-1, boundary + 5 :] - rows[boundary : n - 5] @ w
+    scores = {score.name: score.test_rmse_mv for score in result.scores}
+    assert scores["linear_ar"] == pytest.approx(result.split.scaler.scale * np.sqrt(np.mean(error**2)), rel=1e-9)
+    signal = found.signal
+    last = signal[boundary + 5 :] - signal[boundary + 4 : -1]
+    assert scores["persistence"] == pytest.approx(np.sqrt(np.mean(last**2)), rel=1e-9)
+    alone = api.fit(read_recording(record, "II"), "polynomial", window=5, beta=1e-4, baselines="linear")
+    assert scores["convex"] < alone.scores[-1].test_rmse_mv
+
+
+def test_the_network_is_that_of_the_windows_side_by_side(record):
+    """The program gets what a plain matrix of the same rows gives."""
+    from ecgcvx.activations import RELU_LIKE
+    from ecgcvx.programs.polynomial import PolynomialProgram
+    from ecgcvx.solvers.polynomial import PolynomialSolver
+
+    found = read_recording(record, "II", join="all")
+    result = api.fit(found, "polynomial", window=5, beta=1e-3, baselines="none", linear="penalised")
+    train = result.split.train
+    solved = PolynomialSolver().solve(PolynomialProgram(np.asarray(train.X), train.y, 1e-3, RELU_LIKE))
+    assert result.trained.objective == pytest.approx(solved.primal, rel=1e-6)
+
+
+@pytest.mark.parametrize("network", ["relu", "gated", "quadratic", "stack"])
+def test_other_networks_take_joined_leads(network, tmp_path):
+    joined = Recording(leads_of(2)[0], RATE, "II", "r", joined=(Lead("V1", leads_of(2)[1]),))
+    more = {"relu": {"beta": 1e-2, "rounds": 2}, "gated": {"beta": 1e-2, "patterns": 4}, "stack": {"stages": 1}}
+    result = api.fit(
+        joined, network, window=4, baselines="none", **{"beta": 1e-3} | more[network] if network in more
+        and network != "stack" else more.get(network, {"beta": 1e-3}),
+    )  # fmt: skip
+    assert result.forecaster.network.inputs == 9
+    result.forecaster.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(
+        load(tmp_path / "m.safetensors").predict(joined), result.forecaster.predict(joined)
+    )  # fmt: skip
+
+
+def test_a_network_of_patches_takes_one_lead():
+    joined = Recording(leads_of(2)[0], RATE, "II", "r", joined=(Lead("V1", leads_of(2)[1]),))
+    with pytest.raises(InputError, match="network='conv' takes windows of one lead, not of 2"):
+        api.fit(joined, "conv", window=8, beta=1e-2)
+
+
+@pytest.fixture
+def model(record):
+    return api.fit(
+        read_recording(record, "II", join="all"), "polynomial", window=5, beta=1e-4, baselines="none",
+        intervals=(0.5,),
+    ).forecaster  # fmt: skip
+
+
+def test_a_model_of_joined_leads_survives_its_file(record, model, tmp_path):
+    model.save(tmp_path / "m.safetensors")
+    again, found = load(tmp_path / "m.safetensors"), read_recording(record, "II", join="all")
+    assert (again.joined, again.scaler) == (("V1", "V5"), model.scaler)
+    np.testing.assert_array_equal(again.predict(found), model.predict(found))
+    np.testing.assert_array_equal(again.predict_interval(found, 0.5).upper, model.predict_interval(found, 0.5).upper)
+    np.testing.assert_array_equal(
+        np.isfinite(again.predict(found)), np.r_[np.zeros(5, dtype=bool), np.ones(1495, dtype=bool)]
+    )  # fmt: skip
+    assert api.certify(again, found)[0].gap < 1e-5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found.pop("joined"),
+        lambda found: found["joined"].pop(),
+        lambda found: found["joined"][0].update(scale=0.0),
+        lambda found: found["joined"][0].update(lead=3),
+        lambda found: found.update(joined=[1]),
+        lambda found: found.update(format=5),
+    ],
+)
+def test_damaged_leads_of_a_model_file_are_refused(model, change, tmp_path):
+    path = tmp_path / "m.safetensors"
+    model.save(path)
+    _, tensors, found = read_tensors(path, "")
+    change(found)
+    write_tensors(path, tensors, {name: value for name, value in found.items() if name != "digest"})
+    with pytest.raises(ModelError):
+        load(path)
+
+
+def test_records_without_the_leads_are_refused(record, model):
+    for recording in (read_recording(record, "II"), read_recording(record, "II", join=("V5", "V1"))):
+        with pytest.raises(ModelError, match="the model's to II are V1, V5"):
+            model.predict(recording)
+        with pytest.raises(ModelError, match="the model's to II are V1, V5"):
+            api.certify(model, recording)
+
+
+def test_what_takes_one_lead_says_so(record, model, tmp_path):
+    found = read_recording(record, "II", join="all")
+    calls = {
+        "stream": model.stream,
+        "export": lambda: export(model, "numpy", tmp_path / "m"),
+        "interpret": lambda: interpret(model, found),
+        "explain": lambda: explain(model, found, 5.0),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ModelError, match=rf"{name}: not of a model of joined leads \(V1, V5, II\)"):
+            call()
+    assert not list(tmp_path.glob("m*"))
+
+
+def test_the_command_line_joins_leads_and_predicts(record, tmp_path, capsys):
+    folder = tmp_path / "out"
+    wanted = ["--network", "polynomial", "--window", "5", "--beta", "1e-4", "--baselines", "linear"]
+    assert main(["fit", record, "--leads", "V1,V5,II", "--lead", "II", "--join", *wanted, "--output", str(folder)]) == 0
+    assert "lead II, 100 Hz: 5 samples of it and of V1, V5 predict" in capsys.readouterr().out
+    assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "model.safetensors", "predictions.png"]
+    assert json.loads((folder / "metrics.json").read_text())["joined"] == ["V1", "V5"]
+    assert main(["predict", str(folder), record, "--output", str(tmp_path / "f.csv")]) == 0
+    forecast = np.genfromtxt(tmp_path / "f.csv", delimiter=",", names=True)["forecast_mv"]
+    by_hand = load(folder).predict(read_recording(record, "II", join=("V1", "V5")))
+    np.testing.assert_allclose(forecast, by_hand, atol=1e-5)
+    bare = write_leads(tmp_path / "bare.csv", ("II", "V1"), leads_of(0))
+    capsys.readouterr()
+    assert main(["predict", str(folder), bare]) == 2
+    assert "no lead 'V5'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--join"], "join: of which leads?"),
+        (["--join", "--leads", "II"], "names no lead beside II"),
+        (["--leads", ","], "names no lead; give all or A,B"),
+        (["--leads", "II,V1", "--lead", "V5"], "leads: not together with lead but with join"),
+        (["--leads", "all", "--join", "--network", "conv"], "takes windows of one lead, not of 3"),
+    ],
+)
+def test_leads_that_say_nothing_are_refused(record, arguments, words, capsys, tmp_path):
+    assert main(["fit", record, *arguments, "--output", str(tmp_path / "out")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def records_of(tmp_path, *names):
+    return [
+        write_leads(tmp_path / f"{k}.csv", given, leads_of(k, count=len(given))) for k, given in enumerate(names)
+    ]  # fmt: skip
+
+
+def test_every_lead_is_a_signal_where_all_are_pooled(tmp_path):
+    records = records_of(tmp_path, ("II", "V1"), ("II", "V5", "V1"))
+    wanted = DatasetOptions(options(), Reading("all"), "pooled", jobs=1)
+    rows = list(fit_records(records, wanted, tmp_path / "out", silent))
+    assert [(Path(row.record).stem, row.lead) for row in rows] == [
+        ("0", "II"), ("0", "V1"), ("1", "II"), ("1", "V5"), ("1", "V1"),
+    ]  # fmt: skip
+    assert len({row.neurons for row in rows}) == 1
+
+
+@pytest.mark.parametrize("engine", ["memory", "records"])
+def test_one_network_of_records_with_joined_leads(tmp_path, engine):
+    records = records_of(tmp_path, ("II", "V1"), ("II", "V1"), ("II", "V5"))
+    wanted = DatasetOptions(options(), Reading(join=("V1",)), "pooled", jobs=1, engine=engine)
+    rows = {Path(row.record).stem: row for row in fit_records(records, wanted, tmp_path / "out", silent)}
+    assert "no lead 'V1'" in rows["2"].skipped
+    parts = [split_windows(read_recording(one, "II", join=("V1",)).signals, 5) for one in records[:2]]
+    both = load(tmp_path / "out" / "1.csv")
+    assert (both.joined, both.scaler) == (("V1",), parts[1].scaler)
+    X, y = (np.concatenate(all_) for all_ in zip(*((one.train.X[:], one.train.y) for one in parts), strict=True))
+    from ecgcvx.activations import RELU_LIKE
+    from ecgcvx.programs.polynomial import PolynomialProgram
+    from ecgcvx.solvers.polynomial import PolynomialSolver
+
+    alone = PolynomialSolver().solve(PolynomialProgram(X, y, 1e-4, RELU_LIKE))
+    P = np.mean((both.network.predict(X) - y) ** 2) / 2
+    assert alone.primal >= P
+    assert rows["1"].neurons == both.network.neurons
+
+
+def test_records_that_join_different_leads_are_not_pooled(tmp_path):
+    records = records_of(tmp_path, ("II", "V1"), ("II", "V5"))
+    wanted = DatasetOptions(options(), Reading(join="all"), "pooled", jobs=1)
+    with pytest.raises(InputError, match=r"leads: 0 joins V1 but 1 joins V5"):
+        list(fit_records(records, wanted, tmp_path / "out", silent))
+    rows = list(fit_records(records, replace(wanted, evaluate="within"), tmp_path / "out", silent))
+    assert [load(tmp_path / "out" / f"{row.name}.csv").joined for row in rows] == [("V1",), ("V5",)]
+
+
+def test_scalers_and_names_of_joined_leads_are_as_many(model):
+    with pytest.raises(InputError, match="joined: 1 names, 2 scalers"):
+        replace(model, joined=("V1",))
+    assert isinstance(model.scaler.joined[0], Scaler)
