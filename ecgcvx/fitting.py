@@ -20,7 +20,7 @@ from ecgcvx.fit_options import FitOptions
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interruption import check, keeping, raising, stoppable, wanted
 from ecgcvx.intervals import COVERAGES, Calibration, calibrate
-from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
+from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained
 from ecgcvx.kinds.registry import kind_class
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import Model
@@ -270,7 +270,7 @@ def _start(recording: Recording, split: Split, options: FitOptions, limits: Limi
         if min(errors.free_rmse_mv, _validation_rmse(lambda X: X @ linear, inner)) < errors.penalised_rmse_mv:
             found = path
             with stoppable():
-                found, beside = _path(recording, split, free, limits, progress)
+                found, beside = _path(recording, split, free, limits, progress, beside.problem)
             if wanted():
                 return _Start(options, None, path, warm)
             errors = replace(errors, free_rmse_mv=found.chosen.validation_rmse_mv)
@@ -279,15 +279,21 @@ def _start(recording: Recording, split: Split, options: FitOptions, limits: Limi
 
 
 def _path(
-    recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress
+    recording: Recording,
+    split: Split,
+    options: FitOptions,
+    limits: Limits,
+    progress: Progress,
+    problem: Problem | None = None,
 ) -> tuple[RegularisationPath, Trained]:
     few = options.network.rule(True) is not None
     (count, ratio), first = (READABLE_BETAS, READABLE_RATIO) if few else (PATH_BETAS, PATH_RATIO), PATH_FIRST
     if options.network.free_linear:
         (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
     return regularisation_path(
-        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits.share(PATH_SHARE)
-    )
+        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split,
+        limits=limits.share(PATH_SHARE), problem=problem,
+    )  # fmt: skip
 
 
 def _rough(

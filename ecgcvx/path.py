@@ -77,11 +77,12 @@ def regularisation_path(
     *,
     split: Split | None = None,
     limits: Limits | None = None,
+    problem: Problem | None = None,
 ) -> tuple[RegularisationPath, Trained]:
     """Fit the path on the first part of the training windows and choose beta on the rest of them.
 
-    split : of the recording with these options, made here unless it is given. options.beta is
-    not used; train_fraction serves for both splits.
+    split : of the recording with these options, problem : of the first part of the training windows; made here unless
+    they are given. options.beta is not used; train_fraction serves for both splits.
     The betas fall from first * largest to ratio * largest; patience > 0 ends the path after as many points in a row
     with a larger validation error. At the end of the time limit or on Ctrl-C the path ends with the points that are
     whole; a point that was cut short takes no part in the choice unless it is the only one. KeyboardInterrupt passes
@@ -106,7 +107,8 @@ def regularisation_path(
     parts = (inner.train, inner.test, test)
     with keeping():
         with raising():
-            problem = kind.problem(inner.train, options.seed, progress)
+            if problem is None:
+                problem = kind.problem(inner.train, options.seed, progress)
             progress("the largest beta", None)
             largest = problem.largest_beta()
         betas = path_betas(first * largest, count, ratio / first)

@@ -204,8 +204,8 @@ class PolynomialProgram(PolynomialForm):
     def _moments(self, weights: Array | None) -> Moments:
         q, n = len(self.upper.rows), len(self.y)
         G, c = np.zeros((q, q), order="F"), np.zeros(q)
-        C = None if self.linear is None else self._cross(self.linear)
         with self.threads():
+            C = None if self.linear is None else self._cross(self.linear)
             for rows, monomials in self._monomials():
                 if self.linear is not None and C is not None:
                     # Of the monomials themselves, not of their moments: what X explains leaves no rounding behind.
