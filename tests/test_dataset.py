@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -96,6 +96,8 @@ def test_resume_keeps_what_was_finished_with_the_same_options(folder, tmp_path):
     assert sum(row.kept for row in again.values()) == 2
     other = DatasetOptions(fit_options("polynomial", beta=1e-3), jobs=1, resume=True)
     assert not any(row.kept for row in fit_records(records, other, out, silent))
+    part = replace(options(resume=True), reading=Reading(end=15.0))
+    assert not any(row.kept for row in fit_records(records, part, out, silent))
 
 
 @given(st.lists(st.integers(25, 60), min_size=1, max_size=4), st.integers(1, 5), st.integers(1, 3), st.integers(0, 10))

@@ -28,6 +28,12 @@ class Task:
     folder: Path
     options: DatasetOptions
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What of the record is read, as JSON has it."""
+        found: dict[str, Any] = json.loads(json.dumps({"lead": self.lead, **self.options.reading.arguments()}))
+        return found
+
 
 def fit_records(records: Sequence[str], options: DatasetOptions, output: Path, progress: Progress) -> Iterator[Row]:
     """Fit a data set and yield a row for each signal as soon as it is known.
@@ -51,7 +57,8 @@ def fit_records(records: Sequence[str], options: DatasetOptions, output: Path, p
         done += 1
         progress(f"{done} of {len(tasks)} signals; last: {row.name}", done / len(tasks))
         if options.strict and row.skipped:
-            raise InputError(f"{row.record}: {row.skipped} (strict)")
+            named = row.skipped.startswith(row.record)
+            raise InputError(f"{'' if named else f'{row.record}: '}{row.skipped} (strict)")
         yield row
 
 
@@ -86,7 +93,7 @@ def fit_one(task: Task) -> Row:
         found = write_output(result, recording, options, task.folder)
     except EcgcvxError as error:
         return Row.without_fit(task.source, "" if task.lead is None else str(task.lead), str(error))
-    return row_of_fit(task.source, recording, result, found, time.perf_counter() - started)
+    return row_of_fit(task.source, recording, result, found, task.reading, time.perf_counter() - started)
 
 
 def _kept(task: Task) -> Row | None:
@@ -97,6 +104,7 @@ def _kept(task: Task) -> Row | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     same = found.get("options") == json.loads(json.dumps(task.options.fit.settings))
+    same = same and found.get("reading") == task.reading
     return replace(row, kept=True) if same and row.status != "interrupted" else None
 
 

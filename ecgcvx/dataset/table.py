@@ -63,8 +63,14 @@ class Row:
         return cls(**found)
 
 
-def row_of_fit(source: str, recording: "Recording", result: "Fit", found: Mapping[str, Any], seconds: float) -> Row:
-    """The row of a fit, which is written into its metrics.json too, so that a later run can keep it."""
+def row_of_fit(
+    source: str, recording: "Recording", result: "Fit", found: Mapping[str, Any], reading: Mapping[str, Any],
+    seconds: float,
+) -> Row:  # fmt: skip
+    """The row of a fit, which is written into its metrics.json too, so that a later run can keep it.
+
+    reading : what of the record was read, written beside it.
+    """
     network, test = result.forecaster.network, result.split.test
     error = result.split.scaler.scale * (test.y - network.predict(test.X))
     counts = result.split.counts
@@ -77,7 +83,7 @@ def row_of_fit(source: str, recording: "Recording", result: "Fit", found: Mappin
         sampling_frequency=recording.sampling_frequency,
     )  # fmt: skip
     path = Path(str(found["output"])) / "metrics.json"
-    kept = json.loads(path.read_text()) | {"dataset_row": asdict(row)}
+    kept = json.loads(path.read_text()) | {"dataset_row": asdict(row), "reading": dict(reading)}
     text = json.dumps(kept, indent=2, allow_nan=False) + "\n"
     atomic_write(path, lambda file: file.write(text.encode()))
     return row
