@@ -1,7 +1,7 @@
 """Rows of a design matrix that need not exist as a whole: read in chunks, checked when they are read."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,21 @@ class Matrix(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, rows: slice, /) -> Any: ...
+
+
+@runtime_checkable
+class SlidingMatrix(Matrix, Protocol):
+    """A matrix of rows (signal[s], ..., signal[s + d - 2], 1) at rising starts s, of which only the signal is held."""
+
+    signal: Array
+
+    def starts(self, first: int, stop: int, /) -> NDArray[np.int64]:
+        """The starts (stop - first,) of a stretch of rows."""
+        ...
+
+    def take(self, rows: NDArray[np.intp], /) -> "SlidingMatrix":
+        """The matrix of some rows alone."""
+        ...
 
 
 def row_chunks(X: Matrix, size: int) -> Iterator[tuple[int, Array]]:

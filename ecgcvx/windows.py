@@ -93,6 +93,22 @@ class WindowMatrix:
                 out[at : at + piece.stop - piece.start, columns] = view[piece]
         return out
 
+    def starts(self, first: int, stop: int) -> NDArray[np.int64]:
+        """First samples of the windows first:stop, (stop - first,)."""
+        out = np.empty(stop - first, np.int64)
+        run, at = int(np.searchsorted(self._ends, first, side="right")), first
+        while at < stop:
+            begin, end = self.runs[run][1] - int(self._ends[run]), min(stop, int(self._ends[run]))
+            out[at - first : end - first] = np.arange(at + begin, end + begin)
+            run, at = run + 1, end
+        return out
+
+    def take(self, rows: NDArray[np.intp]) -> "WindowRows":
+        """Some of the windows, by their numbers."""
+        run = np.searchsorted(self._ends, rows, side="right")
+        begins = np.array([stop for _, stop in self.runs], dtype=np.int64) - self._ends
+        return WindowRows(self.signal, rows + begins[run], self.shape[1] - 1)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """All rows, for NumPy; a ValueError where no copy is allowed, as its protocol asks."""
         if copy is False:
@@ -107,6 +123,30 @@ class WindowMatrix:
             if low < high:
                 yield slice(first + low - begin, first + high - begin), low - a
             begin = int(end)
+
+
+class WindowRows:
+    """The n x (length + 1) matrix [windows, 1] of windows of a signal (samples,) that begin at any samples (n,)."""
+
+    def __init__(self, signal: Array, begins: NDArray[np.int64], length: int) -> None:
+        self.signal, self._begins = signal, begins
+        self._view = sliding_window_view(signal, length)
+        self.shape = (len(begins), length + 1)
+
+    def __getitem__(self, rows: slice) -> Array:
+        """Rows a:b as a new C-ordered float64 array."""
+        begins = self._begins[rows]
+        out = np.ones((len(begins), self.shape[1]))
+        out[:, :-1] = self._view[begins]
+        return out
+
+    def starts(self, first: int, stop: int) -> NDArray[np.int64]:
+        """First samples of the windows first:stop, (stop - first,)."""
+        return self._begins[first:stop]
+
+    def take(self, rows: NDArray[np.intp]) -> "WindowRows":
+        """Some of the windows, by their numbers."""
+        return WindowRows(self.signal, self._begins[rows], self.shape[1] - 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ecgcvx.atoms import kernels
 from ecgcvx.atoms.batch_norm_kernels import add_centred_prices, add_sums
 from ecgcvx.atoms.cells import Cells, few_patterns
+from ecgcvx.atoms.chunks import padded
 from ecgcvx.atoms.convolutional import activations, gram_of_outputs
 from ecgcvx.atoms.family import AtomFamily, Atoms, Passes
 from ecgcvx.atoms.relu import CURVATURE_CHUNKS, ReluFamily, ReluPasses
@@ -42,7 +43,7 @@ class BatchNormFamily(AtomFamily):
 
     def prepare(self, X: Matrix) -> "BatchNormPasses":
         check_columns(X)
-        plain = ReluFamily().prepare(X)
+        plain = ReluFamily().hold(X)
         sums = np.sum([np.einsum("ij,ij->j", rows, rows) for _, rows in row_chunks(X, EXACT_ROWS)], axis=0)
         return BatchNormPasses(self, X, plain.n, plain.p, plain, np.sqrt(sums / plain.n))
 
@@ -140,8 +141,8 @@ class BatchNormPasses(Passes):
     def rounded_prices(self, atoms: Atoms, widths: Array, v: Array) -> Array:
         sums = self._sums(atoms.points, widths, v)
         constants, slopes = self._centred(sums, v)
-        chunks = self.plain.chunks
-        P, bounds = chunks.padded(atoms.points), group_bounds(len(chunks.X))
+        chunks = self.plain.held
+        P, bounds = padded(atoms.points), group_bounds(len(chunks.X))
         numbers = [x.astype(np.float32) for x in (widths, constants, slopes)]
         weights, G = chunks.column(v), np.zeros((len(bounds) - 1, *P.shape))
         self.workers.over_groups(
@@ -152,13 +153,13 @@ class BatchNormPasses(Passes):
 
     def output_gram(self, atoms: Atoms, weights: Array | None = None) -> Array:
         sums = self._sums(atoms.points, np.full(len(atoms), SHARP), None)
-        Phi = activations(self.plain.chunks, atoms.points)
+        Phi = activations(self.plain.held, atoms.points)
         Phi -= Phi.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
         Phi *= self._factors(atoms, sums).astype(np.float32)[:, None]
         return gram_of_outputs(Phi, atoms.tags[:, 0], weights)
 
     def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
-        chunks = self.plain.chunks
+        chunks = self.plain.held
         chosen = np.unique(np.linspace(0, len(chunks.X) - 1, min(CURVATURE_CHUNKS // 8, len(chunks.X))).astype(np.intp))
         index = (chosen[:, None] * kernels.CHUNK + np.arange(kernels.CHUNK)).ravel()
         rows = chunks.X[chosen].transpose(0, 2, 1).reshape(len(index), -1)[index < self.n, : self.p]
@@ -197,8 +198,8 @@ class BatchNormPasses(Passes):
         return np.where(sums.constant[:, None], 0.0, gradients)
 
     def _sums(self, points: Array, widths: Array, v: Array | None) -> _Sums:
-        chunks = self.plain.chunks
-        P, e, bounds = chunks.padded(points), widths.astype(np.float32), group_bounds(len(chunks.X))
+        chunks = self.plain.held
+        P, e, bounds = padded(points), widths.astype(np.float32), group_bounds(len(chunks.X))
         some = np.unique(np.linspace(0, self.n // kernels.CHUNK, SHIFT_CHUNKS).astype(np.intp))
         some = some[some < max(self.n // kernels.CHUNK, 1)]
         count = min(self.n, kernels.CHUNK)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.atoms import kernels
 from ecgcvx.atoms.cells import Cells, cells_of, few_patterns
+from ecgcvx.atoms.chunks import HeldChunks, padded
 from ecgcvx.atoms.family import AtomFamily, Atoms, Passes
 from ecgcvx.atoms.relu import ReluFamily, ReluPasses
 from ecgcvx.atoms.workers import Workers
@@ -43,7 +44,7 @@ class ConvolutionalFamily(AtomFamily):
         patches = patches_of(X, self.convolution)
         sampled = np.unique(np.linspace(0, n - 1, min(n, SAMPLED_ROWS)).astype(np.intp))
         sample = self.convolution.rows(take_rows(X, sampled))
-        on_patches = ReluFamily().prepare(patches.matrix)
+        on_patches = ReluFamily().hold(patches.matrix)
         return ConvolutionalPasses(self, X, n, self.convolution.width, patches, on_patches, sampled, sample)
 
     def cells(self, X: Matrix) -> Cells | None:
@@ -116,7 +117,7 @@ class ConvolutionalPasses(Passes):
         block = max(1, BLOCK_ELEMENTS // N)
         for first in range(0, m, block):
             Phi[first : first + block] = self.patches.pool(
-                activations(self.on_patches.chunks, atoms.points[first : first + block])
+                activations(self.on_patches.held, atoms.points[first : first + block])
             )
         return gram_of_outputs(Phi, atoms.tags[:, 0], weights)
 
@@ -133,9 +134,9 @@ class ConvolutionalPasses(Passes):
         return np.asarray(scale * np.matmul(active[:, :, None, :].astype(np.float64), self.sample)[:, :, 0])
 
 
-def activations(chunks: kernels.Chunks, points: Array) -> kernels.Single:
+def activations(chunks: HeldChunks, points: Array) -> kernels.Single:
     """Return max(Xp_j, 0) of every atom in float32, (m, n)."""
-    Z = np.matmul(chunks.padded(points), chunks.X)
+    Z = np.matmul(padded(points), chunks.X)
     np.maximum(Z, 0, out=Z)
     return np.ascontiguousarray(Z.transpose(1, 0, 2)).reshape(len(points), len(Z) * Z.shape[2])[:, : chunks.n]
 

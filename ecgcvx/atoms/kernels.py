@@ -10,7 +10,7 @@ The kernels release Python's lock, and write one sum for each group of chunks, s
 result.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,34 +25,6 @@ LINE = 64  # bytes of a cache line: registers that straddle two of them load at 
 compiled: Any = cached_njit(nogil=True, fastmath=True, boundscheck=False)
 
 
-class Chunks(NamedTuple):
-    """X : (chunks, padded d, CHUNK), rows after the last one zero. n, d : its rows and columns without padding."""
-
-    X: Single
-    n: int
-    d: int
-
-    def padded(self, P: NDArray[np.float64]) -> Single:
-        """Parameters (m, d) in float32 with zeros for the padded columns."""
-        out = np.zeros((len(P), self.X.shape[1]), dtype=np.float32)
-        out[:, : self.d] = P
-        return out
-
-    def padded64(self, P: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same in float64."""
-        out = np.zeros((len(P), self.X.shape[1]))
-        out[:, : self.d] = P
-        return out
-
-    def column(self, v: NDArray[np.float64]) -> Single:
-        """A vector of at most n numbers as (chunks, CHUNK), zero after the last of them."""
-        out = aligned((len(self.X), CHUNK))
-        flat = out.reshape(-1)
-        flat[: len(v)] = v
-        flat[len(v) :] = 0
-        return out
-
-
 def aligned(shape: tuple[int, ...]) -> Single:
     """An empty float32 array that begins at a cache line."""
     size = 4 * int(np.prod(shape))
@@ -61,11 +33,32 @@ def aligned(shape: tuple[int, ...]) -> Single:
     return raw[start : start + size].view(np.float32).reshape(shape)
 
 
-def empty_chunks(n: int, d: int) -> Chunks:
-    """Chunks of zeros for n rows of d columns."""
-    X = aligned((-(-n // CHUNK), -(-d // TILE) * TILE, CHUNK))
-    X[:] = 0
-    return Chunks(X, n, d)
+@compiled
+def slide(signal: NDArray[np.float64], starts: NDArray[np.int64], taps: int, X: Single) -> None:
+    """Fill chunks X with the rows (signal[s], ..., signal[s + taps - 1], 1) at starts s, zeros after the last of them.
+
+    Starts rise; where a chunk's are consecutive its columns are stretches of the signal.
+    """
+    for b in range(X.shape[0]):
+        chunk, own = X[b], starts[b * CHUNK : (b + 1) * CHUNK]
+        count = own.shape[0]
+        for k in range(taps + 1, chunk.shape[0]):
+            for row in range(CHUNK):
+                chunk[k, row] = 0
+        if count == CHUNK and own[CHUNK - 1] - own[0] == CHUNK - 1:
+            for k in range(taps):
+                column = signal[own[0] + k : own[0] + k + CHUNK]
+                for row in range(CHUNK):
+                    chunk[k, row] = column[row]
+        else:
+            for row in range(count):
+                for k in range(taps):
+                    chunk[k, row] = signal[own[row] + k]
+            for k in range(taps):
+                for row in range(count, CHUNK):
+                    chunk[k, row] = 0
+        for row in range(CHUNK):
+            chunk[taps, row] = 1 if row < count else 0
 
 
 @compiled
@@ -197,16 +190,16 @@ def add_loss_and_gradient(
 
 @compiled
 def add_moments(
-    X: Single, h: Single, chosen: NDArray[np.intp], P: Single, left: NDArray[np.intp], right: NDArray[np.intp],
-    bounds: NDArray[np.intp], first: int, stop: int, G: NDArray[np.float64],
+    X: Single, h: Single, P: Single, left: NDArray[np.intp], right: NDArray[np.intp], bounds: NDArray[np.intp],
+    first: int, stop: int, G: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """G[g] += sum over the rows of chosen chunks of h_i 1[P x > 0] x_left x_right, (k, pairs) with padded pairs."""
+    """G[g] += sum over the rows of h_i 1[P x > 0] x_left x_right, (k, pairs) with padded pairs."""
     zero = np.float32(0)
     pairs = left.shape[0]
     Z, products = scratch(BLOCK, CHUNK), scratch(pairs, CHUNK)
     for g in range(first, stop):
-        for c in range(bounds[g], bounds[g + 1]):
-            chunk, weights = X[chosen[c]], h[chosen[c]]
+        for b in range(bounds[g], bounds[g + 1]):
+            chunk, weights = X[b], h[b]
             for pair in range(pairs):
                 x, z, product = chunk[left[pair]], chunk[right[pair]], products[pair]
                 for row in range(CHUNK):

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from ecgcvx.atoms.batch_norm_kernels import add_sums
+from ecgcvx.atoms.chunks import padded
 from ecgcvx.atoms.convolutional import (
     BLOCK_ELEMENTS,
     ConvolutionalFamily,
@@ -148,8 +149,8 @@ class SegmentedPasses(Passes):
     def _rounded_values(self, part: ConvolutionalPasses, filters: Atoms, widths: Array, v: Array) -> Array:
         """v'F_g/n (m,) with kinks rounded."""
         passes = part.on_patches
-        chunks = passes.chunks
-        P, e, bounds = chunks.padded(filters.points), widths.astype(np.float32), group_bounds(len(chunks.X))
+        chunks = passes.held
+        P, e, bounds = padded(filters.points), widths.astype(np.float32), group_bounds(len(chunks.X))
         S, column = np.zeros((len(bounds) - 1, len(P), 3)), chunks.column(part.patches.spread(v))
         none = np.zeros_like(e)
         self.workers.over_groups(
@@ -173,7 +174,7 @@ class SegmentedPasses(Passes):
         for part, filters in zip(self.parts, self._weighted(atoms), strict=True):
             for first in range(0, m, block):
                 some = slice(first, first + block)
-                pooled = part.patches.pool(activations(part.on_patches.chunks, filters.points[some]))
+                pooled = part.patches.pool(activations(part.on_patches.held, filters.points[some]))
                 Phi[some] += pooled * filters.tags[some].astype(np.float32)
         return gram_of_outputs(Phi, np.ones(m), weights)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.atoms import kernels, three_layer_kernels
 from ecgcvx.atoms.cells import MOST_CELLS, Cells, cells_of, few_patterns
+from ecgcvx.atoms.chunks import padded, padded64
 from ecgcvx.atoms.convolutional import gram_of_outputs
 from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
 from ecgcvx.atoms.relu import NEAR, ROWS, ReluFamily, ReluPasses
@@ -42,7 +43,7 @@ class ThreeLayerFamily(AtomFamily):
     def prepare(self, X: Matrix) -> "ThreeLayerPasses":
         check_inner(X, self.inner)
         n, d = check_matrix(X)
-        return ThreeLayerPasses(self, X, n, self.inner * d, ReluFamily().prepare(X))
+        return ThreeLayerPasses(self, X, n, self.inner * d, ReluFamily().hold(X))
 
     def cells(self, X: Matrix) -> Cells | None:
         patterns = few_patterns(X) if X.shape[0] <= MOST_ROWS else None
@@ -153,17 +154,17 @@ class ThreeLayerPasses(Passes):
         return self._gradients(atoms, np.sum(self.workers.over_rows(self.n, work), axis=0))
 
     def _padded(self, atoms: Atoms) -> kernels.Single:
-        return self.plain.chunks.padded(atoms.points.reshape(-1, self.plain.p))
+        return padded(atoms.points.reshape(-1, self.plain.p))
 
     def _padded64(self, atoms: Atoms) -> Array:
-        return self.plain.chunks.padded64(atoms.points.reshape(-1, self.plain.p))
+        return padded64(atoms.points.reshape(-1, self.plain.p))
 
     def _chunks64(self, first: int, stop: int) -> tuple[Array, int]:
         """Rows first:stop in float64 as (chunks, padded d, CHUNK), zeros after them, and their number."""
         rows = np.asarray(self.X[first:stop], dtype=np.float64)
         count, d = rows.shape
         chunks = -(-count // kernels.CHUNK)
-        out = np.zeros((chunks, self.plain.chunks.X.shape[1], kernels.CHUNK))
+        out = np.zeros((chunks, self.plain.held.X.shape[1], kernels.CHUNK))
         whole = np.zeros((chunks * kernels.CHUNK, d))
         whole[:count] = rows
         out[:, :d] = whole.reshape(chunks, kernels.CHUNK, d).transpose(0, 2, 1)
@@ -177,7 +178,7 @@ class ThreeLayerPasses(Passes):
         return [np.ascontiguousarray(column, dtype=np.float32) for column in columns]
 
     def rounded_outputs(self, atoms: Atoms, widths: Array) -> Array:
-        X, P = self.plain.chunks.X, self._padded(atoms)
+        X, P = self.plain.held.X, self._padded(atoms)
         signs, inner, e = self._single(atoms.tags[:, 0], atoms.tags[:, 1:], widths)
         bounds, out = group_bounds(len(X)), np.zeros((len(X), kernels.CHUNK))
         self.workers.over_groups(
@@ -189,7 +190,7 @@ class ThreeLayerPasses(Passes):
         return out.reshape(-1)[: self.n]
 
     def rounded_prices(self, atoms: Atoms, widths: Array, v: Array) -> Array:
-        X, P, weights = self.plain.chunks.X, self._padded(atoms), self.plain.chunks.column(v)
+        X, P, weights = self.plain.held.X, self._padded(atoms), self.plain.held.column(v)
         inner, e = self._single(atoms.tags[:, 1:], widths)
         bounds = group_bounds(len(X))
         G = np.zeros((len(bounds) - 1, *P.shape))
@@ -204,7 +205,7 @@ class ThreeLayerPasses(Passes):
     def loss_and_gradient(self, atoms: Atoms, widths: Array, objective: Objective) -> tuple[float, Array]:
         if objective.squared_targets is None:
             return super().loss_and_gradient(atoms, widths, objective)
-        X, P, targets = self.plain.chunks.X, self._padded(atoms), self.plain.chunks.column(objective.squared_targets)
+        X, P, targets = self.plain.held.X, self._padded(atoms), self.plain.held.column(objective.squared_targets)
         signs, inner, e = self._single(atoms.tags[:, 0], atoms.tags[:, 1:], widths)
         bounds = group_bounds(len(X))
         losses = np.zeros(len(bounds) - 1)
@@ -218,7 +219,7 @@ class ThreeLayerPasses(Passes):
         return float(losses.sum()) / (2 * self.n), self._gradients(atoms, G.sum(axis=0))
 
     def output_gram(self, atoms: Atoms, weights: Array | None = None) -> Array:
-        X, P = self.plain.chunks.X, self._padded(atoms)
+        X, P = self.plain.held.X, self._padded(atoms)
         (inner,) = self._single(atoms.tags[:, 1:])
         bounds, out = group_bounds(len(X)), np.empty((len(X), len(atoms), kernels.CHUNK), dtype=np.float32)
         self.workers.over_groups(
@@ -230,7 +231,7 @@ class ThreeLayerPasses(Passes):
 
     def curvature(self, atoms: Atoms, weights: Array | None = None) -> Array:
         """One block an inner neuron."""
-        chunks, k, d = self.plain.chunks.X, self.family.inner, self.plain.p
+        chunks, k, d = self.plain.held.X, self.family.inner, self.plain.p
         chosen = np.unique(np.linspace(0, len(chunks) - 1, min(SAMPLED_CHUNKS, len(chunks))).astype(np.intp))
         index = (chosen[:, None] * kernels.CHUNK + np.arange(kernels.CHUNK)).ravel()
         index = index[index < self.n]

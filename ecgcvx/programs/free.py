@@ -27,12 +27,15 @@ ORTHOGONAL = 1e-9  # of v, in units of its length times that of a column: what c
 
 
 class Fitted(NamedTuple):
-    """A program at the outputs f (n,) of its atoms: the loss, the residual v (n,), a (q,) of U, and U a + f (n,)."""
+    """A program at the outputs f (n,) of its atoms: the loss, the residual v (n,), a (q,) of U, and U a + f (n,).
+
+    The last is None where it was not kept, as only the curvature of other losses than the squared one asks for it.
+    """
 
     loss: float
     v: Array
     free: Array
-    outputs: Array
+    outputs: Array | None
 
 
 @dataclass(frozen=True, eq=False)

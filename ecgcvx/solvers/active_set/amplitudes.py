@@ -50,12 +50,12 @@ def amplitudes(program: AllPatterns, units: Atoms, start: Array) -> Array:
     c = start
     if not len(c):
         return c
+    if program.quadratic:
+        return nonnegative_quadratic(amplitude_system(program, units, c), program.beta, c)
     point = program.fitted(f := program.passes.outputs(program.family.scaled(units, c)))
     for _ in range(NEWTON_STEPS):
         system = _system(program, units, c, point)
         target = nonnegative_quadratic(system, program.beta, c)
-        if program.quadratic:
-            return target
         slope = float((program.beta - (system.b - system.Q @ c)) @ (target - c))
         if slope >= -1e-12 * point.loss:
             break
@@ -71,13 +71,12 @@ def amplitude_system(program: AllPatterns, units: Atoms, amplitudes: Array) -> A
     Q may be of float32: near the optimum prices differ by less than its rounding, b = prices + Qc does not feel it. For
     another loss than the squared one they are those of its quadratic model at c.
     """
-    outputs = program.passes.outputs(program.family.scaled(units, amplitudes))
-    return _system(program, units, amplitudes, program.fitted(outputs))
+    return _system(program, units, amplitudes, program.at_atoms(program.family.scaled(units, amplitudes)))
 
 
 def _system(program: AllPatterns, units: Atoms, c: Array, point: Fitted) -> AmplitudeSystem:
     passes, part = program.passes, program.part
-    h = program.curvature_weights(point.outputs)
+    h = program.curvature_weights(point)
     Q = passes.output_gram(units, h)
     if part.width:
         U = part.columns

@@ -96,9 +96,7 @@ def _objective(profile: Profile, atoms: Atoms, widths: Array) -> tuple[float, Ar
 
 def _inverse_blocks(program: AllPatterns, atoms: Atoms) -> Array:
     family = program.family
-    weights = (
-        None if program.quadratic else program.curvature_weights(program.fitted(program.passes.outputs(atoms)).outputs)
-    )
+    weights = None if program.quadratic else program.curvature_weights(program.at_atoms(atoms))
     blocks = program.passes.curvature(atoms, program.sample_weight if program.quadratic else weights)
     m, k, b, _ = blocks.shape
     units, weights = family.units(atoms).points.reshape(m, k, b), program.beta / family.norms(atoms)

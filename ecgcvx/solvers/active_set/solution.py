@@ -80,7 +80,7 @@ class Iterate(NamedTuple):
 
 def evaluate(program: AllPatterns, atoms: Atoms) -> Iterate:
     """Return the atoms with P and v, in one pass in float64."""
-    found = program.fitted(program.passes.outputs(atoms))
+    found = program.at_atoms(atoms)
     return Iterate(atoms, found.loss + program.penalty(atoms), found.v, program.part.weights_of(found.free))
 
 
