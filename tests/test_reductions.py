@@ -1,6 +1,6 @@
 """Sums over rows: what they are, and that they have the same bits however the work is spread."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_tables import RATE, write_record
 
+from ecgcvx.atoms import relu
 from ecgcvx.dataset import DatasetOptions, fit_records
 from ecgcvx.dataset.options import Reading
 from ecgcvx.dataset.rows import cut_runs, record_pieces
@@ -197,9 +198,25 @@ def test_memory_and_records_give_the_same_model_files(records, network, tmp_path
             assert row == wanted
 
 
+@pytest.mark.parametrize("most", [1 << 20, 1000])
+def test_relu_windows_that_are_made_give_the_same_model_files(records, tmp_path, monkeypatch, most):
+    """Over all patterns only signals are held: engine, order of chunks and number of threads change no bit."""
+    held = DatasetOptions(fit_options("relu", beta=1e-2, gap=0.05, confirm_starts=20), evaluate="pooled")
+    list(fit_records(records, held, tmp_path / "memory", silent))
+    monkeypatch.setattr(relu, "HELD_ROWS", most)
+    list(fit_records(records, replace(held, engine="records"), tmp_path / "records", silent))
+    assert model_bytes(tmp_path / "records") == model_bytes(tmp_path / "memory")
+
+
 def test_engines_that_cannot_serve_are_refused(records, tmp_path):
-    with pytest.raises(InputError, match=r"engine = records: network='relu' .* needs all windows in memory"):
-        list(fit_records(records, options("records", "relu"), tmp_path / "out", silent))
+    for engine, more, why in [
+        ("dask", {"beta": 1e-3}, "needs all windows in memory.*or engine = records"),
+        ("records", {"beta": 1e-3, "linear": "free"}, "needs all windows in memory; leave engine out"),
+        ("records", {}, r"takes a fixed beta alone; pass beta \(--beta B\)"),
+    ]:
+        asked = DatasetOptions(fit_options("relu", **more), evaluate="pooled", engine=engine)
+        with pytest.raises(InputError, match=f"engine = {engine}: network='relu' .*{why}"):
+            list(fit_records(records, asked, tmp_path / "out", silent))
     with pytest.raises(InputError, match="engine = 'disk': choose one of memory, records, dask"):
         options("disk")
     with pytest.raises(InputError, match="with evaluate = within each record is fitted alone"):

@@ -45,11 +45,7 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
     Raises InputError for records of several sampling frequencies, for fewer than two records, and for a network that
     needs all rows in memory where the engine reads them piece by piece.
     """
-    if options.engine != "memory" and _statistics(options, options.fit.window + 1) is None:
-        raise InputError(
-            f"engine = {options.engine}: {options.fit.network.described} needs all windows in memory; leave engine "
-            "out, or take polynomial, quadratic or gated without a free linear part"
-        )
+    _check_engine(options)
     parts: list[tuple[Task, Part]] = []
     found = read_parts([(task.source, task.lead) for task in tasks], options, progress)
     for task, part in zip(tasks, found, strict=True):
@@ -81,6 +77,23 @@ def fit_pooled(tasks: "Sequence[Task]", options: "DatasetOptions", progress: Pro
             _save(task, part, trained, known, options)
             count = sum(other.counts.train for other in others)
             yield _row(part, trained, known, count, time.perf_counter() - started)
+
+
+def _check_engine(options: "DatasetOptions") -> None:
+    """Refuse a network that needs more of the windows than the engine gives."""
+    engine, kind = options.engine, options.fit.network
+    if engine == "memory" or _statistics(options, options.fit.window + 1) is not None:
+        return
+    if engine == "records" and kind.needs_signals:
+        if options.fit.beta is None:
+            raise InputError(
+                f"engine = records: {kind.described} takes no beta from validation here; pass beta (--beta B)"
+            )
+        return
+    raise InputError(
+        f"engine = {engine}: {kind.described} needs all windows in memory; leave engine out, or take polynomial, "
+        "quadratic or gated without a free linear part" + (", or engine = records" if kind.needs_signals else "")
+    )
 
 
 def _statistics(options: "DatasetOptions", width: int) -> Statistics | None:
@@ -138,11 +151,10 @@ def _along_path(problem: Problem, error: Callable[[Trained], float], limits: Lim
 
 def _train_on_rows(parts: Sequence[Part], options: "DatasetOptions", progress: Progress) -> Trained:
     fit, kind = options.fit, options.fit.network
-    every = [part.read().train for part in parts]
     limits, beta = fit.limits(), fit.beta
     warm: Trained | None = None
     if beta is None and kind.takes_beta:
-        first, last = pooled_windows(every[:-1] or every), every[-1]
+        first, last = _pooled(parts[:-1] or parts), parts[-1].read().train
         problem: Any = kind.problem(first, fit.seed, progress)
 
         def error(one: Trained) -> float:
@@ -150,9 +162,13 @@ def _train_on_rows(parts: Sequence[Part], options: "DatasetOptions", progress: P
 
         warm = _along_path(problem, error, limits, progress)
         beta = warm.beta
-    problem = kind.problem(pooled_windows(every), fit.seed, progress)
+    problem = kind.problem(_pooled(parts), fit.seed, progress)
     trained: Trained = problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress)
     return trained
+
+
+def _pooled(parts: Sequence[Part]) -> Windows:
+    return pooled_windows([part.read().train for part in parts])
 
 
 def _row(part: Part, trained: Trained, known: TrainingRange, count: int, seconds: float) -> Row:

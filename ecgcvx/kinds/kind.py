@@ -236,6 +236,11 @@ class NetworkKind:
         """Return the training problem of some windows. rounds : at most, where the options name no limit."""
         raise NotImplementedError
 
+    @property
+    def needs_signals(self) -> bool:
+        """Whether windows are made of their signals in training, so that these alone are held."""
+        return False
+
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "Statistics | None":
         """Return the sums over rows of `width` columns, the last one ones, that training needs; None for the rows.
 

@@ -124,6 +124,10 @@ class Relu(NetworkKind):
     def keeps_checkpoints(self) -> bool:
         return self.method == ACTIVE_SET
 
+    @property
+    def needs_signals(self) -> bool:
+        return self.method == ACTIVE_SET and self.linear != "free"
+
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         if self.patterns is not None:
             return self._over_sample(windows, seed, progress)

@@ -5,6 +5,7 @@ work counted, never on the clock: the same seed gives the same result with any n
 """
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from ecgcvx.solvers.active_set.pricing import (
     Bank,
     Bound,
     Priced,
+    Sample,
     bound,
     check_search,
     first_of_close,
@@ -46,8 +48,12 @@ from ecgcvx.solvers.active_set.state import State, fingerprint, load_state, save
 from ecgcvx.solvers.solution import Stopwatch, check_stopping
 
 ROWS_FOR_LEVELS = 1 << 15  # fewer rows are solved at once
-COARSE_GAP = 0.3  # more would fit the noise of the sample
+LEVELS = 2  # of coarse rows, at least
+COARSEST = 1 << 16  # rows of the coarsest level at most
+COARSE_GAP = 0.3  # less would fit the noise of the sample, which falls with the root of its rows beyond COARSEST
 COARSE_ROUNDS = 5
+SAMPLED = 1 << 20  # rows beyond which ascents begin on a sample, and so many it has at least
+SAMPLED_SHARE = 16  # one row in so many is in it
 ROWS_A_PARAMETER = 8  # at least, on a coarse level
 EXCESS_FAR = 0.6  # of the largest price over beta, beyond which half as many and short ascents do
 STARTS_AN_ATOM = 4
@@ -158,6 +164,16 @@ class _Run:
             self.resumed = load_state(path, self.of)
             self.clock = Stopwatch(self.clock.time_limit, self.resumed.seconds)
 
+    @cached_property
+    def sample(self) -> Sample | None:
+        """The rows on which ascents over all rows begin; None where these are few enough."""
+        n = self.full.n
+        if n <= SAMPLED:
+            return None
+        random = np.random.default_rng([self.solver.seed, SAMPLED])
+        rows = np.sort(random.choice(n, max(SAMPLED, n // SAMPLED_SHARE), replace=False))
+        return Sample(self.full.on_rows(rows), rows)
+
     def expired(self) -> bool:
         """Whether the time of the rounds is over; what is left of it belongs to the confirmation."""
         share = ROUNDS_SHARE if self.solver.confirm_starts else 1.0
@@ -209,7 +225,7 @@ class _Run:
 
     def _first(self, warm_start: Atoms | None) -> State:
         none = self.full.passes.none()
-        levels = 2 if self.full.n >= ROWS_FOR_LEVELS and warm_start is None else 0
+        levels = _levels(self.full.n) if warm_start is None else 0
         atoms = none
         if warm_start is not None:
             atoms = used(self.full, resize(self.full, warm_start))
@@ -227,7 +243,12 @@ class _Run:
             state = self._report(program, here, pricing, state)
             gap = state.history[-1].gap
             full = len(here.atoms) * program.passes.p * ROWS_A_PARAMETER > program.n
-            if gap <= COARSE_GAP or full or state.number >= COARSE_ROUNDS or self.expired():
+            if (
+                gap <= COARSE_GAP * min(1.0, np.sqrt(COARSEST / program.n))
+                or full
+                or state.number >= COARSE_ROUNDS
+                or self.expired()
+            ):
                 break
             state, here = self._round(program, here, pricing, state, gap)
         atoms, none = here.atoms, self.full.passes.none()
@@ -251,7 +272,8 @@ class _Run:
         count = max(self.solver.starts, min(STARTS_AN_ATOM * len(here.atoms), MOST_STARTS) // (2 if far else 1))
         count = 0 if last else count
         starts = program.passes.starts(count, here.atoms, random).with_more(state.pool)
-        priced = search(program, here.v, starts, here.atoms, FAR if far else CLOSE, state.bank)
+        sample = self.sample if state.level == 0 else None
+        priced = search(program, here.v, starts, here.atoms, FAR if far else CLOSE, state.bank, sample)
         pricing = _Pricing(priced, own, count)
         if last or (state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing)):
             return self._confirmed(here, state, pricing, whole=last)
@@ -270,13 +292,14 @@ class _Run:
         first = np.arange(len(starts)) % FIRST_SHARE == 0
         own = self.full.family.units(here.atoms)
         bank = pricing.found.bank
-        fresh = search(self.full, here.v, own.with_more(starts.subset(first)), here.atoms, CONFIRM, bank)
+        fresh = search(self.full, here.v, own.with_more(starts.subset(first)), here.atoms, CONFIRM, bank, self.sample)
         tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + int(first.sum()))
         if not whole and not self._would_stop(here, tried):
             return tried
         made = int(first.sum())
         if whole or not self.clock.expired:
-            rest, more = search_until(self.full, here.v, starts.subset(~first), here.atoms, self.clock, fresh.bank)
+            others = starts.subset(~first)
+            rest, more = search_until(self.full, here.v, others, here.atoms, self.clock, fresh.bank, self.sample)
             fresh, made = fresh.joined(rest), made + more
         above = fresh.atoms.subset(fresh.prices > self.beta)
         violators = first_of_close(self.full.family, above, CONFIRM.cosine)
@@ -340,6 +363,16 @@ class _Run:
         if self.checkpoint is not None and self.clock.seconds - self.written >= self.every:
             save_state(self.checkpoint, state.after(seconds=self.clock.seconds), self.of)
             self.written = self.clock.seconds
+
+
+def _levels(n: int) -> int:
+    """How many times n rows are divided by four before the first round."""
+    if n < ROWS_FOR_LEVELS:
+        return 0
+    levels = LEVELS
+    while n // 4**levels > COARSEST:
+        levels += 1
+    return levels
 
 
 def _choose(program: AllPatterns, pricing: _Pricing, active: Atoms, state: State) -> NDArray[np.intp]:

@@ -98,6 +98,13 @@ class Priced:
         return Priced(self.atoms.with_more(other.atoms).subset(order), prices[order], other.bank)
 
 
+class Sample(NamedTuple):
+    """A program on some rows (k,) of another one, on which ascents may begin."""
+
+    program: AllPatterns
+    rows: NDArray[np.intp]
+
+
 class Bound(NamedTuple):
     """The best lower bound D(c v), c <= beta / price, that a residual v gives; price: the largest, relative to beta."""
 
@@ -118,19 +125,31 @@ def price_atoms(program: AllPatterns, v: Array, atoms: Atoms) -> Array:
 
 
 def search(
-    program: AllPatterns, v: Array, starts: Atoms, active: Atoms, schedule: Schedule, bank: Bank | None = None
+    program: AllPatterns,
+    v: Array,
+    starts: Atoms,
+    active: Atoms,
+    schedule: Schedule,
+    bank: Bank | None = None,
+    sample: Sample | None = None,
 ) -> Priced:
     """Ascend from the starts; return the distinct maxima, the EXACT best of them priced in float64.
 
-    active: atoms that need not be found again. bank: maxima of a search before, at another residual.
+    active: atoms that need not be found again. bank: maxima of a search before, at another residual. sample : rows on
+    which all stages but the last climb, where there are several; every price that is returned is that of all rows.
     """
+    early, late = (program, v), (program, v)
+    if sample is not None and len(schedule.steps) > 1:
+        early = sample.program, v[sample.rows]
     wave = max(64, WAVE_ELEMENTS // program.passes.p**2)
     own = program.family.units(active)
     found, prices = program.passes.none(), np.zeros(0)
     kept, kept_prices = Bank.empty(found), np.zeros(0)
     for first in range(0, max(len(starts), 1), wave):
-        ascent = Ascent(program, v, starts.subset(np.arange(first, min(first + wave, len(starts)))), bank)
-        for steps in schedule.steps:
+        ascent = Ascent(*early, starts.subset(np.arange(first, min(first + wave, len(starts)))), bank)
+        for stage, steps in enumerate(schedule.steps):
+            if early is not late and stage == len(schedule.steps) - 1:
+                ascent.go_on(*late)
             ascent.climb(steps)
             distinct = _distinct(program, ascent.atoms, ascent.prices, own, schedule)
             gone = np.setdiff1d(np.flatnonzero(ascent.prices > NEAR * program.beta), distinct)
@@ -152,6 +171,7 @@ def search_until(
     active: Atoms,
     clock: Stopwatch,
     bank: Bank | None = None,
+    sample: Sample | None = None,
 ) -> tuple[Priced, int]:
     """Confirm by ascents from the starts, and return how many were made: all, unless the clock ended it.
 
@@ -162,7 +182,7 @@ def search_until(
     for part in np.array_split(np.arange(len(starts)), parts):
         if found is not None and clock.expired:
             break
-        one = search(program, v, starts.subset(part), active, CONFIRM, bank)
+        one = search(program, v, starts.subset(part), active, CONFIRM, bank, sample)
         found, bank, made = one if found is None else found.joined(one), one.bank, made + len(part)
     assert found is not None
     return found, made
@@ -208,6 +228,12 @@ class Ascent:
             self._begin_from(bank)
         self.step = np.ones(len(atoms))
         self.failures = np.zeros(len(atoms), dtype=np.intp)
+
+    def go_on(self, program: AllPatterns, v: Array) -> None:
+        """Price the atoms on other rows of the program, to climb there from here on; curvatures stay."""
+        self.passes, self.v = program.passes, v
+        self.prices, self.slopes = self._price(self.atoms)
+        self.step[:], self.failures[:] = 1.0, 0
 
     def climb(self, steps: int) -> None:
         for _ in range(steps):
