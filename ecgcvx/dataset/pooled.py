@@ -86,9 +86,7 @@ def _check_engine(options: "DatasetOptions") -> None:
         return
     if engine == "records" and kind.needs_signals:
         if options.fit.beta is None:
-            raise InputError(
-                f"engine = records: {kind.described} takes no beta from validation here; pass beta (--beta B)"
-            )
+            raise InputError(f"engine = records: {kind.described} takes a fixed beta alone; pass beta (--beta B)")
         return
     raise InputError(
         f"engine = {engine}: {kind.described} needs all windows in memory; leave engine out, or take polynomial, "

@@ -52,8 +52,8 @@ LEVELS = 2  # of coarse rows, at least
 COARSEST = 1 << 16  # rows of the coarsest level at most
 COARSE_GAP = 0.3  # less would fit the noise of the sample, which falls with the root of its rows beyond COARSEST
 COARSE_ROUNDS = 5
-SAMPLED = 1 << 20  # rows beyond which ascents begin on a sample, and so many it has at least
-SAMPLED_SHARE = 16  # one row in so many is in it
+SAMPLED = 1 << 20  # rows beyond which ascents begin on a sample
+SAMPLE, SAMPLE_SHARE = 1 << 18, 16  # its rows: so many at least, and one in so many
 ROWS_A_PARAMETER = 8  # at least, on a coarse level
 EXCESS_FAR = 0.6  # of the largest price over beta, beyond which half as many and short ascents do
 STARTS_AN_ATOM = 4
@@ -171,7 +171,7 @@ class _Run:
         if n <= SAMPLED:
             return None
         random = np.random.default_rng([self.solver.seed, SAMPLED])
-        rows = np.sort(random.choice(n, max(SAMPLED, n // SAMPLED_SHARE), replace=False))
+        rows = np.sort(random.choice(n, max(SAMPLE, n // SAMPLE_SHARE), replace=False))
         return Sample(self.full.on_rows(rows), rows)
 
     def expired(self) -> bool:

@@ -15,6 +15,7 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.records import read_recording
+from ecgcvx.solvers.active_set import loop
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.windows import split_windows
@@ -87,6 +88,7 @@ KILLED = """
 import sys, os, signal, numpy as np
 from pathlib import Path
 from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.solvers.active_set import loop
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 data = np.load(sys.argv[1])
 seen = []
@@ -174,3 +176,26 @@ def test_a_time_limit_leaves_a_share_for_the_confirmation_and_bounds_it():
     timely = ActiveSetSolver(gap=1e-12, confirm_starts=300, threads=1).solve(program, time_limit=3.0)
     assert timely.confirmation is not None
     assert timely.confirmation.starts == 300
+
+
+def test_many_rows_in_small(windows, monkeypatch):
+    """What begins beyond a million rows, on a few: more coarse levels, and ascents that begin on a sample.
+
+    The bound is one over all rows: it is below the P of a run without levels and sample.
+    """
+    plain = ActiveSetSolver(gap=1e-2, confirm_starts=300).solve(AllPatterns(windows.X, windows.y, 1e-2))
+    monkeypatch.setattr(loop, "ROWS_FOR_LEVELS", 1000)
+    monkeypatch.setattr(loop, "COARSEST", 200)
+    monkeypatch.setattr(loop, "SAMPLED", 4000)
+    monkeypatch.setattr(loop, "SAMPLE", 2000)
+    assert loop._levels(len(windows)) == 3
+    one, two = (
+        ActiveSetSolver(gap=1e-2, confirm_starts=300, threads=k).solve(AllPatterns(windows.X, windows.y, 1e-2))
+        for k in (1, 2)
+    )
+    assert one.status == "optimal"
+    assert one.history[0].rows == len(windows) // 64
+    assert max(one.dual, plain.dual) <= min(one.primal, plain.primal)
+    assert one.primal == pytest.approx(plain.primal, rel=1e-2)
+    assert one.dual == two.dual
+    np.testing.assert_array_equal(one.atoms.points, two.atoms.points)

@@ -9,7 +9,17 @@ from ecgcvx.programs.cone import project
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.pricing import CLOSE, CONFIRM, Ascent, Bank, bound, price_atoms, search, search_until
+from ecgcvx.solvers.active_set.pricing import (
+    CLOSE,
+    CONFIRM,
+    Ascent,
+    Bank,
+    Sample,
+    bound,
+    price_atoms,
+    search,
+    search_until,
+)
 from ecgcvx.solvers.active_set.state import State, load_state, save_state
 from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.windows import split_windows
@@ -103,3 +113,16 @@ def test_a_confirmation_ends_with_its_time_and_is_one_search_without_a_limit(nea
     part, made = search_until(program, v, starts, atoms, Stopwatch(1e-9))
     assert made == 300  # of two parts, the first
     assert 0 < part.prices[0] <= whole.prices[0] * (1 + 1e-12)
+
+
+def test_a_search_that_begins_on_a_sample_ends_on_all_rows(near_the_optimum):
+    """Every price is that of all rows, and the largest is about that of a search on all rows from the start."""
+    program, _, v = near_the_optimum
+    passes = program.passes
+    starts = passes.starts(400, passes.none(), np.random.default_rng(3))
+    rows = np.sort(np.random.default_rng(4).choice(program.n, program.n // 4, replace=False))
+    found = search(program, v, starts, passes.none(), CONFIRM, None, Sample(program.on_rows(rows), rows))
+    top = found.atoms.subset(np.arange(5))
+    np.testing.assert_allclose(found.prices[:5], price_atoms(program, v, top), rtol=1e-12)
+    whole = search(program, v, starts, passes.none(), CONFIRM)
+    assert found.prices[0] == pytest.approx(whole.prices[0], rel=0.02)
