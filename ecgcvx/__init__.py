@@ -23,30 +23,32 @@ if TYPE_CHECKING:
     from ecgcvx.evidence import Evidence, Gap
     from ecgcvx.fitting import Fit
     from ecgcvx.forecaster import Forecaster
+    from ecgcvx.horizons import MultiHorizonFit
     from ecgcvx.interpretation import interpret
-    from ecgcvx.model_file import load
+    from ecgcvx.model_file import load, load_horizons
+    from ecgcvx.multi_horizon import MultiHorizonForecaster
     from ecgcvx.programs import losses
     from ecgcvx.records import Recording, read_recording
     from ecgcvx.streaming import StreamPredictor
     from ecgcvx.windows import Windows, split_windows
 
 __all__ = [
-    "ConvexBeatClassifier", "Evidence", "Fit", "Forecaster", "Gap", "Recording", "StreamPredictor", "Windows",
-    "__version__", "arrangements", "atoms", "certificates", "certify", "compare", "errors", "fit", "interpret", "load",
-    "losses", "models", "plots", "predict", "predict_interval", "programs", "read_recording", "regularisation_path",
-    "solve",
-    "solvers", "split_windows",
+    "ConvexBeatClassifier", "Evidence", "Fit", "Forecaster", "Gap", "MultiHorizonFit", "MultiHorizonForecaster",
+    "Recording", "StreamPredictor", "Windows", "__version__", "arrangements", "atoms", "certificates", "certify",
+    "compare", "errors", "fit", "interpret", "load", "load_horizons", "losses", "models", "plots", "predict",
+    "predict_interval", "programs", "read_recording", "regularisation_path", "solve", "solvers", "split_windows",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "ConvexBeatClassifier": "classify", "Evidence": "evidence", "Fit": "fitting", "Forecaster": "forecaster",
-        "Gap": "evidence", "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows",
+        "Gap": "evidence", "MultiHorizonFit": "horizons", "MultiHorizonForecaster": "multi_horizon",
+        "Recording": "records", "StreamPredictor": "streaming", "Windows": "windows",
         "arrangements": "", "atoms": "", "certificates": "", "certify": "api", "compare": "api", "errors": "",
-        "fit": "api", "interpret": "interpretation", "load": "model_file", "losses": "programs.losses:",
-        "models": "", "plots": "",
-        "predict": "api", "predict_interval": "api", "programs": "", "read_recording": "records",
+        "fit": "api", "interpret": "interpretation", "load": "model_file", "load_horizons": "model_file",
+        "losses": "programs.losses:", "models": "", "plots": "", "predict": "api",
+        "predict_interval": "api", "programs": "", "read_recording": "records",
         "regularisation_path": "api", "solve": "api", "solvers": "", "split_windows": "windows",
     },
     globals(),

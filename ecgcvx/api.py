@@ -1,7 +1,8 @@
 """The calls of the public interface, `import ecgcvx`: what the command line does, for Python."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import Fit
 from ecgcvx.fitting import fit as fit_with
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.horizons import MultiHorizonFit, fit_horizons
 from ecgcvx.intervals import Interval
-from ecgcvx.model_file import load
+from ecgcvx.model_file import load, read_model
+from ecgcvx.multi_horizon import MultiHorizonForecaster
 from ecgcvx.path import RegularisationPath
 from ecgcvx.path import regularisation_path as path_with
 from ecgcvx.records import Recording
@@ -57,29 +60,62 @@ def recording_of(signal: Signal, sampling_frequency: float | None = None, lead: 
     return Recording(values, float(sampling_frequency), lead or "ECG", "array")
 
 
+@overload
 def fit(
     signal: Signal,
     network: str = "relu",
     *,
+    horizon: int = 1,
     sampling_frequency: float | None = None,
     progress: Progress = silent,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     **options: Any,
-) -> Fit:
+) -> Fit: ...
+
+
+@overload
+def fit(
+    signal: Signal,
+    network: str = "relu",
+    *,
+    horizon: Sequence[int],
+    sampling_frequency: float | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> MultiHorizonFit: ...
+
+
+def fit(
+    signal: Signal,
+    network: str = "relu",
+    *,
+    horizon: int | Sequence[int] = 1,
+    sampling_frequency: float | None = None,
+    progress: Progress = silent,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    **options: Any,
+) -> Fit | MultiHorizonFit:
     """Train a convex network on the first part of a signal and score it on the rest, beside what it competes with.
 
-    signal : see `recording_of`. network : 'relu', 'gated', 'polynomial', 'quadratic', 'stack', ... options : those of
-    `ecgcvx fit`, e.g. beta, horizon, patterns, gap, time_limit (seconds). checkpoint, resume : a file to keep the state
-    of a training in, and to go on from.
+    signal : see `recording_of`. network : 'relu', 'gated', 'polynomial', 'quadratic', 'stack', ... horizon : samples
+    ahead; several of them, e.g. range(1, 37), train one network each with what they can share, and the result is a
+    `MultiHorizonFit`. options : those of `ecgcvx fit`, e.g. beta, patterns, gap, time_limit (seconds). checkpoint,
+    resume : a file to keep the state of a training in, and to go on from; of one horizon.
 
     The result holds `forecaster` (predict, save, stream), `scores` (root-mean-square errors in mV) and `trained`, whose
     `gap.words` says how far the network is at most from the optimum.
 
     Raises InputError for a signal or an option that is unusable.
     """
+    recording = recording_of(signal, sampling_frequency)
+    if isinstance(horizon, Sequence) and not isinstance(horizon, str):
+        if checkpoint is not None or resume:
+            raise InputError("checkpoint: a fit of several horizons keeps none; leave it out")
+        return fit_horizons(recording, fit_options(network, **options), horizon, progress)
     return fit_with(
-        recording_of(signal, sampling_frequency), fit_options(network, **options), progress,
+        recording, fit_options(network, horizon=horizon, **options), progress,
         checkpoint=None if checkpoint is None else Path(checkpoint), resume=resume,
     )  # fmt: skip
 
@@ -100,7 +136,7 @@ def regularisation_path(
 
 
 def predict(
-    model: Forecaster | str | Path,
+    model: Forecaster | MultiHorizonForecaster | str | Path,
     signal: Signal,
     *,
     sampling_frequency: float | None = None,
@@ -108,17 +144,19 @@ def predict(
 ) -> Array:
     """Return the forecast of every sample (samples,) in mV of a model or its file; NaN where none is.
 
+    Of a model of several horizons those of each, (samples, horizons); see `MultiHorizonForecaster.predict`.
+
     outside : what becomes of forecasts from windows outside the training range: 'flag' (nothing), 'linear' or 'nan';
     see `Forecaster.predict`, and `Forecaster.predict_and_flag` for which they are.
 
     Raises ModelError for another sampling frequency than the model's.
     """
-    forecaster = model if isinstance(model, Forecaster) else load(model)
+    forecaster = read_model(model) if isinstance(model, str | Path) else model
     return forecaster.predict(recording_of(signal, sampling_frequency), outside)
 
 
 def predict_interval(
-    model: Forecaster | str | Path,
+    model: Forecaster | MultiHorizonForecaster | str | Path,
     signal: Signal,
     coverage: float = 0.9,
     *,
@@ -127,9 +165,11 @@ def predict_interval(
 ) -> Interval:
     """Return the interval of every sample, lower and upper (samples,) in mV; see `Forecaster.predict_interval`.
 
+    Of a model of several horizons (samples, horizons) each.
+
     Raises ModelError where the model was fitted without intervals.
     """
-    forecaster = model if isinstance(model, Forecaster) else load(model)
+    forecaster = read_model(model) if isinstance(model, str | Path) else model
     return forecaster.predict_interval(recording_of(signal, sampling_frequency), coverage, adapt=adapt)
 
 

@@ -25,11 +25,12 @@ from ecgcvx.kinds.registry import kind_class
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import Model
 from ecgcvx.outside import OutsideScore, outside_score
-from ecgcvx.path import RegularisationPath, regularisation_path
+from ecgcvx.path import RegularisationPath, inner_split, regularisation_path
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
 from ecgcvx.rows import row_chunks
 from ecgcvx.scores import Score, Scorer, baselines
+from ecgcvx.sharing import Sharing
 from ecgcvx.solvers.active_set.sparsify import Sparsified
 from ecgcvx.solvers.check import Check
 from ecgcvx.training_range import training_range
@@ -156,11 +157,12 @@ def fit(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
+    sharing: Sharing | None = None,
 ) -> Fit:
     """Train a convex network and its baselines on the first part of a recording and score them on the rest.
 
     Without a beta, the path of `regularisation_path` chooses it, and the training starts from its point. checkpoint,
-    resume : see `ActiveSetSolver`; where the network keeps checkpoints.
+    resume : see `ActiveSetSolver`; where the network keeps checkpoints. sharing : with fits of other horizons.
 
     Ctrl-C ends the work: the best network so far is kept, and what comes after it is left out (`Fit.interrupted`).
     KeyboardInterrupt passes where there is no network yet.
@@ -170,17 +172,24 @@ def fit(
     check_not_filled(recording)
     options.network.check_joined(len(recording.joined))
     with keeping():
-        return _fit(recording, options, progress, checkpoint, resume)
+        return _fit(recording, options, progress, checkpoint, resume, sharing or Sharing())
 
 
-def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoint: Path | None, resume: bool) -> Fit:
+def _fit(
+    recording: Recording, options: FitOptions, progress: Progress, checkpoint: Path | None, resume: bool,
+    sharing: Sharing,
+) -> Fit:  # fmt: skip
     limits = options.limits(checkpoint, resume)
     started = time.perf_counter()
-    split = split_windows(recording.signals, options.window, options.horizon, options.train_fraction)
+    longest = sharing.longest
+    split = split_windows(recording.signals, options.window, options.horizon, options.train_fraction, longest=longest)
     check()
-    options, linear, path, warm = _start(recording, split, options, limits, progress)
+    options, linear, path, warm = _start(recording, split, options, limits, progress, sharing)
     kind = options.network
-    split, trained, problem, choice, inner, cut = _train(recording, split, options, limits, progress, path, warm)
+    split, trained, problem, choice, inner, cut = _train(
+        recording, split, options, limits, progress, path, warm, sharing
+    )
+    sharing.trained = trained
     best = None
     if choice is not None and not cut:
         few, every = problem.readable(trained, choice.neurons, limits, progress)
@@ -199,7 +208,7 @@ def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoi
         if sparsified is not None:  # fewer neurons than those of the path: trained and pruned alike
             inner = None
         with stoppable():
-            calibration = _calibration(recording, split, options, path, trained.beta, inner, limits, progress)
+            calibration = _calibration(recording, split, options, path, trained.beta, inner, limits, progress, sharing)
         if wanted():
             calibration, cut = None, "while the intervals were calibrated"
     checks: tuple[Check, ...] = ()
@@ -213,6 +222,7 @@ def _fit(recording: Recording, options: FitOptions, progress: Progress, checkpoi
         trained.beta, options.network.name, recording.given_unit,
         None if recording.original_frequency is None else recording.sampling_frequency,
         training_range(split.train.X, split.train.y), calibration, tuple(lead.name for lead in recording.joined),
+        longest,
     )  # fmt: skip
     scorer = Scorer(split, forecaster.beyond(split.test))
     others = baselines(options.baselines, scorer, trained, options.seed, limits, progress)
@@ -247,21 +257,23 @@ class _Start(NamedTuple):
     warm: Trained | None
 
 
-def _start(recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress) -> _Start:
+def _start(
+    recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress, sharing: Sharing
+) -> _Start:
     """Choose beta and the linear part, where they are to be chosen, on the last part of the training windows."""
     beta_chosen = options.beta is None and options.network.takes_beta
     first, *others = options.network.linear_parts(beta_chosen)
     options = replace(options, network=first)
-    path, warm = _path(recording, split, options, limits, progress) if beta_chosen else (None, None)
+    path, warm = _path(recording, split, options, limits, progress, sharing) if beta_chosen else (None, None)
     if not others or wanted():
         return _Start(options, None, path, warm)
-    inner = path.inner if path is not None else _inner(recording, split, options)
+    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
     free = replace(options, network=others[0])
     beta = options.beta if path is None else path.chosen.beta
     if warm is None:
-        warm = _rough(options, inner, beta, None, limits, progress)
+        warm = _rough(options, inner, beta, None, limits, progress, sharing)
     progress("a free linear part", None)
-    beside = _rough(free, inner, beta, warm, limits, progress)
+    beside = _rough(free, inner, beta, warm, limits, progress, sharing)
     if wanted():
         return _Start(options, None, path, warm)
     errors = LinearChoice(*(_validation_rmse(one.network.predict, inner) for one in (warm, beside)))
@@ -270,7 +282,7 @@ def _start(recording: Recording, split: Split, options: FitOptions, limits: Limi
         if min(errors.free_rmse_mv, _validation_rmse(lambda X: X @ linear, inner)) < errors.penalised_rmse_mv:
             found = path
             with stoppable():
-                found, beside = _path(recording, split, free, limits, progress, beside.problem)
+                found, beside = _path(recording, split, free, limits, progress, sharing, beside.problem)
             if wanted():
                 return _Start(options, None, path, warm)
             errors = replace(errors, free_rmse_mv=found.chosen.validation_rmse_mv)
@@ -279,28 +291,25 @@ def _start(recording: Recording, split: Split, options: FitOptions, limits: Limi
 
 
 def _path(
-    recording: Recording,
-    split: Split,
-    options: FitOptions,
-    limits: Limits,
-    progress: Progress,
+    recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress, sharing: Sharing,
     problem: Problem | None = None,
-) -> tuple[RegularisationPath, Trained]:
+) -> tuple[RegularisationPath, Trained]:  # fmt: skip
     few = options.network.rule(True) is not None
     (count, ratio), first = (READABLE_BETAS, READABLE_RATIO) if few else (PATH_BETAS, PATH_RATIO), PATH_FIRST
     if options.network.free_linear:
         (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
     return regularisation_path(
-        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split,
-        limits=limits.share(PATH_SHARE), problem=problem,
+        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits.share(PATH_SHARE),
+        problem=problem, sharing=sharing,
     )  # fmt: skip
 
 
 def _rough(
-    options: FitOptions, inner: Split, beta: float | None, warm: Trained | None, limits: Limits, progress: Progress
-) -> Trained:
+    options: FitOptions, inner: Split, beta: float | None, warm: Trained | None, limits: Limits, progress: Progress,
+    sharing: Sharing,
+) -> Trained:  # fmt: skip
     with raising() if warm is None else stoppable():
-        problem = options.network.problem(inner.train, options.seed, progress)
+        problem = sharing.problem(options.network, inner.train, options.seed, progress)
         check()
     if warm is not None and wanted():
         return warm
@@ -321,6 +330,7 @@ def _train(
     progress: Progress,
     path: RegularisationPath | None,
     warm: Trained | None,
+    sharing: Sharing,
 ) -> _Training:
     """Choose the number of neurons where it is to be chosen, then train on all training windows."""
     kind, choice = options.network, None
@@ -328,12 +338,18 @@ def _train(
     rule = kind.rule(options.beta is None)
     rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
     chosen = None if warm is None else warm.network
-    inner = path.inner if path is not None else None if warm is None else _inner(recording, split, options)
+    inner = (
+        path.inner
+        if path is not None
+        else None
+        if warm is None
+        else inner_split(recording.signals, split, options, sharing)
+    )
     if wanted() and inner is not None and warm is not None:
         return _before_all(recording, split, inner, warm, "while beta was chosen")
     if rule is not None:
-        inner = _inner(recording, split, options) if inner is None else inner
-        warm = _rough(options, inner, beta, None, limits, progress) if warm is None else warm
+        inner = inner_split(recording.signals, split, options, sharing) if inner is None else inner
+        warm = _rough(options, inner, beta, None, limits, progress, sharing) if warm is None else warm
         if not wanted():  # nearer its optimum: the rounds are not lost, the training of all windows starts from it
             warm = warm.problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
         sizes = [] if wanted() else warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)
@@ -343,11 +359,11 @@ def _train(
         choice = _choose(sizes, rule, round(recording.sampling_frequency), inner.scaler.scale, kind, windows)
         chosen = chosen if choice is None else choice.network
     with raising() if warm is None else stoppable():
-        problem: Any = kind.problem(split.train, options.seed, progress, rounds=rounds)
+        problem: Any = sharing.problem(kind, split.train, options.seed, progress, rounds=rounds)
         check()
     if not wanted():
         own = limits if choice is None else limits.share(TRAIN_SHARE)
-        trained: Trained = problem.train(beta or 0.0, warm=warm, limits=own, progress=progress)
+        trained: Trained = problem.train(beta or 0.0, warm=warm or sharing.trained, limits=own, progress=progress)
         if not wanted():
             return _Training(split, trained, problem, choice, chosen)
         if inner is None or warm is None or trained.gap.relative <= warm.gap.relative:
@@ -369,13 +385,13 @@ def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained,
 
 def _calibration(
     recording: Recording, split: Split, options: FitOptions, path: RegularisationPath | None, beta: float,
-    network: Model | None, limits: Limits, progress: Progress,
+    network: Model | None, limits: Limits, progress: Progress, sharing: Sharing,
 ) -> Calibration:  # fmt: skip
     """The calibration by the validation part, with the network of the part before it, trained here if not given."""
-    inner = path.inner if path is not None else _inner(recording, split, options)
+    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
     if network is None:
         progress("training without the validation part", None)
-        problem = options.network.problem(inner.train, options.seed, progress)
+        problem: Any = sharing.problem(options.network, inner.train, options.seed, progress)
         trained = problem.train(beta, warm=None, limits=limits, progress=progress)
         network = options.network.pruned(problem, trained, limits, progress)[0].network
     known: list[tuple[WindowMatrix, Array]] = []
@@ -383,12 +399,6 @@ def _calibration(
         rows = WindowMatrix(split.train.signal, part.runs, part.length)  # standardised as the forecaster does
         known.append((rows, inner.scaler.scale * (part.y - network.predict(part.X))))
     return calibrate(known[0], known[1], options.intervals or COVERAGES)
-
-
-def _inner(recording: Recording, split: Split, options: FitOptions) -> Split:
-    """The training part divided once more, into training and validation."""
-    signal = recording.signals[..., : split.boundary]
-    return split_windows(signal, options.window, options.horizon, options.train_fraction)
 
 
 def _choose(

@@ -30,7 +30,8 @@ class Forecaster:
     given for the record of the fit, the default for others: unit of values that name none, Hz to resample to.
     training_range : what its training windows cover; None in models of before there was one. calibration : what
     prediction intervals need, None where the fit made none. joined : names of the leads whose windows stand before
-    that of `lead` in a row, in the order of `scaler.joined`.
+    that of `lead` in a row, in the order of `scaler.joined`. longest : of several horizons that were trained on the
+    same windows (`ecgcvx.multi_horizon`), 0 for none.
 
     Raises InputError where names and scalers of joined leads are not as many.
     """
@@ -48,6 +49,7 @@ class Forecaster:
     training_range: TrainingRange | None = None
     calibration: Calibration | None = None
     joined: tuple[str, ...] = ()
+    longest: int = 0
 
     def __post_init__(self) -> None:
         if len(self.joined) != len(self.scaler.joined):
@@ -154,6 +156,11 @@ class Forecaster:
             raise InputError(f"outside = {outside!r}: this model keeps no training range; fit again, or leave it out")
         return found
 
+    def split(self, recording: Recording, train_fraction: float) -> Split:
+        """Return the windows of a recording as those that it was trained on were cut; see `split_windows`."""
+        self.check_leads(recording)
+        return split_windows(recording.signals, self.window, self.horizon, train_fraction, longest=self.longest)
+
     def trained_on(self, recording: Recording, split: Split) -> bool:
         """Whether the training part of a split of a recording is the one that the scaler belongs to."""
         ours, theirs = ([(one.mean, one.scale) for one in (*all_.joined, all_)] for all_ in (self.scaler, split.scaler))
@@ -165,8 +172,7 @@ class Forecaster:
 
         Raises ModelError when the training part of the recording is not the one that the scaler belongs to.
         """
-        self.check_leads(recording)
-        split = split_windows(recording.signals, self.window, self.horizon, train_fraction)
+        split = self.split(recording, train_fraction)
         if not self.trained_on(recording, split):
             raise ModelError(
                 f"{recording.name}: its training part is not what the model was trained on; give the record, lead, "

@@ -1,16 +1,20 @@
-"""The file of a forecaster: its network's arrays and its settings in one safetensors file (`tensor_file`)."""
+"""The file of a forecaster: its network's arrays and its settings in one safetensors file (`tensor_file`).
+
+Forecasters of several horizons lie in one file side by side: arrays named 'HORIZON/NAME', settings in a list.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ecgcvx.errors import ModelError, RecordError
+from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
 from ecgcvx.intervals import NEWEST, Calibration, feature_count
 from ecgcvx.json_values import number, text, whole
 from ecgcvx.kinds.registry import model_class
+from ecgcvx.multi_horizon import MultiHorizonForecaster, horizon_words
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.training_range import TrainingRange
 from ecgcvx.types import Array
@@ -18,6 +22,7 @@ from ecgcvx.windows import Scaler
 
 FORMAT = 5
 JOINED = 6  # of several leads
+SEVERAL = 7  # horizons
 WITHOUT_RANGE = 4  # the same without a training range
 LEGACY = (1, 2, 3)  # before the digest: ReLU and gated, with a polynomial activation, stacks
 RANGE = ("whitening", "linear")  # arrays of a training range, kept as `training_range.NAME`
@@ -31,21 +36,51 @@ def save(forecaster: Forecaster, path: Path) -> None:
     write_tensors(path, _tensors(forecaster), _settings(forecaster))
 
 
-def load(path: str | Path) -> Forecaster:
+def save_horizons(several: MultiHorizonForecaster, path: Path) -> None:
+    """Write a model file of several horizons; a file that is there already is replaced whole or not at all."""
+    write_tensors(path, _tensors_of(several), _settings_of(several))
+
+
+def load(path: str | Path, horizon: int | None = None) -> Forecaster:
     """Read a model file, or the model of an output folder.
 
-    Raises ModelError when it is missing, damaged, changed since it was written, not of this program, or of a newer one.
+    horizon : of a model of several, samples ahead; may be left out where there is one alone.
+
+    Raises ModelError when it is missing, damaged, changed since it was written, not of this program, or of a newer one;
+    InputError for a horizon that it does not have, and where it has several and none is named.
     """
+    found = read_model(path)
+    if isinstance(found, MultiHorizonForecaster):
+        if horizon is None and len(found.horizons) > 1:
+            raise InputError(
+                f"{path}: it forecasts {horizon_words(found.horizons)} samples ahead; name one of them with --horizon "
+                "(Python: horizon=)"
+            )
+        return found.at(found.horizons[0] if horizon is None else horizon)
+    if horizon not in (None, found.horizon):
+        raise InputError(f"horizon = {horizon}: the model forecasts {found.horizon} ahead; leave it out, or fit again")
+    return found
+
+
+def load_horizons(path: str | Path) -> MultiHorizonForecaster:
+    """Read a model file as one of several horizons, a single one included; see `load` for what is raised."""
+    found = read_model(path)
+    return found if isinstance(found, MultiHorizonForecaster) else MultiHorizonForecaster((found,))
+
+
+def read_model(path: str | Path) -> Forecaster | MultiHorizonForecaster:
+    """Read a model file of one horizon or of several; see `load` for what is raised."""
     file, tensors, metadata = read_tensors(path, "ecgcvx fit")
     version = metadata.get("format")
     if "classes" in metadata:
         raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
-    if version not in (JOINED, FORMAT, WITHOUT_RANGE, *LEGACY):
-        raise ModelError(f"{file}: model format {version!r}, this version reads 1 to {JOINED}; update ecgcvx")
+    if version not in (SEVERAL, JOINED, FORMAT, WITHOUT_RANGE, *LEGACY):
+        raise ModelError(f"{file}: model format {version!r}, this version reads 1 to {SEVERAL}; update ecgcvx")
+    forecaster: Forecaster | MultiHorizonForecaster
     try:
         if version in LEGACY:
             metadata = _modern(metadata, tensors)
-        forecaster = _forecaster(metadata, tensors)
+        forecaster = _several(metadata, tensors) if version == SEVERAL else _forecaster(metadata, tensors)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
     if version not in LEGACY and metadata.get("digest") != digest(forecaster):
@@ -53,9 +88,38 @@ def load(path: str | Path) -> Forecaster:
     return forecaster
 
 
-def digest(forecaster: Forecaster) -> str:
-    """Return the SHA-256 of all weights and settings of a forecaster."""
+def digest(forecaster: Forecaster | MultiHorizonForecaster) -> str:
+    """Return the SHA-256 of all weights and settings of a forecaster, or of those of several horizons."""
+    if isinstance(forecaster, MultiHorizonForecaster):
+        return digest_of(_tensors_of(forecaster), _settings_of(forecaster))
     return digest_of(_tensors(forecaster), _settings(forecaster))
+
+
+def _tensors_of(several: MultiHorizonForecaster) -> dict[str, Array]:
+    """All arrays of several horizons."""
+    return {f"{one.horizon}/{name}": tensor for one in several.forecasters for name, tensor in _tensors(one).items()}
+
+
+def _settings_of(several: MultiHorizonForecaster) -> dict[str, Any]:
+    return {"format": SEVERAL, "horizons": [_settings(one) for one in several.forecasters]}
+
+
+def _several(metadata: dict[str, Any], tensors: dict[str, Array]) -> MultiHorizonForecaster:
+    """The forecasters of checked metadata; see `_forecaster`."""
+    each, found = metadata["horizons"], []
+    if not isinstance(each, list) or not each or not all(isinstance(one, dict) for one in each):
+        raise TypeError("horizons is no list of JSON objects")
+    parts: dict[str, dict[str, Array]] = {
+        str(whole(one["horizon"], "horizon", least=1, most=LONGEST_SPAN)): {} for one in each
+    }
+    for name, tensor in tensors.items():
+        horizon, _, short_name = name.partition("/")
+        parts[horizon][short_name] = tensor
+    for one, own in zip(each, parts.values(), strict=True):
+        if one.get("format") not in (JOINED, FORMAT, WITHOUT_RANGE):
+            raise ValueError(f"format {one.get('format')!r} of a horizon")
+        found.append(_forecaster(one, own))
+    return MultiHorizonForecaster(tuple(found))
 
 
 def _tensors(forecaster: Forecaster) -> dict[str, Array]:
@@ -79,6 +143,7 @@ def _settings(forecaster: Forecaster) -> dict[str, Any]:
         "scaler": {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale},
         **{name: getattr(forecaster, name) for name in ("lead", "sampling_frequency", "window", "horizon", "beta")},
         **({"joined": _joined_leads(forecaster)} if forecaster.joined else {}),
+        **({"longest": forecaster.longest} if forecaster.longest else {}),
         **({} if forecaster.calibration is None else {"coverages": list(forecaster.calibration.coverages)}),
         **{name: value for name in ("unit", "resample") if (value := getattr(forecaster, name)) is not None},
     }
@@ -123,6 +188,7 @@ def _forecaster(metadata: dict[str, Any], tensors: dict[str, Array]) -> Forecast
         training_range=known,
         calibration=kept,
         joined=joined,
+        longest=whole(metadata["longest"], "longest", least=1, most=LONGEST_SPAN) if "longest" in metadata else 0,
     )
 
 

@@ -18,6 +18,7 @@ from ecgcvx.interruption import check, keeping, raising, wanted
 from ecgcvx.kinds.kind import Limits, Problem, Trained
 from ecgcvx.metrics import root_mean_square
 from ecgcvx.records import Recording
+from ecgcvx.sharing import Sharing
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, Windows, split_windows
 
@@ -78,11 +79,13 @@ def regularisation_path(
     split: Split | None = None,
     limits: Limits | None = None,
     problem: Problem | None = None,
+    sharing: Sharing | None = None,
 ) -> tuple[RegularisationPath, Trained]:
     """Fit the path on the first part of the training windows and choose beta on the rest of them.
 
     split : of the recording with these options, problem : of the first part of the training windows; made here unless
-    they are given. options.beta is not used; train_fraction serves for both splits.
+    they are given. options.beta is not used; train_fraction serves for both splits. sharing : with other horizons;
+    after the path of one of them the betas are its choice and one step to either side, from its training there.
     The betas fall from first * largest to ratio * largest; patience > 0 ends the path after as many points in a row
     with a larger validation error. At the end of the time limit or on Ctrl-C the path ends with the points that are
     whole; a point that was cut short takes no part in the choice unless it is the only one. KeyboardInterrupt passes
@@ -99,29 +102,51 @@ def regularisation_path(
         raise InputError(f"{kind.described}: it trains at a single beta; leave the solver out, or pass patterns=N")
     if len(kind.linear_parts(False)) > 1:
         raise InputError("linear = 'auto': a path is that of one program; give penalised or free")
-    limits = options.limits() if limits is None else limits
+    limits, sharing = options.limits() if limits is None else limits, sharing or Sharing()
     signal = recording.signals
     outer = split or split_windows(signal, options.window, options.horizon, options.train_fraction)
-    inner = split_windows(signal[..., : outer.boundary], options.window, options.horizon, options.train_fraction)
+    inner = inner_split(signal, outer, options, sharing)
     test = replace(outer.test, signal=inner.scaler.standardise(signal))
     parts = (inner.train, inner.test, test)
     with keeping():
         with raising():
             if problem is None:
-                problem = kind.problem(inner.train, options.seed, progress)
+                problem = sharing.problem(kind, inner.train, options.seed, progress)
             progress("the largest beta", None)
             largest = problem.largest_beta()
-        betas = path_betas(first * largest, count, ratio / first)
-        points, trained, status = _points(problem, betas, parts, inner.scaler.scale, patience, limits, progress)
+        betas, before = path_betas(first * largest, count, ratio / first), sharing.paths.get(kind)
+        if before is not None:
+            betas = before[0].chosen.beta * (betas[0] / betas[1]) ** np.array([1.0, 0.0, -1.0])
+        points, trained, status = _points(
+            problem,
+            betas,
+            parts,
+            inner.scaler.scale,
+            patience,
+            limits,
+            progress,
+            None if before is None else before[1],
+        )
     best = _best(points)
     sizes = (len(inner.train), len(inner.test), len(test))
-    floor = points[best].beta == float(betas[-1])
-    return RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor), trained[best]
+    floor = before is None and points[best].beta == float(betas[-1])
+    path = RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor)
+    if sharing.longest:
+        sharing.paths[kind] = path, trained[best]
+    return path, trained[best]
 
 
-def falling(problem: Problem, betas: Array, limits: Limits, progress: Progress) -> Iterator[Trained]:
+def inner_split(signal: Array, split: Split, options: FitOptions, sharing: Sharing) -> Split:
+    """Return the training part of a split divided once more, into training and validation."""
+    return split_windows(
+        signal[..., : split.boundary], options.window, options.horizon, options.train_fraction, longest=sharing.longest
+    )
+
+
+def falling(
+    problem: Problem, betas: Array, limits: Limits, progress: Progress, warm: Trained | None = None
+) -> Iterator[Trained]:
     """Train at betas that fall, each from the one before; a training that was cut short is the last."""
-    warm: Trained | None = None
     for beta in betas:
         warm = problem.train(float(beta), warm=warm, limits=limits, progress=progress, rough=True)
         yield warm
@@ -131,14 +156,14 @@ def falling(problem: Problem, betas: Array, limits: Limits, progress: Progress) 
 
 def _points(
     problem: Problem, betas: Array, parts: tuple[Windows, ...], scale: float, patience: int, limits: Limits,
-    progress: Progress,
+    progress: Progress, warm: Trained | None,
 ) -> tuple[list[PathPoint], list[Trained], str]:  # fmt: skip
     """The points of falling beta with their trainings, and why they end."""
     points: list[PathPoint] = []
     trained: list[Trained] = []
     started = time.perf_counter()
     check()
-    for found in falling(problem, betas, limits, progress):
+    for found in falling(problem, betas, limits, progress, warm):
         if found.cut and points:
             return points, trained, found.status
         train, validation, held_out = (

@@ -252,12 +252,15 @@ def all_windows(signal: Array, scaler: Scaler, length: int, horizon: int) -> Win
     return Windows(scaler.standardise(signal), tuple(runs), length, horizon)
 
 
-def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fraction: float = 0.8) -> Split:
+def split_windows(
+    signal: Array, length: int = 15, horizon: int = 1, train_fraction: float = 0.8, *, longest: int = 0
+) -> Split:
     """Cut a signal (samples,) or (leads, samples) in mV, NaN in gaps, into training and test windows.
 
     The training part ends after the share `train_fraction` of the samples that belong to a window, so that neither part
     is lost in gaps; without gaps these are the first floor(train_fraction * samples). The scaler is fitted on the
-    training part alone. A window belongs to a part when it, its target and all between lie in it.
+    training part alone. A window belongs to a part when it, its target and all between lie in it. longest : the longest
+    of several horizons, which then have the same windows: those with a target at that one.
 
     Raises InputError for a length or horizon below 1, a fraction outside (0, 1), a sample beyond `LARGEST`, a part
     without any window, and a constant part.
@@ -265,18 +268,18 @@ def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fract
     _check_sizes(length, horizon)
     if not 0.0 < train_fraction < 1.0:
         raise InputError(f"train_fraction = {train_fraction}: it must lie between 0 and 1, e.g. 0.8")
-    valid = _check_samples(signal)
-    all_runs = window_runs(valid, length, horizon, 0, len(valid))
+    valid, reach = _check_samples(signal), max(horizon, longest)
+    all_runs = window_runs(valid, length, reach, 0, len(valid))
     if not all_runs:
-        raise InputError(f"signal: {_too_few(valid, length + horizon)}")
-    boundary = _boundary(all_runs, length + horizon - 1, train_fraction)
-    train = window_runs(valid, length, horizon, 0, boundary)
-    test = window_runs(valid, length, horizon, boundary, len(valid))
+        raise InputError(f"signal: {_too_few(valid, length + reach)}")
+    boundary = _boundary(all_runs, length + reach - 1, train_fraction)
+    train = window_runs(valid, length, reach, 0, boundary)
+    test = window_runs(valid, length, reach, boundary, len(valid))
     for name, runs in (("training", train), ("test", test)):
         if not runs:
             raise InputError(
-                f"signal: the {name} part has no {length + horizon} consecutive valid samples; "
-                f"{_too_few(valid, length + horizon, train_fraction)}"
+                f"signal: the {name} part has no {length + reach} consecutive valid samples; "
+                f"{_too_few(valid, length + reach, train_fraction)}"
             )
     scaler = Scaler.of(signal[..., :boundary][..., valid[:boundary]], "the training part")
     z = scaler.standardise(signal)
@@ -287,7 +290,7 @@ def split_windows(signal: Array, length: int = 15, horizon: int = 1, train_fract
             f"signal: the test part is constant ({later[0]:g} mV from sample {boundary} on), as when a lead is off: "
             "it tests nothing; end before it (end), or choose another train_fraction"
         )
-    possible = max(len(valid) - length - horizon + 1, 0)
+    possible = max(len(valid) - length - reach + 1, 0)
     whole = sum(stop - first for first, stop in all_runs)
     kept = len(parts[0]) + len(parts[1])
     counts = WindowCounts(len(parts[0]), len(parts[1]), missing=possible - whole, split=whole - kept)

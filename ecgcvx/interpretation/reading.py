@@ -28,7 +28,7 @@ from ecgcvx.models import PolynomialNetwork
 from ecgcvx.outside import outside_score
 from ecgcvx.records import Recording
 from ecgcvx.types import Progress, silent
-from ecgcvx.windows import Split, Windows, all_windows, split_windows
+from ecgcvx.windows import Split, Windows, all_windows
 
 TOP = 12
 DEFAULT_REFITTING = Refitting()
@@ -174,7 +174,7 @@ def _windows_of(
     length, horizon = forecaster.window, forecaster.horizon
     if split is None:
         try:
-            split = split_windows(recording.signal, length, horizon, train_fraction)
+            split = forecaster.split(recording, train_fraction)
         except InputError:  # too short to be divided
             if part in ("train", "test"):
                 raise

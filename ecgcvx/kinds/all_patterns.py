@@ -68,6 +68,10 @@ class AllPatternsProblem:
     seed: int
     plain: Callable[[Any, AllPatterns], Any] | None = None
 
+    def with_targets(self, y: Array) -> "AllPatternsProblem":
+        """Return the problem of other targets (n,) of the same rows, whose preparation is shared."""
+        return replace(self, program=self.program.with_targets(y))
+
     def largest_beta(self) -> float:
         """Return the largest price that a search finds at the zero network: below it the network is not zero."""
         passes = self.program.passes

@@ -1,7 +1,7 @@
 """Training over given patterns: a convex program with one variable a pattern (and sign), for any of its solvers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from ecgcvx.solvers.fista import FistaSolver
 from ecgcvx.solvers.group_lasso.solver import GroupLassoSolver
 from ecgcvx.solvers.osqp_solver import OsqpSolver
 from ecgcvx.solvers.solution import Solver
-from ecgcvx.types import Progress
+from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Windows
 
 SOLVERS: dict[str, Callable[..., Solver]] = {
@@ -43,6 +43,10 @@ class GivenPatternsProblem:
     solver: Solver
     title: str
 
+    def with_targets(self, y: Array) -> "GivenPatternsProblem":
+        """Return the problem of other targets (n,) of the same rows, which shares patterns and Gram matrix."""
+        return replace(self, program=self.program.with_targets(y))
+
     def largest_beta(self) -> float:
         """Return the smallest beta at which the solution is zero."""
         return self.program.largest_beta()
@@ -55,7 +59,7 @@ class GivenPatternsProblem:
         progress(f"{self.title}: solving", None)
         solution = self.solver.solve(
             program,
-            warm_start=warm.warm if warm is not None and warm.problem is self else None,
+            warm_start=warm.warm if warm is not None and self._of_these_patterns(warm.problem) else None,
             time_limit=limits.left,
             callback=lambda line: progress(f"{self.title}: round {line.iteration + 1}, P = {line.primal:.6e}", None),
         )
@@ -63,6 +67,9 @@ class GivenPatternsProblem:
         gap = Gap(solution.primal, solution.dual, Evidence.GIVEN, f"{count} patterns")
         network = merge(network_of(program, solution.u), two_layer_features(program.features, self.title).X)
         return Trained.of(solution, network=network, beta=beta, gap=gap, violation=solution.violation, problem=self)
+
+    def _of_these_patterns(self, other: Any) -> bool:
+        return isinstance(other, GivenPatternsProblem) and other.program.features is self.program.features
 
 
 def given_patterns_problem(

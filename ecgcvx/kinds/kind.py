@@ -241,6 +241,16 @@ class NetworkKind:
         """Whether windows are made of their signals in training, so that these alone are held."""
         return False
 
+    def with_targets(
+        self, problem: Any, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None
+    ) -> Problem:
+        """Return the training problem of windows that differ from those of a problem in their targets alone.
+
+        problem : of these options, seed and rounds. What depends on the rows alone is taken from it, where the network
+        has such.
+        """
+        return self.problem(windows, seed, progress, rounds=rounds)
+
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "Statistics | None":
         """Return the sums over rows of `width` columns, the last one ones, that training needs; None for the rows.
 

@@ -60,6 +60,14 @@ class PolynomialKind(NetworkKind):
         _ = program.quadratic  # computed here once, so that every beta shares it
         return self.problem_of(program)
 
+    def with_targets(
+        self, problem: Any, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None
+    ) -> Problem:
+        statistics = self.statistics(windows.X.shape[1], seed)
+        if statistics is None:
+            return self.problem_of(problem.program.with_targets(windows.y))
+        return statistics.problem(statistics.sums.with_targets(problem.program.sums, windows.X, windows.y))
+
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "PolynomialStatistics | None":
         return None if self.free_linear else PolynomialStatistics(self, width)
 

@@ -81,6 +81,10 @@ class AllPatterns:
         """The same program with another beta; what was prepared of the data is kept."""
         return self._sharing(replace(self, beta=beta), self.passes, self.part, self.cells)
 
+    def with_targets(self, y: Array) -> "AllPatterns":
+        """The same program with other targets (n,) of its rows; what was prepared of the rows is kept."""
+        return self._sharing(replace(self, y=y), self.passes, cells=self.cells)
+
     def using(self, workers: Workers) -> "AllPatterns":
         """The same program with another pool of threads for its passes."""
         return self._sharing(replace(self), self.passes.using(workers), self.part, self.cells)

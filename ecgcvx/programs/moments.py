@@ -18,7 +18,7 @@ from scipy.linalg.blas import dsyrk
 from ecgcvx.arrangements.patterns import Patterns, pack_signs
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.reductions.interface import added
-from ecgcvx.rows import row_chunks
+from ecgcvx.rows import Matrix, row_chunks
 from ecgcvx.types import Array
 
 CHUNK_ELEMENTS = 1 << 17  # of a chunk of monomials: 1 MB, so that it stays in cache
@@ -60,8 +60,16 @@ class MonomialSums:
         """Return the sums of both."""
         return added(first, second)
 
+    def with_targets(self, sums: SecondMoments, X: Matrix, y: Array) -> SecondMoments:
+        """Return the sums of the rows X (n, d) of `sums` with other targets y (n,): products with y are new alone."""
+        c, at = np.zeros(self.size), 0
+        for monomials in monomials_of(X, self.order):
+            c += monomials @ y[at : at + monomials.shape[1]]
+            at += monomials.shape[1]
+        return SecondMoments(sums.n, sums.H, c, float(y @ y))
 
-def monomials_of(X: Array, order: int) -> Iterator[Array]:
+
+def monomials_of(X: Matrix, order: int) -> Iterator[Array]:
     """Yield the products (q, rows) of two columns of X (n, d), some rows at a time; order as in `MonomialSums`."""
     size = order * (order + 1) // 2
     for _, rows in row_chunks(X, max(CHUNK_ELEMENTS // size, 1)):

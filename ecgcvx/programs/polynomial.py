@@ -112,6 +112,12 @@ class PolynomialProgram(PolynomialForm):
             return Moments(found.H / found.n, found.c / found.n)
         return self._moments(None)
 
+    def with_targets(self, y: Array) -> "PolynomialProgram":
+        """The same program with other targets (n,) of its rows; the moments of two monomials are kept."""
+        other = replace(self, y=y)
+        other.__dict__["moments"] = Moments(self.moments.G, other._correlations())
+        return other
+
     def curvature(self, weights: Array) -> Array:
         """Return the Hessian (q, q) of 1/(2n) sum_i weights_i f_i^2 in the coordinates of Z - Z'; weights: (n,)."""
         return self.scales[:, None] * self._moments(weights).G * self.scales
@@ -206,10 +212,7 @@ class PolynomialProgram(PolynomialForm):
         G, c = np.zeros((q, q), order="F"), np.zeros(q)
         with self.threads():
             C = None if self.linear is None else self._cross(self.linear)
-            for rows, monomials in self._monomials():
-                if self.linear is not None and C is not None:
-                    # Of the monomials themselves, not of their moments: what X explains leaves no rounding behind.
-                    monomials -= C.T @ self.linear.basis.E[rows].T
+            for rows, monomials in self._unexplained_monomials(C):
                 c += monomials @ self.unexplained[rows]
                 factor = monomials if weights is None else monomials * np.sqrt(weights[rows])
                 G = dsyrk(1 / n, factor.T, beta=1.0, c=G, trans=1, overwrite_c=1)  # half the work of a product
@@ -217,8 +220,30 @@ class PolynomialProgram(PolynomialForm):
         if self.linear is not None and C is not None and self.linear.ridge > 0:
             explained = self.linear.basis.T @ C
             G += self.linear.ridge * (explained.T @ explained)
-            c = c + self.linear.ridge * n * (explained.T @ self.linear.coefficients(self.y))
-        return Moments(G, c / n)
+        return Moments(G, self._with_ridge(c, C) / n)
+
+    def _correlations(self) -> Array:
+        """The c (q,) of the moments alone."""
+        C = None if self.linear is None else self._cross(self.linear)
+        c = np.zeros(len(self.upper.rows))
+        for rows, monomials in self._unexplained_monomials(C):
+            c += monomials @ self.unexplained[rows]
+        return self._with_ridge(c, C) / len(self.y)
+
+    def _with_ridge(self, c: Array, C: Array | None) -> Array:
+        """n times c, with what the ridge of the linear part adds."""
+        if self.linear is None or C is None or self.linear.ridge <= 0:
+            return c
+        explained = self.linear.basis.T @ C
+        return c + self.linear.ridge * len(self.y) * (explained.T @ self.linear.coefficients(self.y))
+
+    def _unexplained_monomials(self, C: Array | None) -> Iterator[tuple[slice, Array]]:
+        """Rows start:stop and what the linear part leaves of their monomials (q, rows); C : see `_cross`."""
+        for rows, monomials in self._monomials():
+            if self.linear is not None and C is not None:
+                # Of the monomials themselves, not of their moments: what X explains leaves no rounding behind.
+                monomials -= C.T @ self.linear.basis.E[rows].T
+            yield rows, monomials
 
     def _cross(self, linear: LinearPart) -> Array:
         """E'Phi/n (r, q) of the linear part's basis and the monomials Phi."""

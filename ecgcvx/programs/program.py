@@ -120,6 +120,15 @@ class ConvexProgram:
         other.__dict__.update({name: self.__dict__[name] for name in KEPT if name in self.__dict__})
         return other
 
+    def with_targets(self, y: Array) -> "ConvexProgram":
+        """The same program with other targets (n,) of its rows; of the Gram matrix F'F/n, formed here, all is kept."""
+        other = replace(self, y=y)
+        H, _, _ = self.gram
+        if self.linear is not None:
+            other.__dict__["cross"] = self.cross
+        c = self.features.correlate(other.y).ravel() / self.n
+        return other.with_gram(Gram(H, c, float(other.y @ other.y) / self.n))
+
     def with_gram(self, gram: Gram) -> "ConvexProgram":
         """The same program with a Gram matrix that was computed elsewhere, in place of a pass over the data."""
         other = replace(self)

@@ -116,7 +116,7 @@ def test_a_confirmation_ends_with_its_time_and_is_one_search_without_a_limit(nea
 
 
 def test_a_search_that_begins_on_a_sample_ends_on_all_rows(near_the_optimum):
-    """Every price is that of all rows; the largest is near that of a search on all rows, as near as 2,000 rows allow."""
+    """Every price is that of all rows; the largest is as near that of a search on all rows as 2,000 rows allow."""
     program, _, v = near_the_optimum
     passes = program.passes
     starts = passes.starts(400, passes.none(), np.random.default_rng(3))
