@@ -11,9 +11,12 @@ from ecgcvx.files import atomic_write
 from ecgcvx.types import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ecgcvx.fan import FanStrip
     from ecgcvx.fitting import SparseLine
     from ecgcvx.intervals import Interval
     from ecgcvx.path import RegularisationPath
@@ -92,6 +95,45 @@ def forecast_figure(
     ):  # fmt: skip
         figure.text(left / total[0], 1 - (3.0 + above) / total[1], "\n".join(text), fontsize=size, fontweight=weight,
                     va="top", color=colour, linespacing=1.15)  # fmt: skip
+    return figure
+
+
+def horizon_figure(
+    signal: Array, sampling_frequency: float, strip: "FanStrip", errors: "Mapping[str, Mapping[int, float]]",
+    title: str, note: str,
+) -> "Figure":  # fmt: skip
+    """Return the fans of a strip over the signal (samples,) in mV, and errors in mV by model and horizon below."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 7.2), dpi=150, layout="constrained")
+    upper, lower = figure.subplots(2, 1, height_ratios=(5, 3))
+    time, shown = np.arange(strip.first, strip.stop) / sampling_frequency, signal[strip.first : strip.stop]
+    low, high, square = paper_limits(shown, np.concatenate([fan.forecast for fan in strip.fans] or [shown]))
+    ecg_paper(upper, (time[0], time[-1]), (low, high), square)
+    if strip.coverage is not None:
+        note = f"{note}; band: their {100 * strip.coverage:g} % intervals"
+    for number, fan in enumerate(strip.fans):
+        seconds = fan.samples / sampling_frequency
+        if fan.interval is not None:
+            under, over = (np.clip(end, low, high) for end in fan.interval)
+            upper.fill_between(seconds, under, over, color=FORECAST, alpha=0.25, linewidth=0)
+        upper.plot(seconds, fan.forecast, color=FORECAST, linewidth=1.4, zorder=3,
+                   label="forecasts made at the dot" if number == 0 else None)  # fmt: skip
+        upper.plot(seconds[:1], fan.forecast[:1], "o", color=FORECAST, markersize=4, zorder=4)
+    upper.plot(time, shown, color=SIGNAL, linewidth=1.2, label="signal", zorder=2)
+    upper.set(ylabel="mV", xlabel="time (s)")
+    upper.legend(loc="upper right", fontsize=8, ncols=2)
+    styles = {"convex": (FORECAST, "-"), "linear_ar": (SIGNAL, "--"), "persistence": ("#8a8a8a", ":")}
+    for name, of in errors.items():
+        color, style = styles.get(name, ("#a84a00", "-."))
+        ahead = 1e3 * np.array(list(of)) / sampling_frequency
+        lower.plot(ahead, list(of.values()), style, color=color, marker="o", markersize=2.5, label=name)
+    lower.set(xlabel="ahead (ms)", ylabel="test RMSE (mV)", ylim=(0, None), xlim=(0, None))
+    lower.grid(color="#e4e4e4", linewidth=0.5)
+    lower.set_axisbelow(True)
+    lower.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
+    upper.set_title(note, fontsize=8, color="#444444", loc="left")
     return figure
 
 

@@ -26,7 +26,7 @@ def check_horizons(horizons: Sequence[int]) -> tuple[int, ...]:
     if not values:
         raise InputError("horizon: the list is empty; give one or several, e.g. 1:36 or 1,5,18")
     if len(values) > MOST_HORIZONS:
-        raise InputError(f"horizon: {len(horizons):,} of them; give {MOST_HORIZONS:,} at most")
+        raise InputError(f"horizon: more than {MOST_HORIZONS:,} of them; give fewer, e.g. every fifth, 1:1000:5")
     for value in values:
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise InputError(f"horizon = {value!r}: give whole numbers of samples, e.g. 1, 5, 18")
@@ -85,7 +85,7 @@ class MultiHorizonForecaster:
             )
         first = self.forecasters[0]
         for one in self.forecasters[1:]:
-            for name in ("lead", "sampling_frequency", "window", "scaler"):
+            for name in ("lead", "joined", "sampling_frequency", "window", "scaler"):
                 own, others = getattr(one, name), getattr(first, name)
                 if own != others:
                     raise InputError(
@@ -112,6 +112,11 @@ class MultiHorizonForecaster:
     def resample(self) -> float | None:
         """See `Forecaster`."""
         return self.forecasters[0].resample
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """See `Forecaster`."""
+        return self.forecasters[0].joined
 
     def at(self, horizon: int) -> Forecaster:
         """Return the forecaster of a horizon; InputError where there is none."""

@@ -27,7 +27,7 @@ from ecgcvx.solvers.check import Check
 
 MODEL = "model.safetensors"
 REPORT = "report.html"
-OPTIONAL = ("sparsity.csv", "sparsity.png", REPORT)
+OPTIONAL = ("sparsity.csv", "sparsity.png", "horizons.png", REPORT)
 SCORED = ("name", "neurons", "train_rmse_mv", "test_rmse_mv", "test_inside_rmse_mv", "objective")
 
 
@@ -107,12 +107,12 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     Raises InputError when the folder cannot be made.
     """
     found = metrics(result, recording, options, folder)
-    whole = found | _settings(result, options)
+    whole = found | settings_of(result, options)
     write_files(folder, lambda scratch: _fill(scratch, result, recording, options, whole, folder), OPTIONAL)
     return found
 
 
-def _settings(result: Fit, options: FitOptions) -> dict[str, Any]:
+def settings_of(result: Fit, options: FitOptions) -> dict[str, Any]:
     """What metrics.json holds besides the result: version, digest of the model, options, and how the solver ended."""
     trained = result.trained
     return {

@@ -2,10 +2,13 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgcvx.files import atomic_write
 from ecgcvx.intervals import Interval
@@ -25,30 +28,54 @@ def write_columns(path: Path, sampling_frequency: float, names: Sequence[str], c
     atomic_write(path, lambda file: file.write(buffer.getvalue().encode()))
 
 
-def forecast_csv(
-    recording: Recording,
-    forecast: Array,
-    outside: Bools | None = None,
-    intervals: Mapping[float, Interval] | None = None,
-) -> str:
-    """Every sample with its forecast (mV) and residual (signal - forecast) as CSV text; empty where there is none.
+@dataclass(frozen=True, eq=False)
+class ForecastColumns:
+    """The columns of a network's forecasts (samples,) in mV.
 
     outside : (samples,) which forecasts are from windows outside the training range, a column of its own; None for a
-    model that keeps no range. intervals : of the forecasts, by coverage; columns lower_90_mv and upper_90_mv for .9.
+    model that keeps no range. intervals : of the forecasts, by coverage. horizon : of a model of several, which the
+    names then hold; None for one alone.
     """
-    chosen = {} if intervals is None else intervals
+
+    forecast: Array
+    outside: Bools | None = None
+    intervals: Mapping[float, Interval] = field(default_factory=dict)
+    horizon: int | None = None
+
+    def columns(self, signal: Array) -> dict[str, NDArray[Any]]:
+        """Return the columns by name: forecast_mv, residual_mv (of one network alone), outside, lower_90_mv, ..."""
+        own = "" if self.horizon is None else f"_{self.horizon}"
+        found: dict[str, NDArray[Any]] = {f"forecast{own}_mv": self.forecast}
+        if self.horizon is None:
+            found["residual_mv"] = signal - self.forecast
+        if self.outside is not None:
+            found[f"outside{own}"] = self.outside
+        for coverage, ends in self.intervals.items():
+            for end, values in zip(("lower", "upper"), ends, strict=True):
+                found[f"{end}_{100 * coverage:g}{own}_mv"] = values
+        return found
+
+
+def forecast_csv(recording: Recording, networks: Sequence[ForecastColumns]) -> str:
+    """Every sample with its forecasts in mV as CSV text; empty where there is none.
+
+    A network alone has forecast_mv, residual_mv (signal - forecast), outside, and lower_90_mv and upper_90_mv for a
+    coverage of .9; one of several horizons forecast_5_mv, outside_5, lower_90_5_mv and upper_90_5_mv.
+    """
+    signal = recording.signal
+    time = np.arange(len(signal)) / recording.sampling_frequency
+    columns: dict[str, NDArray[Any]] = {"time_s": time, "signal_mv": signal}
+    for network in networks:
+        columns |= network.columns(signal)
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    flagged = outside is not None
-    names = [f"{end}_{100 * coverage:g}_mv" for coverage in chosen for end in ("lower", "upper")]
-    mark_name = ("outside",) if flagged else ()
-    writer.writerow(("sample", "time_s", "signal_mv", "forecast_mv", "residual_mv", *mark_name, *names))
-    time = np.arange(len(forecast)) / recording.sampling_frequency
-    residual = recording.signal - forecast
-    marks = np.zeros(len(forecast), dtype=bool) if outside is None else outside
-    ends = [end for interval in chosen.values() for end in interval]
-    columns = zip(marks, time, recording.signal, forecast, residual, *ends, strict=True)
-    for sample, (mark, *numbers) in enumerate(columns):
-        told = ["" if np.isnan(value) else f"{value:.6f}" for value in numbers]
-        writer.writerow((sample, *told[:4], *((int(mark),) if flagged else ()), *told[4:]))
+    writer.writerow(("sample", *columns))
+    writer.writerows(zip(range(len(signal)), *map(_cells, columns.values()), strict=True))
     return buffer.getvalue()
+
+
+def _cells(column: NDArray[Any]) -> list[str]:
+    """Numbers with six decimals, marks as 0 and 1."""
+    if column.dtype == np.bool_:
+        return ["1" if mark else "0" for mark in column.tolist()]
+    return ["" if value != value else f"{value:.6f}" for value in column.tolist()]

@@ -1,5 +1,7 @@
 """Several horizons at once: each is the fit of its own, forecasts stand at the samples that they are of, one file."""
 
+import csv
+import json
 import os
 import signal
 from dataclasses import replace
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ecgcvx
+from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.fit_options import fit_options
 from ecgcvx.forecaster import Forecaster
@@ -268,3 +271,89 @@ def test_ctrl_c_keeps_the_horizons_that_are_done(recording):
         found = fit_horizons(recording, options, HORIZONS, stop)
     assert found.forecaster.horizons == (1,)
     assert found.interrupted == "interrupted: of the horizons 1, 3 and 8 the model has 1"
+
+
+@pytest.fixture(scope="module")
+def fan(record_208, tmp_path_factory):
+    """The folder of `ecgcvx fit --horizon 1,4`."""
+    folder = tmp_path_factory.mktemp("fan")
+    arguments = ["fit", str(record_208), "--end", "20", "--network", "polynomial", "--beta", "1e-4", "--horizon", "4,1"]
+    assert main([*arguments, "--intervals", "0.8", "--baselines", "linear", "--output", str(folder)]) == 0
+    return folder
+
+
+def test_the_folder_tells_of_every_horizon(fan):
+    assert sorted(path.name for path in fan.iterdir()) == [
+        "horizons.png", "metrics.json", "model.safetensors", "report.html",
+    ]  # fmt: skip
+    metrics = json.loads((fan / "metrics.json").read_text())
+    model = ecgcvx.load_horizons(fan)
+    assert metrics["model_digest"] == digest(model)
+    assert [one["horizon"] for one in metrics["horizons"]] == [1, 4]
+    for one, forecaster in zip(metrics["horizons"], model.forecasters, strict=True):
+        assert one["model_digest"] == digest(forecaster)
+        assert one["intervals"][0]["coverage"] == 0.8
+    report = (fan / "report.html").read_text()
+    assert "How far ahead" in report
+    assert report.count("linear predictor") > 1
+
+
+def test_predict_has_a_column_a_horizon(fan, record_208, recording, tmp_path, capsys):
+    target = tmp_path / "forecast.csv"
+    arguments = ["predict", str(fan), str(record_208), "--end", "20", "--intervals", "--output", str(target)]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "horizon 4: 7,182 forecasts" in out
+    rows = list(csv.DictReader(target.open()))
+    assert list(rows[0]) == [
+        "sample", "time_s", "signal_mv", "forecast_1_mv", "outside_1", "lower_80_1_mv", "upper_80_1_mv",
+        "forecast_4_mv", "outside_4", "lower_80_4_mv", "upper_80_4_mv",
+    ]  # fmt: skip
+    aligned = ecgcvx.predict(fan, recording)
+    for j, horizon in enumerate((1, 4)):
+        told = [row[f"forecast_{horizon}_mv"] for row in rows]
+        assert [text == "" for text in told] == np.isnan(aligned[:, j]).tolist()
+        known = ~np.isnan(aligned[:, j])
+        np.testing.assert_allclose([float(text) for text in told if text], aligned[known, j], atol=6e-7)
+    assert main(["predict", str(fan), str(record_208), "--end", "2", "--horizon", "4"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "sample,time_s,signal_mv,forecast_mv,residual_mv,outside"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["certify", "FAN", "RECORD", "--end", "20"], ["stream", "FAN", "--record", "RECORD", "--end", "2"],
+        ["export", "FAN", "--to", "numpy", "--output", "TARGET"], ["explain", "FAN", "RECORD", "--at", "3"],
+        ["detect", "FAN", "RECORD", "--end", "60", "--learn", "40", "--output", "TARGET.csv"],
+        ["interpret", "FAN", "RECORD", "--end", "20", "--no-stability", "--json"],
+    ],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_other_commands_take_one_horizon(command, fan, record_208, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("sys.stdin", (tmp_path / "empty").open("w+"))  # a stream asks for its descriptor
+    names = {"FAN": str(fan), "RECORD": str(record_208), "TARGET": str(tmp_path / "m"),
+             "TARGET.csv": str(tmp_path / "events.csv")}  # fmt: skip
+    arguments = [names.get(word, word) for word in command]
+    assert main(arguments) == 2
+    assert "it forecasts 1 and 4 samples ahead; name one of them with --horizon" in capfd.readouterr().err
+    more = ["--speed", "0"] if command[0] == "stream" else []
+    assert main([*arguments, "--horizon", "4", *more]) == 0
+    assert capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--horizon", "3:1"], "horizon = '3:1'"), (["--horizon", "0"], "horizon = 0"),
+        (["--horizon", "x"], "horizon = 'x'"), (["--horizon", "1:3", "--resume"], "resume: "),
+        (["--horizon", "1:3", "--prove"], "prove = 60"), (["--horizon", "1:3", "--leads", "a,b"], "on one record"),
+        (["--horizon", "1:900"], "--horizon"),
+    ],
+)  # fmt: skip
+def test_refusals_are_one_line(arguments, named, record_208, tmp_path, capsys):
+    if named == "--horizon":  # several that the record is too short for
+        arguments, named = [*arguments, "--end", "3"], "a window and its target need 915"
+    assert main(["fit", str(record_208), "--network", "polynomial", "--output", str(tmp_path / "o"), *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len([line for line in error if line.startswith("ecgcvx: ")]) == 1
+    assert named in error[-1]

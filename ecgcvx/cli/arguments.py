@@ -17,6 +17,7 @@ from ecgcvx.text import clean
 
 if TYPE_CHECKING:
     from ecgcvx.forecaster import Forecaster
+    from ecgcvx.multi_horizon import MultiHorizonForecaster
     from ecgcvx.records import Recording
 
 RECORD_HELP = """a WFDB record (path with or without .hea), a PhysioNet name such as mitdb/100 (downloaded once),
@@ -47,7 +48,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 def read_record(
     options: argparse.Namespace,
-    model: "Forecaster | None" = None,
+    model: "Forecaster | MultiHorizonForecaster | None" = None,
     lead: str | int | None = None,
     source: str | None = None,
     join: "tuple[str | int, ...] | Literal['all'] | None" = None,
@@ -86,8 +87,16 @@ def say_warnings(recording: "Recording", source: str) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the model."""
+    """Add the model, and which of its horizons."""
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("--horizon", type=int, metavar="N", help="of a model of several horizons: samples ahead")
+
+
+def load_model(options: argparse.Namespace) -> "Forecaster":
+    """Return the model of the options, of several horizons the one that they name."""
+    from ecgcvx.model_file import load
+
+    return load(options.model, options.horizon)
 
 
 def add_outside(parser: argparse.ArgumentParser) -> None:
@@ -129,9 +138,11 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
 WINDOWS = ("window", "horizon", "train_fraction")
 
 
-def add_windows(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add the options of windows, those of `FitOptions`; all of them unless some are named."""
-    _add_options(parser.add_argument_group("windows"), FitOptions, names or WINDOWS)
+def add_windows(parser: argparse.ArgumentParser, *names: str) -> "argparse._ArgumentGroup":
+    """Add the options of windows, those of `FitOptions`, all of them unless some are named; return their group."""
+    group = parser.add_argument_group("windows")
+    _add_options(group, FitOptions, names or WINDOWS)
+    return group
 
 
 def add_network(parser: argparse.ArgumentParser, *shared: str) -> None:

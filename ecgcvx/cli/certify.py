@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from ecgcvx.cli.arguments import JSON_HELP, add_model, add_record, read_record
+from ecgcvx.cli.arguments import JSON_HELP, add_model, add_record, load_model, read_record
 from ecgcvx.cli.terminal import progress_bar, show
 
 DESCRIPTION = """\
@@ -42,12 +42,11 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.errors import InputError
     from ecgcvx.interruption import check, keeping, raising, stoppable, wanted
     from ecgcvx.kinds.registry import kind_class
-    from ecgcvx.model_file import load
     from ecgcvx.proof import certificate_json, proof_json, proof_words, prove, searched_words
 
     if not options.seconds > 0:
         raise InputError(f"seconds = {options.seconds:g}: give a positive number")
-    forecaster = load(options.model)
+    forecaster = load_model(options)
     recording = read_record(options, forecaster)
     train = forecaster.training_windows(recording, options.train_fraction)
     kind, network = kind_class(forecaster.kind), forecaster.network

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ecgcvx.cli.arguments import JSON_HELP, add_learn, add_model, add_record, read_record
+from ecgcvx.cli.arguments import JSON_HELP, add_learn, add_model, add_record, load_model, read_record
 from ecgcvx.cli.terminal import show
 
 DESCRIPTION = """\
@@ -46,14 +46,13 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.anomalies.output import event_json, events_csv, write_event_annotations
     from ecgcvx.errors import InputError
     from ecgcvx.files import atomic_write, check_file
-    from ecgcvx.model_file import load
 
     annotations = options.output is not None and options.output.suffix.lower() != ".csv"
     if annotations and (options.start or options.resample):
         raise InputError("--start, --resample: annotations count samples of the whole record; leave them out")
     if options.output is not None:
         check_file(options.output)
-    forecaster = load(options.model)
+    forecaster = load_model(options)
     recording = read_record(options, forecaster)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     found = detect(forecaster, recording, learn=options.learn, threshold=threshold)

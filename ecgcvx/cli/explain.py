@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgcvx.cli.arguments import JSON_HELP, add_model, add_record, read_record
+from ecgcvx.cli.arguments import JSON_HELP, add_model, add_record, load_model, read_record
 from ecgcvx.cli.terminal import show
 
 if TYPE_CHECKING:
@@ -44,13 +44,12 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.errors import InputError
     from ecgcvx.files import atomic_write, check_file
     from ecgcvx.interpretation.explanation import explain, explanation_json, explanation_words
-    from ecgcvx.model_file import load
 
     if options.top < 1:
         raise InputError(f"top = {options.top}: give at least 1")
     if options.svg is not None:
         check_file(options.svg)
-    forecaster = load(options.model)
+    forecaster = load_model(options)
     found = explain(forecaster, read_record(options, forecaster), options.at)
     if options.svg is not None:
         from ecgcvx.report.explanation import explanation_svg

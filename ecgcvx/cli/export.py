@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ecgcvx.cli.arguments import JSON_HELP, add_model
+from ecgcvx.cli.arguments import JSON_HELP, add_model, load_model
 from ecgcvx.cli.terminal import show
 from ecgcvx.export import TARGETS
 
@@ -35,9 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from ecgcvx.export import export
-    from ecgcvx.model_file import load
 
-    forecaster = load(options.model)
+    forecaster = load_model(options)
     folder = options.model if options.model.is_dir() else options.model.parent
     files = export(forecaster, options.to, options.output or folder / "ecg_model")
     needs = {}

@@ -21,6 +21,7 @@ from ecgcvx.errors import InputError
 if TYPE_CHECKING:
     from ecgcvx.fit_options import FitOptions
     from ecgcvx.fitting import Fit
+    from ecgcvx.horizons import MultiHorizonFit
     from ecgcvx.records import Recording
 
 DESCRIPTION = """\
@@ -56,6 +57,9 @@ detect, interpret and explain take models of one lead.
 --intervals calibrates prediction intervals by the errors on the validation part, made by a network that was trained
 without it; they are kept in the model file, for predict, stream and the report.
 
+--horizon 1:36, or 1,5,18, trains one network a horizon on the same windows, with what they can share, and keeps all of
+them in one model file. predict writes every horizon; other commands take one of them (--horizon 5).
+
 Ctrl-C or SIGTERM ends the work, keeps and writes the best network so far, says where it ended, and leaves the rest out;
 the exit code is 130 then. --resume goes on after a crash from the checkpoint in the
 output folder. The folder holds model.safetensors, metrics.json, predictions.png and report.html, which tells in words
@@ -75,6 +79,7 @@ examples:
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5
   ecgcvx fit --stats siteA.stats siteB.stats --beta 1e-4
   ecgcvx fit data/mitdb208/208 --network polynomial --horizon 5 --intervals 0.5 0.9
+  ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5 --horizon 1:36 --output out/fan
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
 WRITTEN = "interrupted while the results were written, which are whole"
@@ -91,7 +96,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_reading(parser)
     dataset.add_arguments(parser)
-    add_windows(parser)
+    add_windows(parser, "window", "train_fraction").add_argument(
+        "--horizon", metavar="N", default=argparse.SUPPRESS,
+        help="samples ahead to predict (default 1); several at once as 1:36, 1:36:5 or 1,5,18",
+    )  # fmt: skip
     add_network(parser, "beta", "seed", "time_limit", "baselines", "intervals", "prove")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     add_output(parser, "out/NAME")
@@ -104,7 +112,10 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.interruption import keeping
     from ecgcvx.output import write_output
 
+    horizons = _horizons(options)
     chosen = fit_options_of(options)
+    if horizons is not None:
+        return _run_horizons(options, chosen, horizons)
     if options.stats is not None:
         if options.record:
             raise InputError(f"stats: stand for records; leave {options.record[0]} out")
@@ -131,6 +142,74 @@ def run(options: argparse.Namespace) -> int:
         else:
             _show(result, recording, chosen, found, folder)
     return 0
+
+
+def _horizons(options: argparse.Namespace) -> tuple[int, ...] | None:
+    """Several horizons of the options, None for one, which then is a number there."""
+    from ecgcvx.multi_horizon import read_horizons
+
+    given = vars(options).get("horizon")
+    if given is None:
+        return None
+    found = read_horizons(given)
+    if isinstance(found, int):
+        options.horizon = found
+        return None
+    del options.horizon
+    return found
+
+
+def _run_horizons(options: argparse.Namespace, chosen: "FitOptions", horizons: tuple[int, ...]) -> int:
+    """Fit several horizons at once."""
+    from ecgcvx.files import check_folder, make_folder
+    from ecgcvx.horizon_output import write_horizons
+    from ecgcvx.horizons import fit_horizons
+    from ecgcvx.interruption import keeping
+    from ecgcvx.multi_horizon import horizon_words
+
+    words = f"horizon = {horizon_words(horizons)}: several are trained on one record"
+    if options.stats is not None or dataset.asked_for(options):
+        raise InputError(f"{words}; name one record, or give one horizon")
+    if not options.record:
+        raise InputError("records: the list is empty; name the record to train on")
+    if options.resume:
+        raise InputError(f"resume: {words} without a checkpoint; leave it out")
+    options.record = options.record[0]
+    lead, join = dataset.joined_leads(options)
+    recording = read_record(options, lead=lead, join=join)
+    folder = options.output or Path("out") / Path(recording.name).name
+    check_folder(folder)
+    make_folder(folder)
+    with keeping():
+        with progress_bar() as progress:
+            result = fit_horizons(recording, chosen, horizons, progress)
+            progress("writing the results", None)
+            found = write_horizons(result, recording, chosen, folder)
+        if options.json:
+            print(json.dumps(found, allow_nan=False))
+        else:
+            _show_horizons(result, recording, chosen, folder)
+    return 0
+
+
+def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "FitOptions", folder: Path) -> None:
+    from ecgcvx.horizon_output import horizon_cautions, horizon_table
+    from ecgcvx.interruption import wanted as stopped
+    from ecgcvx.multi_horizon import horizon_words
+
+    counts = result.fits[0].split.counts
+    show(
+        f"{recording.name}, lead {recording.lead}, {recording.sampling_frequency:g} Hz: {chosen.window} samples "
+        f"predict those {horizon_words(result.forecaster.horizons)} later\n"
+        f"windows of every horizon: {counts.train:,} train, {counts.test:,} test, {counts.excluded:,} excluded\n",
+        horizon_table(result, recording.sampling_frequency),
+        "",
+        *([result.interrupted or WRITTEN] if result.interrupted or stopped() else []),
+        *(f"note: {caution}" for caution in horizon_cautions(result)),
+        f"test: root-mean-square error; gap: relative to P, {result.fits[0].trained.gap.evidence}\n"
+        f"wrote {folder}/model.safetensors, metrics.json, horizons.png; what the first network does: "
+        f"{folder}/report.html",
+    )
 
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ecgcvx.cli.arguments import add_model, add_record, read_record
+from ecgcvx.cli.arguments import add_model, add_record, load_model, read_record
 from ecgcvx.cli.terminal import progress_bar, show
 
 DESCRIPTION = """\
@@ -67,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
         template_table,
     )
     from ecgcvx.interruption import keeping, wanted
-    from ecgcvx.model_file import digest, load
+    from ecgcvx.model_file import digest
     from ecgcvx.report import read_training, report_path, write_report
 
-    forecaster = load(options.model)
+    forecaster = load_model(options)
     training = read_training(options.model, digest(forecaster))
     folder = options.model if options.model.is_dir() else options.model.parent
     if training is None and (folder / METRICS).exists():

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgcvx.cli.arguments import add_intervals, add_learn, add_model, add_outside, coverages_of, say_warnings
+from ecgcvx.cli.arguments import (
+    add_intervals,
+    add_learn,
+    add_model,
+    add_outside,
+    coverages_of,
+    load_model,
+    say_warnings,
+)
 from ecgcvx.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +82,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Stream until the end."""
     from ecgcvx.files import check_file
-    from ecgcvx.model_file import load
     from ecgcvx.records import read_recording
     from ecgcvx.streaming import StreamPredictor
     from ecgcvx.streaming.adaptation import AdaptiveStream
@@ -86,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("resume: there is no checkpoint to go on from; give --checkpoint")
     if options.checkpoint is not None:
         check_file(options.checkpoint)
-    model = load(options.model)
+    model = load_model(options)
     if options.resume:
         stream = StreamPredictor.resume(model, options.checkpoint, options.outside)
     else:

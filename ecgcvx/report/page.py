@@ -14,6 +14,7 @@ from ecgcvx.report.beats import STRIP_SECONDS, card_figure, strip_figure
 from ecgcvx.report.errors import error_words, errors_figure
 from ecgcvx.report.explanation import worst_forecasts
 from ecgcvx.report.figures import usual
+from ecgcvx.report.horizons import Horizons, horizons_section
 from ecgcvx.report.intervals import interval_band
 from ecgcvx.report.methods import methods
 from ecgcvx.report.sections import (
@@ -48,16 +49,21 @@ from ecgcvx.windows import Windows
 CARDS = 3
 
 
-def write_report(path: Path, reading: Interpretation, training: Training | None, model: str) -> None:
+def write_report(
+    path: Path, reading: Interpretation, training: Training | None, model: str, horizons: Horizons | None = None
+) -> None:
     """Write the report of `report_html`; a file that is there already is replaced whole or not at all."""
-    page = report_html(reading, training, model).encode()
+    page = report_html(reading, training, model, horizons).encode()
     atomic_write(path, lambda file: file.write(page))
 
 
-def report_html(reading: Interpretation, training: Training | None, model: str) -> str:
+def report_html(
+    reading: Interpretation, training: Training | None, model: str, horizons: Horizons | None = None
+) -> str:
     """Return the report on a network that was read on a recording: an HTML page that needs no other file.
 
     training : of the fit, None where nothing is known of it. model : how to name the model on a command line.
+    horizons : of a model of several, the first of which was read.
     """
     # A mean beat of a single sample has no extent to draw.
     drawable = tuple(average for average in reading.beat_averages if usual(average).sum() > 1)
@@ -72,7 +78,8 @@ def report_html(reading: Interpretation, training: Training | None, model: str) 
         stability=stability_section(reading, model),
         example=example_section(reading, windows),
         worst=worst_forecasts(reading),
-        **_first_screen(reading, training, model, windows, own),
+        horizons=None if horizons is None else horizons_section(horizons, reading.recording),
+        **_first_screen(reading, training, model, windows, own, horizons is not None),
         **_quality(reading, training, windows),
         **beats_section(reading),
         **patterns_section(reading),
@@ -80,7 +87,7 @@ def report_html(reading: Interpretation, training: Training | None, model: str) 
 
 
 def _first_screen(
-    reading: Interpretation, training: Training | None, model: str, windows: Windows, own: bool
+    reading: Interpretation, training: Training | None, model: str, windows: Windows, own: bool, several: bool
 ) -> dict[str, Any]:
     unit = unit_of(reading)
     what = (
@@ -95,11 +102,14 @@ def _first_screen(
             "those above correct its forecast from what its neurons say."
         )
     contents = [
-        ("quality", "How good it is"), ("beat", "The beat"), ("patterns", f"The {unit}s, ranked"),
+        ("quality", "How good it is"), ("horizons", "How far ahead"), ("beat", "The beat"),
+        ("patterns", f"The {unit}s, ranked"),
         ("together", "On together, next"), ("stability", "Found again"), ("one", "One forecast"),
         ("methods", "Methods"), ("words", "Words"), ("limits", "Limits"),
     ]  # fmt: skip
     absent = {"beat"} if not reading.beat_averages else set()
+    if not several:
+        absent |= {"horizons"}
     if unit == "neuron" or len(reading.patterns) < 2:
         absent |= {"together"}
     return {

@@ -115,7 +115,8 @@ def training_of(metrics: dict[str, Any], source: str) -> Training:
 def read_training(model: Path, model_digest: str | None = None) -> Training | None:
     """Return the training of a fit's output folder, or of a model file in one; None where there is no metrics.json.
 
-    model_digest : of the model; metrics that name another one belong to another run, and are left out (None).
+    model_digest : of the model; metrics that name another one belong to another run, and are left out (None). Of
+    several horizons those are taken that name it.
 
     Raises ModelError when the metrics are damaged.
     """
@@ -131,6 +132,11 @@ def read_training(model: Path, model_digest: str | None = None) -> Training | No
         metrics = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not JSON ({error}); fit again") from None
+    if isinstance(metrics, dict) and "horizons" in metrics:
+        each = metrics["horizons"] if isinstance(metrics["horizons"], list) else []
+        metrics = next((one for one in each if isinstance(one, dict) and one.get("model_digest") == model_digest), None)
+        if metrics is None:
+            return None
     training = training_of(metrics, str(file))
     own = training.model_digest in ("", model_digest) or model_digest is None
     return training if own else None
