@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -201,6 +203,44 @@ def test_a_stream_finds_what_the_whole_recording_has():
             events.append(event)
     numbers = set().union(*(at(event, peaks) for event in events))
     assert {WIDE, EARLY} <= numbers <= {WIDE, EARLY, EARLY + 1, EARLY - 1}
+
+
+def test_the_command_streams_the_events_of_the_stream(tmp_path):
+    """`ecgcvx stream --events`: with the sample that found it, on the clock of the source, as `EventStream` has it."""
+    recording, _ = made()
+    model = forecaster(recording)
+    model.save(tmp_path / "model.safetensors")
+    signal = recording.signal[: int(88 * RATE)].tolist()
+    origin, stream = 5.0, EventStream(model, learn=40, threshold=10)
+    given = [json.dumps({"sample": round(value, 5), "time": origin + k / RATE})
+             for k, value in enumerate(signal)]  # fmt: skip
+    expected = {}
+    for k, value in enumerate(signal):
+        for event in stream.push([round(value, 5)]):
+            expected.setdefault(k, []).append(event)
+    assert expected
+    command = [
+        sys.executable,
+        "-m",
+        "ecgcvx",
+        "stream",
+        str(tmp_path),
+        "--events",
+        "--learn",
+        "40",
+        "--threshold",
+        "10",
+    ]
+    done = subprocess.run(command, input="\n".join([*given, ""]), capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == len(given)
+    assert {k for k, line in enumerate(lines) if "events" in line} == set(expected)
+    for k, events in expected.items():
+        for told, event in zip(lines[k]["events"], events, strict=True):
+            assert told["score"] == pytest.approx(event.score, abs=0.01)
+            assert told["r_peaks_s"] == pytest.approx([origin + one / RATE for one in event.samples], abs=2e-4)
+            assert told["time_s"] == pytest.approx(origin + event.start / RATE, abs=2e-4)
+    assert "event" in done.stderr
 
 
 def test_a_stream_without_beats_goes_on_learning_in_constant_memory():

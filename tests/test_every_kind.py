@@ -4,7 +4,7 @@ A kind that is made up here shows that one registry line is all that the rest ne
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -210,6 +210,36 @@ def test_a_forecast_is_the_sum_of_its_terms_and_its_nearest_gate_switches(fitted
         tolerance = 1e-10 * (1 + size)
         assert ahead[1] - ahead[0] == pytest.approx(0.5 * along, abs=tolerance)
         assert ahead[2] - ahead[0] == pytest.approx(0.999 * along, abs=tolerance)
+
+
+def test_unusual_beats_are_read_from_its_patterns(fitted, record_208):
+    """On-times and contributions in a bin are those of the explanation of its samples; ectopic beats score higher."""
+    from ecgcvx.anomalies import detect
+    from ecgcvx.anomalies.measured import BEFORE, heaviest_units, measure_beats
+
+    _, found = fitted
+    model, minute = found.forecaster, ecgcvx.read_recording(record_208, end=60)
+    units = heaviest_units(model)
+    if not len(units):
+        pytest.skip("a network of no neurons")
+    beats, windows = measure_beats(model, minute), model.windows(minute)
+    width = round(beats.bin_ms * minute.sampling_frequency / 1e3)
+    for k, bin in ((3, 0), (7, 14), (20, 30)):
+        first = beats.samples[k] - round(BEFORE * minute.sampling_frequency) + bin * width
+        rows = np.stack([windows.X[row : row + 1][0] for row in first - windows.length + 1 + np.arange(width)])
+        active = units.on(rows)
+        np.testing.assert_allclose(beats.adds[k, bin], units.outputs(rows, active).mean(axis=0), atol=1e-5)
+        if beats.on is not None:
+            np.testing.assert_allclose(beats.on[k, bin], active.mean(axis=0), atol=1e-6)
+    # A wave that is not usual, after a beat that is: of several, since the record has ectopic beats of its own.
+    signal, t = minute.signal.copy(), np.arange(len(minute.signal)) / minute.sampling_frequency
+    planted = beats.samples[[-4, -9, -14]]
+    for peak in planted:
+        signal += 1.5 * np.exp(-0.5 * ((t - t[peak] - 0.15) / 0.02) ** 2)
+    told = detect(model, replace(minute, signal=signal), learn=35)
+    is_planted = np.isin(told.samples, planted)
+    assert is_planted.sum() >= 2
+    assert np.median(told.scores[is_planted]) > np.quantile(told.scores[~is_planted], 0.8)
 
 
 def _forecast(model, window):
