@@ -1,4 +1,4 @@
-"""From the beats of a recording to the rows that a classifier sees: 125 samples at 180 Hz, eight measures, a one."""
+"""From the beats of a recording to the rows that a classifier sees: 125 samples at 180 Hz, nine measures, a one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ FILTERED = 2.0  # s: shorter stretches between gaps are left out
 class BeatWindows:
     """n beats as rows.
 
-    signal : (n, 125) at 180 Hz between 0.5 and 40 Hz, in units of the recording's standard deviation. context : (n, 8),
+    signal : (n, 125) at 180 Hz between 0.5 and 40 Hz, in units of the recording's standard deviation. context : (n, 9),
     what the beat is against the others of its recording (`ecgcvx.classify.context`). samples : (n,) R peaks in samples
     of the recording. symbols : WFDB's, '?' from a detector. record : (n,) the number of the recording, of those named
     in `records`. scale : (n,) the standard deviation, in the recording's unit.
@@ -47,7 +47,7 @@ class BeatWindows:
 
     @property
     def X(self) -> Array:
-        """The rows (n, 134): window, context, one."""
+        """The rows (n, 135): window, context, one."""
         return np.concatenate([self.signal, self.context, np.ones((len(self), 1))], axis=1)
 
     def subset(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "BeatWindows":

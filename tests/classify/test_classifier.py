@@ -71,12 +71,23 @@ def test_rr_ratios_against_the_usual_interval():
     times = np.cumsum(np.full(40, 0.8))
     times[20] -= 0.4  # early, with a pause after it
     ratios = rhythm(times)
-    np.testing.assert_allclose(ratios[20], [-0.5, 0.5, -0.5, -0.5], atol=1e-12)
-    np.testing.assert_allclose(ratios[19], [0.0, -0.5, 0.0, 0.0], atol=1e-12)
-    np.testing.assert_allclose(ratios[21], [0.5, 0.0, 0.5, 2.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[20], [-0.5, 0.5, -0.5, -0.5, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[19], [0.0, -0.5, 0.0, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[21], [0.5, 0.0, 0.5, 2.0, 0.0], atol=1e-12)
     assert ratios[0, 0] == ratios[1, 3] == ratios[-1, 1] == 0.0
     long = np.concatenate([times, times[-1] + 60 + np.cumsum(np.full(30, 0.8))])
     np.testing.assert_array_equal(rhythm(long)[39:41, :2], [[rhythm(long)[39, 0], 0.0], [0.0, rhythm(long)[40, 1]]])
+
+
+def test_irregularity_is_the_median_change_of_the_interval():
+    random = np.random.default_rng(1)
+    intervals = 0.8 * (1 + 0.3 * random.uniform(-1, 1, 80))
+    found = rhythm(np.concatenate([[0.0], np.cumsum(intervals)]))[:, 4]
+    usual = [np.median(intervals[max(i - 10, 0) : i + 11]) for i in range(80)]
+    changes = [abs(intervals[i] - intervals[i - 1]) / usual[i] for i in range(1, 80)]  # changes[i - 1] leads to i
+    expected = [np.median(changes[max(i - 33, 0) : i + 32]) for i in range(80)]
+    np.testing.assert_allclose(found[1:], expected)
+    assert found[0] == 0.0
 
 
 def test_a_beat_against_the_usual_one():
@@ -101,7 +112,7 @@ def test_beats_of_a_patient_it_never_saw(training):
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
     assert not found.unknown.any()
     assert found.left_out == 0
-    assert training.classifier.parameters == 22 * training.classifier.filters
+    assert training.classifier.parameters == 23 * training.classifier.filters
 
 
 def test_the_gap_of_the_training_is_within_what_was_asked_for(training):
@@ -165,7 +176,7 @@ def test_refusals_name_what_is_wrong(recordings):
     paced = replace(first, annotation=Annotation(first.annotation.samples, ("/",) * 30 + first.annotation.symbols[30:]))
     with pytest.raises(InputError, match="30 of its 60 beats are paced"):
         train([paced])
-    with pytest.raises(InputError, match="fewer than the 24 weights"):
+    with pytest.raises(InputError, match="fewer than the 25 weights"):
         train([first])
     with pytest.raises(InputError, match="MLII, V1"):
         train([first, replace(first, lead="V1")])
