@@ -3,7 +3,8 @@
     train    the classifier on DS1, choices by leaving its patients out; FOLDER/model: model, metrics, report
     test     DS2 once: tables per class and record, confusion, jk index, intervals over patients; FOLDER/test.json
     peers    logistic regression, gradient boosting, MLPs, an SVM and the two-layer convex network on the same beats,
-             thresholds by the same folds; those in FOLDER/peers.json already are not run again
+             weighted as ours, calibrated and with thresholds by the same folds (--peer NAME: one of them); those in
+             FOLDER/peers_2.json (of N,S,V: peers_3.json) already are not run again
     noise    F1 of V against the signal-to-noise ratio, another lead, another rate, beside boosting; FOLDER/noise.json
     proof    the gap proved at large beta, on 4,000 beats
     seeds    the network in the setting chosen at two seeds, its own probabilities; FOLDER/seeds.json
@@ -32,7 +33,7 @@ from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.beats import find_beats
 from ecgcvx.classify.classes import class_of
 from ecgcvx.classify.classifier import ConvexBeatClassifier
-from ecgcvx.classify.machine import Setting, best_threshold, prove_machine, train_machine
+from ecgcvx.classify.machine import Setting, best_threshold, calibration, loss_weights, prove_machine, train_machine
 from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
 from ecgcvx.classify.output import training_words, write_training
 from ecgcvx.classify.stream import BeatStream
@@ -75,6 +76,7 @@ def main() -> None:
     options.add_argument("--database", type=Path, required=True, help="folder of the records")
     options.add_argument("--folder", type=Path, required=True, help="for the results")
     options.add_argument("--classes", default="N,V")
+    options.add_argument("--peer", action="append", help="of the section 'peers', by its name; default all")
     arguments = options.parse_args()
     arguments.classes = tuple(arguments.classes.split(","))
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -171,9 +173,9 @@ def run_test(arguments: Namespace) -> None:
     for name, counts in zip(rows, matrix, strict=True):
         print(f"  {name} ", *(f"{count:7d}" for count in counts))
     if len(classifier.classes) == 3:
-        out["jk"] = jk_index(confusion(truth, called, ["N", "S", "V"], ["N", "S", "V"]))
+        out["jk"], out["jk_interval"] = jk_of(truth, called), jk_interval(truth, called, record)
         out["accuracy"] = float(np.mean(truth == called))
-        print(f"jk index {out['jk']:.3f}, accuracy {out['accuracy']:.3f}")
+        print(f"jk index {out['jk']:.3f} {out['jk_interval']}, accuracy {out['accuracy']:.3f}")
     out["records"] = {}
     for number, name in enumerate(windows.records):
         here = record == number
@@ -200,11 +202,11 @@ class TwoLayer:
     def __init__(self) -> None:
         self.words = ""
 
-    def fit(self, X: Array, y: NDArray[np.bool_]) -> "TwoLayer":
-        """Train on rows (n, d)."""
+    def fit(self, X: Array, y: NDArray[np.bool_], sample_weight: Array | None = None) -> "TwoLayer":
+        """Train on rows (n, d), weights (n,) of mean 1."""
         ones = np.concatenate([X, np.ones((len(X), 1))], axis=1)
         program = AllPatterns(
-            ones, np.where(y, 1.0, -1.0), TWO_LAYER_BETA, LogisticLoss(), ReluFamily(), None, "offset"
+            ones, np.where(y, 1.0, -1.0), TWO_LAYER_BETA, LogisticLoss(), ReluFamily(), sample_weight, "offset"
         )
         found = ActiveSetSolver(gap=2e-2, rounds=12, confirm_starts=0).solve(program)
         self.network, self.offset = program.family.network(found.atoms), float(found.free[0])
@@ -254,44 +256,85 @@ def scores_of(model: Any, X: Array) -> Array:
     return np.asarray(np.log(p / (1 - p)))
 
 
+def fitted(model: Any, X: Array, y: NDArray[np.bool_], weights: Array) -> Any:
+    """A peer fitted with weights (n,) of the rows, whichever step of a pipeline takes them."""
+    last = getattr(model, "steps", None)
+    return model.fit(X, y, **{f"{last[-1][0]}__sample_weight" if last else "sample_weight": weights})
+
+
+def peer_machine(
+    make: Callable[[], Any], X: Array, y: NDArray[np.bool_], record: NDArray[np.intp], rows: NDArray[np.intp],
+    folds: NDArray[np.intp],
+) -> dict[str, Any]:  # fmt: skip
+    """One class by one peer: its model, its calibrated log-odds of rows, threshold, seconds of the last fit."""
+
+    def fit(used: NDArray[np.intp]) -> Any:
+        weights = loss_weights(np.where(y[used], 1.0, -1.0), record[used], "patients")
+        assert weights is not None
+        return fitted(make(), X[used], y[used], weights)
+
+    held = np.zeros(len(y))
+    for fold in np.unique(folds):
+        held[folds == fold] = scores_of(fit(rows[folds[rows] != fold]), X[folds == fold])
+    slope, shift = calibration(held, y)
+    held = slope * held + shift
+    started = time.process_time()
+    model = fit(rows)
+    seconds = time.process_time() - started
+    return {
+        "model": model, "log_odds": lambda T: slope * scores_of(model, T) + shift,
+        "threshold": best_threshold(held, y)[0], "held_out_f1": best_threshold(held, y)[1],
+        "held_out_ap": average_precision(held, y), "seconds": seconds, "words": getattr(model, "words", ""),
+    }  # fmt: skip
+
+
 def run_peers(arguments: Namespace) -> None:
-    """Train and evaluate the peers on V against N."""
-    train_windows, train_truth = beats_of(arguments, DS1)
+    """Train and evaluate the peers: a machine for each class but the first, with the weights that ours have."""
+    windows, truth = beats_of(arguments, DS1)
     test_windows, test_truth = beats_of(arguments, DS2)
     options = TrainOptions(classes=arguments.classes, **CHOSEN)
-    X, y = train_windows.X[:, :-1], train_truth == "V"
-    T = test_windows.X[:, :-1]
-    folds, _ = patient_folds(train_windows, train_truth, options)
-    rows = rows_of(train_truth, "V", options)
-    stored = arguments.folder / "peers.json"
+    folds, _ = patient_folds(windows, truth, options)
+    stored = arguments.folder / f"peers_{len(arguments.classes)}.json"
     out: dict[str, Any] = json.loads(stored.read_text()) if stored.is_file() else {}
     for name, make in peers().items():
-        if name in out:
+        if name in out or name not in (arguments.peer or [name]):
             continue
-        held = np.zeros(len(y))
-        for fold in np.unique(folds):
-            used = rows[folds[rows] != fold]
-            held[folds == fold] = scores_of(make().fit(X[used], y[used]), X[folds == fold])
-        threshold, held_f1 = best_threshold(held, y)
-        started = time.process_time()
-        model = make().fit(X[rows], y[rows])
-        seconds = time.process_time() - started
-        scores = scores_of(model, T)
-        found = measures(
-            test_truth, np.where(scores > threshold, "V", "N"), scores, test_windows.record, "V"
-        )  # fmt: skip
-        found |= {
-            "threshold": threshold,
-            "held_out_f1": held_f1,
-            "seconds": seconds,
-            "held_out_ap": average_precision(held, y),
-        }
-        half = measures_of(test_truth, np.where(scores > 0, "V", "N"), "V")
-        found["f1_at_half"] = half.f1
-        out[name] = found
-        print(line(name, found, f"held out {held_f1:.3f}; {seconds:.1f} s {getattr(model, 'words', '')}"), flush=True)
-        print(f"{'':34s} at p = .5: Se {half.sensitivity:.3f} P+ {half.precision:.3f} F1 {half.f1:.3f}", flush=True)
+        machines = {
+            one: peer_machine(
+                make, windows.X[:, :-1], truth == one, windows.record, rows_of(truth, one, options), folds
+            )
+            for one in arguments.classes[1:]
+        }  # fmt: skip
+        T = test_windows.X[:, :-1]
+        scores = {one: machine["log_odds"](T) for one, machine in machines.items()}
+        above = np.stack([scores[one] - machine["threshold"] for one, machine in machines.items()], axis=1)
+        others = np.array(arguments.classes[1:])
+        called = np.where(above.max(axis=1) > 0, others[np.argmax(above, axis=1)], arguments.classes[0])
+        out[name] = {"classes": {}}
+        for one, machine in machines.items():
+            found = measures(test_truth, called, scores[one], test_windows.record, one)
+            found |= {key: machine[key] for key in ("threshold", "held_out_f1", "held_out_ap", "seconds")}
+            for key, odds in (("f1_at_half", scores_of(machine["model"], T)), ("f1_at_calibrated_half", scores[one])):
+                found[key] = measures_of(test_truth, np.where(odds > 0, one, ""), one).f1
+            out[name]["classes"][one] = found
+            words = f"held out {found['held_out_f1']:.3f}; {found['seconds']:.1f} s {machine['words']}"
+            print(line(f"{name}, {one}", found, words), flush=True)
+            print(f"{'':34s} at p = .5: F1 {found['f1_at_half']:.3f}", flush=True)
+        if len(machines) == 2:
+            out[name]["jk"] = jk_of(test_truth, called)
+            out[name]["jk_interval"] = jk_interval(test_truth, called, test_windows.record)
+            print(f"{'':34s} jk {out[name]['jk']:.3f}", flush=True)
         write(stored, out)
+
+
+def jk_of(truth: NDArray[np.str_], called: NDArray[np.str_]) -> float:
+    """The jk index of N, S and V."""
+    return jk_index(confusion(truth, called, ["N", "S", "V"], ["N", "S", "V"]))
+
+
+def jk_interval(truth: NDArray[np.str_], called: NDArray[np.str_], record: NDArray[np.intp]) -> tuple[float, float]:
+    """Its interval over patients."""
+    return bootstrap(record, lambda i: jk_of(truth[i], called[i]), DRAWS)
 
 
 def noisy(recording: Recording, kind: str, ratio: float, seed: int) -> Recording:
@@ -311,17 +354,16 @@ def noisy(recording: Recording, kind: str, ratio: float, seed: int) -> Recording
 def run_noise(arguments: Namespace) -> None:
     """F1 of V with noise in DS2, every fifth beat; ours and boosting's at the thresholds chosen on clean DS1.
 
-    Needs the results of 'train' and 'peers'.
+    Needs the results of 'train'.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
-
-    from ecgcvx.records import Annotation
 
     classifier = ConvexBeatClassifier.load(arguments.folder / "model")
     windows, truth = beats_of(arguments, DS1)
     rows = rows_of(truth, "V", TrainOptions(classes=arguments.classes, **CHOSEN))
-    model = boosting(HistGradientBoostingClassifier)().fit(windows.X[rows][:, :-1], truth[rows] == "V")
-    threshold = json.loads((arguments.folder / "peers.json").read_text())["gradient boosting, 300 trees"]["threshold"]
+    folds, _ = patient_folds(windows, truth, TrainOptions(classes=arguments.classes, **CHOSEN))
+    make = boosting(HistGradientBoostingClassifier)
+    theirs = peer_machine(make, windows.X[:, :-1], truth == "V", windows.record, rows, folds)
     clean = recordings(arguments.database, DS2)
 
     def evaluate(changed: list[Recording]) -> tuple[float, float]:
@@ -330,26 +372,26 @@ def run_noise(arguments: Namespace) -> None:
         parts = parts.subset(kept)
         there = class_of(parts.symbols)
         ours = measures_of(there, classifier.decide(classifier.log_odds(parts)), "V").f1
-        theirs = np.where(scores_of(model, parts.X[:, :-1]) > threshold, "V", "N")
-        return ours, measures_of(there, theirs, "V").f1
+        called = np.where(theirs["log_odds"](parts.X[:, :-1]) > theirs["threshold"], "V", "N")
+        return ours, measures_of(there, called, "V").f1
 
-    out: dict[str, Any] = {"clean": evaluate(clean)}
-    print(f"clean: ours {out['clean'][0]:.3f}, boosting {out['clean'][1]:.3f}", flush=True)
+    def at_rate(target: float) -> list[Recording]:
+        return [read_recording(arguments.database / name, "MLII", resample=target) for name in DS2]
+
+    changes: dict[str, Callable[[], list[Recording]]] = {"clean": lambda: clean}
     for kind in KINDS:
         for ratio in RATIOS:
-            found = evaluate([noisy(one, kind, ratio, number) for number, one in enumerate(clean)])
-            out[f"{kind} {ratio}"] = found
-            print(f"{kind} {ratio} dB: ours {found[0]:.3f}, boosting {found[1]:.3f}", flush=True)
-            write(arguments.folder / "noise.json", out)
-    for target in (250.0, 128.0):
-        found = evaluate([read_recording(arguments.database / name, "MLII", resample=target) for name in DS2])
-        out[f"{target:g} Hz"] = found
-        print(f"at {target:g} Hz: ours {found[0]:.3f}, boosting {found[1]:.3f}", flush=True)
-    other = [one for name in DS2 if (one := other_lead(arguments.database / name)) is not None]
-    assert all(isinstance(one.annotation, Annotation) for one in other)
-    out["V1"] = evaluate(other)
-    print(f"lead V1 of {len(other)} records: ours {out['V1'][0]:.3f}, boosting {out['V1'][1]:.3f}", flush=True)
-    write(arguments.folder / "noise.json", out)
+            changes[f"{kind} {ratio}"] = lambda kind=kind, ratio=ratio: [  # type: ignore[misc]
+                noisy(one, kind, ratio, number) for number, one in enumerate(clean)
+            ]
+    changes |= {"250 Hz": lambda: at_rate(250.0), "128 Hz": lambda: at_rate(128.0)}
+    changes["V1"] = lambda: [one for name in DS2 if (one := other_lead(arguments.database / name)) is not None]
+    stored = arguments.folder / "noise.json"
+    out: dict[str, tuple[float, float]] = json.loads(stored.read_text()) if stored.is_file() else {}
+    for name in [name for name in changes if name not in out]:
+        out[name] = evaluate(changes[name]())
+        print(f"{name}: ours {out[name][0]:.3f}, boosting {out[name][1]:.3f}", flush=True)
+        write(stored, out)
     draw_noise(out, arguments.folder / "beats_noise.png")
 
 

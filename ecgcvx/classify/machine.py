@@ -119,7 +119,7 @@ def train_machine(
 
     def tell(line: Round) -> None:
         if progress is not None:
-            words = f"{name}: {line.neurons} filters, P = {line.primal:.5e}, gap {line.gap:.1e}"
+            words = f"{name}: filters {line.neurons}, P = {line.primal:.5e}, gap {line.gap:.1e}"
             progress(f"{words}, {line.rows:,} beats", None)
 
     if warm is None and program.n >= COARSE_ROWS:

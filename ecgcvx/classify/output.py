@@ -71,13 +71,20 @@ def training_words(training: Training) -> list[str]:
     ]
     decided = classifier.decide(training.held_out)
     for machine in classifier.machines:
-        lines.append(f"{machine.name} against the others: {machine.network.neurons} filters, {machine.gap.words}")
+        lines.append(
+            f"{machine.name} against the others: {filters_words(machine.network.neurons)}, {machine.gap.words}"
+        )
         if machine.name in facts["proofs"]:
             lines.append(f"  {facts['proofs'][machine.name]['words']}")
         lines.append(
             f"  {facts['held_out']} left out: {measures_words(measures_of(training.truth, decided, machine.name))}"
         )
     return [*lines, f"{classifier.parameters:,} weights; {NO_DEVICE}"]
+
+
+def filters_words(count: int) -> str:
+    """E.g. '1 filter', '32 filters'."""
+    return f"{count} filter{'' if count == 1 else 's'}"
 
 
 def measures_words(found: ClassMeasures) -> str:

@@ -11,6 +11,7 @@ from ecgcvx.classify import context
 from ecgcvx.classify.classes import NAMES
 from ecgcvx.classify.machine import STRIDE
 from ecgcvx.classify.measures import measures_of
+from ecgcvx.classify.output import filters_words
 from ecgcvx.classify.reading import FilterReading, read_filters
 from ecgcvx.classify.training import Training
 from ecgcvx.classify.windows import AFTER, BEFORE, RATE, BeatWindows
@@ -65,7 +66,7 @@ def _summary(training: Training) -> str:
     classifier, facts = training.classifier, training.classifier.training
     counts = ", ".join(f"{count:,} {NAMES[name]}" for name, count in facts["beats"].items())
     return (
-        f"A convolutional network of {classifier.filters} filters of {classifier.setting.taps} samples "
+        f"A convolutional network of {filters_words(classifier.filters)} of {classifier.setting.taps} samples "
         f"({1e3 * classifier.setting.taps / RATE:.0f} ms) learned from {counts} beats of {len(facts['records'])} "
         f"recordings in lead {classifier.lead}. It is the solution of a convex program: another start of the training "
         f"ends at the same network, up to the gap below. All figures of how good it is are of {facts['held_out']} that "
@@ -84,7 +85,10 @@ def _tiles(training: Training, decided: NDArray[np.str_]) -> list[dict[str, str]
         name = "gap to the best network of any width"
         tiles.append({"name": name, "value": percent(machine.gap.relative), "note": note})
     note = f"{classifier.parameters:,} weights"
-    return [*tiles, {"name": "filters", "value": str(classifier.filters), "note": note}]
+    return [
+        *tiles,
+        {"name": "filters" if classifier.filters != 1 else "filter", "value": str(classifier.filters), "note": note},
+    ]
 
 
 def _row(label: str, truth: NDArray[np.str_], decided: NDArray[np.str_], name: str) -> dict[str, Any]:

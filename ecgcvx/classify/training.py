@@ -115,6 +115,7 @@ def train(
 
 def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Progress | None) -> Training:
     lead = _common_lead(recordings)
+    _check_different(recordings)
     windows = joined([beat_windows(_checked(recording)) for recording in recordings])
     truth = class_of(windows.symbols)
     kept = np.isin(truth, options.classes)
@@ -306,6 +307,15 @@ def _common_lead(recordings: Sequence[Recording]) -> str:
     return leads[0]
 
 
+def _check_different(recordings: Sequence[Recording]) -> None:
+    """Raise InputError for a recording that is there twice: it would be left out and trained on at once."""
+    for i, one in enumerate(recordings):
+        for other in recordings[:i]:
+            if np.array_equal(one.signal, other.signal, equal_nan=True):
+                names = one.name if one.name == other.name else f"{other.name} and {one.name}"
+                raise InputError(f"recordings: {names}: the same signal twice; give every recording once")
+
+
 def _checked(recording: Recording) -> Recording:
     """The recording, if it has annotated beats and is not paced."""
     symbols = () if recording.annotation is None else recording.annotation.symbols
@@ -332,5 +342,6 @@ def _check_counts(truth: NDArray[np.str_], options: TrainOptions, records: str) 
             )
         if count < weights:
             raise InputError(
-                f"classes: {count} beats of class {name}, fewer than the {weights} weights of one filter; add records"
+                f"classes: {count} beat{'' if count == 1 else 's'} of class {name}, fewer than the {weights} weights "
+                "of one filter; add records"
             )

@@ -180,6 +180,8 @@ def test_refusals_name_what_is_wrong(recordings):
         train([first])
     with pytest.raises(InputError, match="MLII, V1"):
         train([first, replace(first, lead="V1")])
+    with pytest.raises(InputError, match="patient0: the same signal twice"):
+        train([*recordings, first])
     with pytest.raises(InputError, match="classes = N,X"):
         TrainOptions(classes=("N", "X"))
     with pytest.raises(InputError, match="taps = 0"):
