@@ -10,7 +10,7 @@ from itertools import combinations_with_replacement, product
 import cvxpy as cp
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog
 
 TIGHT = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
 
@@ -104,86 +104,161 @@ def three_layer_optimum(X, y, beta, inner, linear):
 
 
 def conv_objective(x, patches, y, beta, neurons, scale):
-    n, _, w = patches.shape
-    W, a = x[: w * neurons].reshape(w, neurons), x[w * neurons :]
-    Z = patches @ W
-    H = scale * np.maximum(Z, 0).sum(axis=1)
-    r = (H @ a - y) / n
-    G = scale * np.einsum("nkw,nkm->wm", patches, (Z > 0) * (r[:, None] * a)[:, None, :])
-    value = n * r @ r / 2 + beta / 2 * (np.sum(W**2) + a @ a)
-    return value, np.concatenate([(G + beta * W).ravel(), H.T @ r + beta * a])
+    """Of networks x (R, N), one a row: values (R,) and gradients (R, N); so the other objectives."""
+    n, K, w = patches.shape
+    W, a = x[:, : w * neurons].reshape(-1, w, neurons), x[:, w * neurons :]
+    flat = patches.reshape(n * K, w)
+    Z = flat @ W
+    H = scale * np.maximum(Z, 0).reshape(-1, n, K, neurons).sum(axis=2)
+    r = (np.einsum("rnm,rm->rn", H, a) - y) / n
+    back = scale * (Z > 0) * np.repeat(r, K, axis=1)[:, :, None] * a[:, None]
+    G = flat.T @ back
+    value = n * (r * r).sum(axis=1) / 2 + beta / 2 * (x * x).sum(axis=1)
+    return value, np.c_[G.reshape(len(x), -1), np.einsum("rnm,rn->rm", H, r)] + beta * x
 
 
 def batch_norm_objective(x, X, y, beta, neurons):
     """Penalty beta/2 (gamma^2 + a^2); the offset is at its best value."""
     n, d = X.shape
-    W, g, a = x[: d * neurons].reshape(d, neurons), x[d * neurons : -neurons], x[-neurons:]
+    W, g, a = x[:, : d * neurons].reshape(-1, d, neurons), x[:, d * neurons : -neurons], x[:, -neurons:]
     Z = X @ W
     H = np.maximum(Z, 0)
-    centred = H - H.mean(axis=0)
-    std = np.sqrt((centred**2).mean(axis=0)) + 1e-12
-    unit = centred / std
-    f = unit @ (g * a)
-    r = (f - (y - y.mean())) / n
-    t = unit.T @ r
-    back = (r[:, None] - r.mean() - unit * t / n) * (g * a / std)
-    value = n * r @ r / 2 + beta / 2 * (g @ g + a @ a)
-    return value, np.concatenate([(X.T @ ((Z > 0) * back)).ravel(), t * a + beta * g, t * g + beta * a])
+    centred = H - H.mean(axis=1, keepdims=True)
+    std = np.sqrt((centred**2).mean(axis=1)) + 1e-12
+    unit = centred / std[:, None]
+    r = (np.einsum("rnm,rm->rn", unit, g * a) - (y - y.mean())) / n
+    t = np.einsum("rnm,rn->rm", unit, r)
+    back = (r - r.mean(axis=1, keepdims=True))[:, :, None] - unit * t[:, None] / n
+    G = X.T @ ((Z > 0) * back * (g * a / std)[:, None])
+    value = n * (r * r).sum(axis=1) / 2 + beta / 2 * (g * g + a * a).sum(axis=1)
+    return value, np.c_[G.reshape(len(x), -1), t * a + beta * g, t * g + beta * a]
 
 
-def three_layer_objective(x, X, y, beta, neurons, inner, linear):
-    """Atoms s (sum_l e_l (x'z_l)_+)_+ of free z with penalty beta ||z||_F, signs as in x[:neurons (1 + inner)]."""
+def three_layer_objective(x, signs, X, y, beta, inner, linear):
+    """Atoms s (sum_l e_l (x'z_l)_+)_+ of free z with penalty beta ||z||_F; signs (R, neurons, 1 + inner): s, e."""
     n, d = X.shape
-    signs, Z = x
-    s, e = signs[:, 0], signs[:, 1:]
-    Z = Z.reshape(neurons, inner, d)
-    heights = np.einsum("mkd,nd->nmk", Z, X)
+    s, e = signs[:, :, 0], signs[:, :, 1:, None]
+    Z = x.reshape(*e.shape[:3], d)
+    heights = Z @ X.T
     on = heights > 0
     if linear:
         on[:, :, 0] = True
-    h = np.einsum("nmk,mk->nm", np.where(on, heights, 0), e)
-    r = (np.maximum(h, 0) @ s - y) / n
-    G = np.einsum("nm,nmk,nd->mkd", r[:, None] * (h > 0) * s, on * e, X)
-    norms = np.sqrt(np.sum(Z**2, axis=(1, 2)) + 1e-24)
-    value = n * r @ r / 2 + beta * norms.sum()
-    return value, (G + beta * Z / norms[:, None, None]).ravel()
+    h = (np.where(on, heights, 0) * e).sum(axis=2)
+    r = (np.einsum("rmn,rm->rn", np.maximum(h, 0), s) - y) / n
+    G = (on * e * (r[:, None] * (h > 0) * s[:, :, None])[:, :, None]) @ X
+    norms = np.sqrt(np.sum(Z**2, axis=(2, 3)) + 1e-24)
+    value = n * (r * r).sum(axis=1) / 2 + beta * norms.sum(axis=1)
+    return value, (G + beta * Z / norms[:, :, None, None]).reshape(len(x), -1)
+
+
+MEMORY, STALLED = 10, 20
+TRIALS, STEPS = 12, 3000  # trials of a step, each a quarter of the last, and steps
+FINE, FINE_STEPS, POLISHED = 30, 600, 4  # of the lowest, to end on kinks
 
 
 def restarts(objective, size, count, seed):
-    """Final values of L-BFGS from random starts."""
+    """Final values (count,) of L-BFGS from random starts, all of them at once; objective(x (R, N), numbers (R,)).
+
+    The lowest of them descend once more with finer steps, as kinks ask for.
+    """
     random = np.random.default_rng(seed)
-    options = {"maxiter": 3000, "maxfun": 6000, "ftol": 1e-15, "gtol": 1e-10}
-    starts = (random.standard_normal(size) * random.uniform(0.2, 1.5) for _ in range(count))
-    return np.array([float(minimize(objective, x, method="L-BFGS-B", jac=True, options=options).fun) for x in starts])
+    x = random.standard_normal((count, size)) * random.uniform(0.2, 1.5, (count, 1))
+    x, values = descended(objective, x, np.arange(count), TRIALS, STEPS)
+    lowest = np.argsort(values)[:POLISHED]
+    values[lowest] = descended(objective, x[lowest], lowest, FINE, FINE_STEPS)[1]
+    return values
+
+
+def descended(objective, x, numbers, trials, steps):
+    """The points (R, N) that L-BFGS ends with, and their values (R,).
+
+    A row ends where its gradient is below 1e-10, no step along L-BFGS's direction nor the gradient's gets lower, or 20
+    steps in a row gain less than 1e-12 of the value.
+    """
+    count, size = x.shape
+    ends, final, own = x.copy(), np.zeros(count), np.arange(count)
+    value, gradient = objective(x, numbers)
+    S, Q, rho = (np.zeros(shape) for shape in ((MEMORY, count, size), (MEMORY, count, size), (MEMORY, count)))
+    stalled, plain = np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
+    for k in range(steps):
+        direction = -_two_loops(gradient, S, Q, rho, k)
+        slope = (gradient * direction).sum(axis=1)
+        plain |= slope >= 0
+        direction[plain] = -gradient[plain]
+        slope[plain] = -(gradient[plain] ** 2).sum(axis=1)
+        step = np.where(plain | ~rho.any(axis=0), 1 / np.maximum(np.sqrt(-slope), 1e-300), 1.0)
+        new_x, new_value, new_gradient = x.copy(), value.copy(), gradient.copy()
+        moved, search = np.zeros(len(x), dtype=bool), np.arange(len(x))
+        for _ in range(trials):
+            tried = x[search] + step[search, None] * direction[search]
+            found, slopes = objective(tried, numbers[own[search]])
+            good = found <= value[search] + 1e-4 * step[search] * slope[search]
+            taken = search[good]
+            new_x[taken], new_value[taken], new_gradient[taken] = tried[good], found[good], slopes[good]
+            moved[taken], search = True, search[~good]
+            if not len(search):
+                break
+            step[search] *= 0.25
+        s, q = new_x - x, new_gradient - gradient
+        sq = (s * q).sum(axis=1)
+        use = moved & (sq > 1e-12 * np.sqrt((s * s).sum(axis=1) * (q * q).sum(axis=1)))
+        S[k % MEMORY], Q[k % MEMORY], rho[k % MEMORY] = s, q, use / np.where(use, sq, 1)
+        fresh = ~moved & ~plain  # along the gradient next time, from an empty memory
+        rho[:, fresh] = 0
+        stalled = np.where(value - new_value < 1e-12 * value, stalled + 1, 0)
+        ended = (~moved & plain) | (stalled >= STALLED) | (np.linalg.norm(new_gradient, axis=1) < 1e-10)
+        plain = fresh
+        final[own] = value = new_value
+        ends[own] = new_x
+        x, gradient = new_x, new_gradient
+        if ended.any():
+            kept = ~ended
+            x, value, gradient, own, stalled, plain = (
+                held[kept] for held in (x, value, gradient, own, stalled, plain)
+            )  # fmt: skip
+            S, Q, rho = S[:, kept], Q[:, kept], rho[:, kept]
+        if not len(x):
+            break
+    return ends, final
+
+
+def _two_loops(gradient, S, Q, rho, k):
+    """The L-BFGS direction of every row before step k; pairs that are not used have rho = 0."""
+    order = [i % MEMORY for i in range(max(k - MEMORY, 0), k)]
+    q, shares, scale = gradient.copy(), {}, np.ones(len(gradient))
+    for i in order:  # the last pair that is used sets the scale
+        scale = np.where(rho[i] > 0, 1 / np.maximum(rho[i] * np.einsum("rn,rn->r", Q[i], Q[i]), 1e-300), scale)
+    for i in reversed(order):
+        shares[i] = rho[i] * np.einsum("rn,rn->r", S[i], q)
+        q -= shares[i][:, None] * Q[i]
+    q *= scale[:, None]
+    for i in order:
+        q += (shares[i] - rho[i] * np.einsum("rn,rn->r", Q[i], q))[:, None] * S[i]
+    return q
 
 
 def trained_conv(X, y, beta, taps, stride, pooling, context, neurons, count, seed=0):
     patches = patches_of(X, taps, stride, context)
     scale = 1 / patches.shape[1] if pooling == "average" else 1.0
     return restarts(
-        lambda x: conv_objective(x, patches, y, beta, neurons, scale), neurons * (patches.shape[2] + 1), count, seed
+        lambda x, _: conv_objective(x, patches, y, beta, neurons, scale), neurons * (patches.shape[2] + 1), count, seed
     )
 
 
 def trained_batch_norm(X, y, beta, neurons, count, seed=0):
-    return restarts(lambda x: batch_norm_objective(x, X, y, beta, neurons), neurons * (X.shape[1] + 2), count, seed)
+    return restarts(lambda x, _: batch_norm_objective(x, X, y, beta, neurons), neurons * (X.shape[1] + 2), count, seed)
 
 
 def trained_three_layer(X, y, beta, neurons, inner, linear, count, seed=0):
     """Each start draws its signs."""
     random = np.random.default_rng([seed, 1])
-    values = []
-    for start in range(count):
-        signs = np.where(random.random((neurons, 1 + inner)) < 0.5, 1.0, -1.0)
-        if linear:
-            signs[:, 1] = 1.0
-        values.append(
-            restarts(
-                lambda z, signs=signs: three_layer_objective((signs, z), X, y, beta, neurons, inner, linear),
-                neurons * inner * X.shape[1], 1, [seed, start],
-            )[0]
-        )  # fmt: skip
-    return np.array(values)
+    signs = np.where(random.random((count, neurons, 1 + inner)) < 0.5, 1.0, -1.0)
+    if linear:
+        signs[:, :, 1] = 1.0
+    return restarts(
+        lambda x, own: three_layer_objective(x, signs[own], X, y, beta, inner, linear),
+        neurons * inner * X.shape[1], count, seed,
+    )  # fmt: skip
 
 
 def random_problem(seed, n, d, bias=False):

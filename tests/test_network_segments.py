@@ -21,12 +21,6 @@ def problem(seed):
     return random.standard_normal((N, COLUMNS)), random.standard_normal(N)
 
 
-def pooled(X, W):
-    """F_g (n, 2, m), by an explicit loop over patches."""
-    values = np.maximum(patches_of(X, 2, 1, 0) @ W, 0)
-    return np.stack([values[:, :2].mean(axis=1), values[:, 2:].mean(axis=1)], axis=1)
-
-
 def largest_price(X, v):
     """max_w ||(v'F_1(w), v'F_2(w))||/n over ||w|| = 1: between two kinks v'F_g is linear, so a quadratic form."""
     patches = patches_of(X, 2, 1, 0)
@@ -45,15 +39,16 @@ def largest_price(X, v):
 
 
 def objective(x, X, y, neurons):
-    """1/(2n) ||f - y||^2 + beta/2 (||W||^2 + ||a||^2) and its gradient."""
-    W, a = x[: 2 * neurons].reshape(2, neurons), x[2 * neurons :].reshape(2, neurons)
+    """1/(2n) ||f - y||^2 + beta/2 (||W||^2 + ||a||^2) of networks x (R, N), and the gradients."""
+    W, a = (part.reshape(-1, 2, neurons) for part in (x[:, : 2 * neurons], x[:, 2 * neurons :]))
     patches = patches_of(X, 2, 1, 0)
-    F = pooled(X, W)
-    r = (np.einsum("ngm,gm->n", F, a) - y) / N
-    back = (patches @ W > 0) * (r[:, None, None] * np.repeat(a, 2, axis=0)[None] / 2)
-    G = np.einsum("nkw,nkm->wm", patches, back)
-    value = N * r @ r / 2 + BETA / 2 * (np.sum(W**2) + np.sum(a**2))
-    return value, np.concatenate([(G + BETA * W).ravel(), (np.einsum("n,ngm->gm", r, F) + BETA * a).ravel()])
+    Z = np.einsum("nkw,rwm->rnkm", patches, W)
+    F = np.maximum(Z, 0).reshape(len(x), N, 2, 2, neurons).mean(axis=3)
+    r = (np.einsum("rngm,rgm->rn", F, a) - y) / N
+    back = (Z > 0) * r[:, :, None, None] * np.repeat(a, 2, axis=1)[:, None] / 2
+    G = np.einsum("nkw,rnkm->rwm", patches, back)
+    value = N * (r * r).sum(axis=1) / 2 + BETA / 2 * (x * x).sum(axis=1)
+    return value, np.c_[G.reshape(len(x), -1), np.einsum("rn,rngm->rgm", r, F).reshape(len(x), -1)] + BETA * x
 
 
 @pytest.mark.parametrize("seed", [0, 2])
@@ -62,13 +57,12 @@ def test_the_active_set_reaches_the_optimum_that_the_exact_price_proves(seed):
     program = AllPatterns(X, y, BETA, family=SegmentedFamily(CONVOLUTION, COLUMNS))
     found = ActiveSetSolver(gap=1e-7, rounds=40, confirm_starts=0).solve(program)
     network = program.family.network(found.atoms)
-    assert objective(np.r_[network.W1.ravel(), network.W2.ravel()], X, y, network.neurons)[0] == pytest.approx(
-        found.primal, rel=1e-9
-    )
+    weights = np.r_[network.W1.ravel(), network.W2.ravel()]
+    assert objective(weights[None], X, y, network.neurons)[0] == pytest.approx(found.primal, rel=1e-9)
     v = y - network.predict(X)
     dual = program.dual_value(v, largest_price(X, v))
     assert found.primal - dual <= 1e-5 * found.primal  # on so few rows the price has its maxima at kinks
-    trained = restarts(lambda x: objective(x, X, y, 8), 32, 8, seed)
+    trained = restarts(lambda x, _: objective(x, X, y, 8), 32, 8, seed)
     assert trained.min() >= found.primal * (1 - 1e-6)
 
 
