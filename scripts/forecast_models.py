@@ -32,6 +32,7 @@ class Model:
 STEPS = (3e-3, 1e-3, 1e-2, 3e-2)
 EPOCHS = (160, 400)
 LINEAR = "linear AR"
+CONV_ON_RESIDUAL = "two layers on 15 samples, convolution on the residual"
 
 
 def _perceptron(*hidden: int, torch: bool = False) -> Model:
@@ -59,6 +60,10 @@ MODELS = {
         _perceptron(128, 128, torch=True),
         _ecgcvx("ecgcvx, two layers", "relu"),
         _ecgcvx("ecgcvx, stack", "stack"),
+        Model(
+            CONV_ON_RESIDUAL, "forecast_residual.py",
+            axes={"beta": (1e-4, 3e-4), "segments": (10, 1), "below": (3e-5, 1e-5)},
+        ),
     )
 }  # fmt: skip
 

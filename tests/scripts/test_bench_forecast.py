@@ -1,6 +1,8 @@
 """The forecast benchmark: choice by validation, what is stored and not run again, averages, its peers."""
 
+import sys
 from dataclasses import replace
+from importlib import import_module
 from itertools import combinations, product
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 
 import bench_forecast
 from ecgcvx.errors import InputError
-from forecast_models import MODELS, chosen_settings
+from ecgcvx.windows import WindowMatrix
+from forecast_models import CONV_ON_RESIDUAL, MODELS, chosen_settings
 from forecast_results import (
     Question,
     Run,
@@ -21,8 +24,10 @@ from forecast_results import (
     summaries,
     validation_rows,
 )
-from harness import run_peer
+from harness import PEER_FILES, run_peer
 
+sys.path.append(str(PEER_FILES))
+windows_of = import_module("forecast_residual").windows_of
 ASKED = Question("208", 15, 5)
 MADE = Run(
     ASKED, "MLP 64", {"step": 3e-3, "epochs": 160.0}, "test", 0, 0.1, 8.0, 7.9, 2, False, "ecgcvx 0.1.0", "a machine"
@@ -202,13 +207,28 @@ def _program(path: Path) -> np.ndarray:
     return y[2500:]
 
 
-@pytest.mark.parametrize("model", ["MLP 128+128", "MLP 128+128 (PyTorch)"])
-def test_perceptrons_learn_a_kink(tmp_path, model):
+def test_windows_that_overlap_are_found_in_their_rows():
+    random = np.random.default_rng(0)
+    X = np.asarray(WindowMatrix(random.standard_normal(100), ((0, 20), (40, 41), (50, 80)), 7))
+    found = windows_of(X)
+    assert [stop - first for first, stop in found.runs] == [20, 1, 30]
+    np.testing.assert_array_equal(np.asarray(found), X)
+
+
+PERCEPTRON = {"step": 3e-3, "epochs": 200.0}
+SETTINGS = {
+    "MLP 128+128": PERCEPTRON, "MLP 128+128 (PyTorch)": PERCEPTRON,
+    CONV_ON_RESIDUAL: {"beta": 1e-4, "segments": 1, "below": 3e-5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", SETTINGS)
+def test_networks_learn_a_kink(tmp_path, model):
     if "PyTorch" in model:
         pytest.importorskip("torch")
     y = _program(tmp_path / "program.npz")
     peer = MODELS[model]
-    options = peer.arguments({"step": 3e-3, "epochs": 200.0})
+    options = peer.arguments(SETTINGS[model])
     run_peer(peer.script, [tmp_path / "program.npz", tmp_path / "result.npz", *options, "--seed", "1"], 1)
     with np.load(tmp_path / "result.npz") as held:
         error = np.sqrt(np.mean((held["predictions"][0] - y) ** 2))
