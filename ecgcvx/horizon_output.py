@@ -16,12 +16,12 @@ from ecgcvx.horizons import MultiHorizonFit
 from ecgcvx.interpretation import interpret
 from ecgcvx.model_file import digest
 from ecgcvx.multi_horizon import horizon_words
-from ecgcvx.output import MODEL, metrics, settings_of
+from ecgcvx.output import MODEL, REPORT, metrics, settings_of
 from ecgcvx.records import Recording
 from ecgcvx.report import training_of, write_report
 from ecgcvx.report.horizons import Horizons
 
-OTHERS = ("sparsity.csv", "sparsity.png", "predictions.png")  # of an earlier run in the folder
+OTHERS = ("sparsity.csv", "sparsity.png", "predictions.png", REPORT)  # of an earlier run in the folder
 
 
 def horizon_metrics(result: MultiHorizonFit, recording: Recording, options: FitOptions, folder: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def write_horizons(result: MultiHorizonFit, recording: Recording, options: FitOp
     """Write model, metrics, figure and report into a folder; return the metrics.
 
     All files or none, and the metrics of every horizon name its network by its digest. The report is on the first
-    horizon, with the fan and the errors of all.
+    horizon, with the fan and the errors of all; a model of joined leads has none.
 
     Raises InputError when the folder cannot be made.
     """
@@ -57,11 +57,13 @@ def write_horizons(result: MultiHorizonFit, recording: Recording, options: FitOp
         text = json.dumps(whole, indent=2, allow_nan=False) + "\n"
         (scratch / "metrics.json").write_text(text, encoding="utf-8")
         save_figure(_figure(result, recording, options, strip), scratch / "horizons.png")
+        if recording.joined:
+            return
         first = result.fits[0]
         reading = interpret(first.forecaster, recording, part="test", refitting=None, split=first.split)
         training = training_of(each[0], str(folder / "metrics.json"))
         horizons = Horizons(strip, errors_by_model(result))
-        write_report(scratch / "report.html", reading, training, str(folder), horizons)
+        write_report(scratch / REPORT, reading, training, str(folder), horizons)
 
     write_files(folder, fill, OTHERS)
     return found

@@ -207,8 +207,8 @@ def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "F
         *([result.interrupted or WRITTEN] if result.interrupted or stopped() else []),
         *(f"note: {caution}" for caution in horizon_cautions(result)),
         f"test: root-mean-square error; gap: relative to P, {result.fits[0].trained.gap.evidence}\n"
-        f"wrote {folder}/model.safetensors, metrics.json, horizons.png; what the first network does: "
-        f"{folder}/report.html",
+        f"wrote {folder}/model.safetensors, metrics.json, horizons.png"
+        + ("" if recording.joined else f"; what the first network does: {folder}/report.html"),
     )
 
 
