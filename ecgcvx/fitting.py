@@ -271,9 +271,10 @@ def _start(
     free = replace(options, network=others[0])
     beta = options.beta if path is None else path.chosen.beta
     if warm is None:
-        warm = _rough(options, inner, beta, None, limits, progress, sharing)
+        warm = _rough(options, inner, beta, limits, progress, sharing)
     progress("a free linear part", None)
-    beside = _rough(free, inner, beta, warm, limits, progress, sharing)
+    problem = _problem(free, inner, warm, progress, sharing)
+    beside = warm if wanted() else problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
     if wanted():
         return _Start(options, None, path, warm)
     errors = LinearChoice(*(_validation_rmse(one.network.predict, inner) for one in (warm, beside)))
@@ -282,7 +283,7 @@ def _start(
         if min(errors.free_rmse_mv, _validation_rmse(lambda X: X @ linear, inner)) < errors.penalised_rmse_mv:
             found = path
             with stoppable():
-                found, beside = _path(recording, split, free, limits, progress, sharing, beside.problem)
+                found, beside = _path(recording, split, free, limits, progress, sharing, problem)
             if wanted():
                 return _Start(options, None, path, warm)
             errors = replace(errors, free_rmse_mv=found.chosen.validation_rmse_mv)
@@ -304,16 +305,21 @@ def _path(
     )  # fmt: skip
 
 
-def _rough(
-    options: FitOptions, inner: Split, beta: float | None, warm: Trained | None, limits: Limits, progress: Progress,
-    sharing: Sharing,
-) -> Trained:  # fmt: skip
+def _problem(options: FitOptions, inner: Split, warm: Trained | None, progress: Progress, sharing: Sharing) -> Any:
+    """The problem of the inner training part; None where a wish to stop came first and `warm` is there to keep."""
+    problem = None
     with raising() if warm is None else stoppable():
         problem = sharing.problem(options.network, inner.train, options.seed, progress)
         check()
-    if warm is not None and wanted():
-        return warm
-    return problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
+    return problem
+
+
+def _rough(
+    options: FitOptions, inner: Split, beta: float | None, limits: Limits, progress: Progress, sharing: Sharing
+) -> Trained:
+    problem = _problem(options, inner, None, progress, sharing)
+    trained: Trained = problem.train(beta or 0.0, warm=None, limits=limits, progress=progress, rough=True)
+    return trained
 
 
 def _validation_rmse(predict: Callable[..., Array], inner: Split) -> float:
@@ -349,7 +355,7 @@ def _train(
         return _before_all(recording, split, inner, warm, "while beta was chosen")
     if rule is not None:
         inner = inner_split(recording.signals, split, options, sharing) if inner is None else inner
-        warm = _rough(options, inner, beta, None, limits, progress, sharing) if warm is None else warm
+        warm = _rough(options, inner, beta, limits, progress, sharing) if warm is None else warm
         if not wanted():  # nearer its optimum: the rounds are not lost, the training of all windows starts from it
             warm = warm.problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
         sizes = [] if wanted() else warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)

@@ -156,6 +156,4 @@ class PolynomialProblem:
         progress(f"{self.title}: solving", None)
         solution = self.solver.solve(program, time_limit=limits.left)
         gap = Gap(solution.primal, solution.dual, Evidence.EIGENVALUES)
-        return Trained.of(
-            solution, network=polynomial_network_of(program, solution.u), beta=beta, gap=gap, problem=self
-        )
+        return Trained.of(solution, network=polynomial_network_of(program, solution.u), beta=beta, gap=gap)
