@@ -1,21 +1,24 @@
 """Small faults put into the package one at a time: does a test see each of them?
 
-    python scripts/attack/mutants.py --sample 30 --only windows
-    python scripts/attack/mutants.py --seconds 3600
+    python -m attack.mutants --sample 120              # in scripts/
+    python -m attack.mutants --only windows --seconds 600
+    python -m attack.mutants --line ecgcvx/windows.py:32
 
 A mutant is one change: an operator (+ and -, * and /, < and <=, == and !=, 'and' and 'or'), a number (by 1, or times
 1.5), min and max, sqrt left out, a negation left out, += and -= or =. It is made in a copy of the project, and the
-tests of its module run until one fails. 'survived' is a fault that no test sees, or no fault at all: these are looked
-at by hand. The sample is drawn evenly by a seed. Compiled modules are compiled anew for each mutant, which takes most
-of the time.
+quick tests of its module run until one fails, then, if none does, all tests of its module. 'survived' is a fault that
+no test sees, or no fault at all: these are looked at by hand. The sample is drawn evenly by a seed.
+
+Tests run in forks of a process that has imported what the package stands on. Where kernels are changed they run as
+Python, as numba's cache would go on with the old code of whatever calls them.
 """
 
 import argparse
 import ast
 import copy
 import os
+import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,15 +30,49 @@ from typing import NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Tests(NamedTuple):
+    """Arguments of pytest: quick tests, then all of them. compiled : whether kernels are, in the quick ones."""
+
+    quick: tuple[str, ...]
+    every: tuple[str, ...]
+    compiled: bool = True
+
+
+AROUND = tuple(f"tests/certificates/test_{name}.py" for name in ("majorant", "tree", "axes"))
+BOUND = "tests/certificates/test_bound.py"
+SMALL = tuple(
+    f"{BOUND}::test_it_proves_what_enumeration_finds_and_nothing_below[{case}]"
+    for case in ("0-general", "0-a column of ones", "1-general", "1-rank 2", "1-one column")
+)
+PROOF = Tests((*AROUND, *SMALL), (*AROUND, BOUND), compiled=False)
+CERTIFICATE = Tests(
+    ("tests/test_polynomial_certificates.py", "tests/certificates/test_certify.py"),
+    ("tests/certificates", "tests/test_polynomial_certificates.py", "tests/test_linear_option.py"),
+)
+RECORDS = Tests(("tests/records",), ("tests/records", "tests/test_records.py", "tests/test_dataset.py"))
+INTERPRET = Tests(
+    ("tests/interpret", "--deselect=tests/interpret/test_interpret_planted.py"), ("tests/interpret", "tests/report")
+)
+SOLVER = Tests(
+    ("tests/solvers/active_set",),
+    ("tests/solvers/active_set", "tests/solvers/test_column_generation.py", "tests/test_polynomial_fit.py"),
+)
+WINDOWS = Tests(("tests/test_windows.py",), ("tests/test_windows.py", "tests/test_fitting.py"))
 TESTS = {
-    "ecgcvx/certificates": ("tests/certificates", "tests/test_polynomial_certificates.py"),
-    "ecgcvx/windows.py": ("tests/test_windows.py",),
-    "ecgcvx/records.py": ("tests/records",),
-    "ecgcvx/formats": ("tests/records",),
-    "ecgcvx/interpretation": ("tests/interpret",),
-    "ecgcvx/solvers/active_set": ("tests/solvers/active_set",),
+    "ecgcvx/certificates/certify.py": CERTIFICATE,
+    "ecgcvx/certificates/polynomial.py": CERTIFICATE,
+    "ecgcvx/certificates/kkt.py": Tests(("tests/certificates/test_kkt.py",), CERTIFICATE.every),
+    "ecgcvx/certificates": PROOF,
+    "ecgcvx/windows.py": WINDOWS,
+    "ecgcvx/records.py": RECORDS,
+    "ecgcvx/formats": RECORDS,
+    "ecgcvx/interpretation": INTERPRET,
+    "ecgcvx/solvers/active_set": SOLVER,
 }
-SECONDS_A_MUTANT = 900.0  # a mutant that runs on for ever is killed: it does not pass
+"""Of modules and packages; the first that fits counts."""
+SECONDS_A_MUTANT = 900.0  # of processor time; a mutant that runs on for ever is killed: it does not pass
 SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div, ast.Lt: ast.LtE,
     ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.And: ast.Or,
@@ -140,68 +177,114 @@ def _loaded(target: ast.expr) -> ast.expr:
     return loaded
 
 
-def chosen(only: str | None, sample: int | None, seed: int) -> list[tuple[Mutant, tuple[str, ...]]]:
-    """The mutants of the modules whose path holds `only`, with the tests of each: a sample of them in any order."""
-    found = []
+def chosen(
+    only: str | None, line: str | None = None, sample: int | None = None, seed: int = 0
+) -> list[tuple[Mutant, Tests]]:
+    """The mutants of the modules whose path holds `only`, or of one line, with the tests of each: some in any order."""
+    found: list[tuple[Mutant, Tests]] = []
+    seen = set[Path]()
     for place, tests in TESTS.items():
         files = sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
         for file in files:
             path = str(file.relative_to(ROOT))
-            if only is None or only in path:
+            if file not in seen and (only is None or only in path):
                 found += [(mutant, tests) for mutant in mutants(path, file.read_text())]
+            seen.add(file)
+    if line is not None:
+        found = [(mutant, tests) for mutant, tests in found if f"{mutant.path}:{mutant.line}" == line]
     order = np.random.default_rng(seed).permutation(len(found))
     return [found[k] for k in order[:sample]]
 
 
-def is_killed(mutant: Mutant | None, tests: tuple[str, ...], copy_of_project: Path) -> bool:
-    """Whether a test fails, or does not end, with the mutant (or none) in the copy; the copy is restored."""
-    file = copy_of_project / ("ecgcvx/__init__.py" if mutant is None else mutant.path)
-    original = file.read_text()
-    # One path for all: a fresh cache of compiled code for every mutant would be compiled for all modules.
-    environment = os.environ | {"PYTHONPATH": str(copy_of_project), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *tests]
+def fails(arguments: tuple[str, ...], compiled: bool, project: Path) -> bool:
+    """Whether a test fails, or does not end, in a copy of the project; the tests run in a fork."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1] != 0
+    code = 1
     try:
-        if mutant is not None:
-            file.write_text(mutant.source(original))
-        run = subprocess.run(
-            command, cwd=copy_of_project, env=environment, capture_output=True, timeout=SECONDS_A_MUTANT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return True
+        silent = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(silent, descriptor)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS_A_MUTANT), int(SECONDS_A_MUTANT)))
+        os.chdir(project)
+        sys.dont_write_bytecode = True
+        sys.path[:0] = [str(project)]
+        import numba
+        import pytest
+
+        vars(numba.config)["DISABLE_JIT"] = not compiled
+        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *arguments])
+    finally:
+        os._exit(int(code))
+
+
+def is_killed(mutant: Mutant, tests: Tests, project: Path) -> bool:
+    """Whether a test sees a mutant in a copy of the project, which is restored."""
+    file = project / mutant.path
+    original = file.read_text()
+    try:
+        file.write_text(mutant.source(original))
+        if fails(tests.quick, tests.compiled, project):
+            return True
+        if not tests.compiled:
+            remove_compiled(project)
+        return fails(tests.every, True, project)
     finally:
         file.write_text(original)
-    return run.returncode != 0
+        if not tests.compiled:
+            remove_compiled(project)
+
+
+def remove_compiled(project: Path) -> None:
+    """Remove numba's cache of the modules whose kernels call each other."""
+    for file in (project / "ecgcvx" / "certificates").glob("__pycache__/*.nb?"):
+        file.unlink()
+
+
+def import_foundations() -> None:
+    """Import what the package and its tests stand on, not the package itself, and make no threads."""
+    import hypothesis  # noqa: F401
+    import matplotlib.pyplot  # noqa: F401
+    import numba  # noqa: F401
+    import pandas  # noqa: F401
+    import pytest  # noqa: F401
+    import rich  # noqa: F401
+    import scipy.optimize  # noqa: F401
+    import wfdb  # noqa: F401
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="part of the path of the modules")
+    parser.add_argument("--line", help="the mutants of one line, e.g. ecgcvx/windows.py:32")
     parser.add_argument("--sample", type=int, help="how many mutants, all without it")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="how many of the sample were done before")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no new mutant after that")
     parser.add_argument("--count", action="store_true", help="only say how many there are")
     options = parser.parse_args()
-    todo = chosen(options.only, options.sample, options.seed)
+    todo = chosen(options.only, options.line, options.sample, options.seed)[options.skip :]
     if options.count:
         for path, number in sorted(Counter(mutant.path for mutant, _ in todo).items()):
             print(f"{number:6} {path}")
         return 0
+    import_foundations()
     started, verdicts = time.monotonic(), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "project"
         ignored = shutil.ignore_patterns(".*", "out", "__pycache__")
         shutil.copytree(ROOT, project, ignore=ignored)
-        for tests in sorted({tests for _, tests in todo}):
-            if is_killed(None, tests, project):
-                print(f"{' '.join(tests)}: a test fails without any mutant", file=sys.stderr)
+        for tests in dict.fromkeys(tests for _, tests in todo):
+            if fails(tests.quick, tests.compiled, project):
+                print(f"{' '.join(tests.quick)}: a test fails without any mutant", file=sys.stderr)
                 return 1
-        for mutant, tests in todo:
+        for number, (mutant, tests) in enumerate(todo, start=options.skip):
             if time.monotonic() - started > options.seconds:
                 break
             verdict = "killed" if is_killed(mutant, tests, project) else "survived"
             verdicts[verdict] += 1
-            if verdict == "survived":
-                print(f"survived: {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
+            print(f"{number}: {verdict}: {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
     total = sum(verdicts.values())
     print(f"{total} mutants, {verdicts['killed']} killed ({verdicts['killed'] / max(total, 1):.0%})")
     return 0
