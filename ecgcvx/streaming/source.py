@@ -1,11 +1,12 @@
 """Where the samples of a stream come from: lines of standard input, a record, or a Lab Streaming Layer.
 
 A line of input is a number, `time,sample` (seconds, mV) or an object with `sample` and, if there is one, `sequence`
-(a count) or `time`. An empty sample, nan or null is a gap. A first line of names is passed over. Lines that are none of
-these are reported on standard error with their number, counted, and are no samples; so is a last line without its end,
-which may be half a number.
+(a count) or `time`. An empty sample, nan, null and the other spellings that tables have for what is missing are gaps. A
+first line of names is passed over. Lines that are none of these are reported on standard error with their number,
+counted, and are no samples; so is a last line without its end, which may be half a number.
 """
 
+import codecs
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import LARGEST
+from ecgcvx.formats.csv_cells import number_of
 from ecgcvx.interruption import note
 from ecgcvx.text import clean
 
@@ -130,13 +132,13 @@ class Lines:
         if len(line) > LONGEST:
             self._report(f"is longer than {LONGEST:,} bytes and is not used", line)
             return None
-        text = line.strip()
+        text = (line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line).strip()
         if not text:
             return None
         try:
             sample = parse(text, self.frequency, self._position)
-        except DecimalCommaError:
-            self._report("a decimal comma, or seconds and a sample without points? write 0.5, or time,sample", line)
+        except LineError as error:
+            self._report(str(error), line)
             return None
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             if self.number > 1 or any(character in b"0123456789{[" for character in text):
@@ -151,13 +153,14 @@ class Lines:
         print(f"line {self.number}: {why}: {shown}", file=sys.stderr, flush=True)
 
 
-class DecimalCommaError(ValueError):
-    """Two whole numbers with a comma between them, where no whole second is due."""
+class LineError(ValueError):
+    """What is wrong with a line, and what to write instead, where that can be told."""
 
 
-NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 WHOLE = re.compile(rb"[+-]?\d+\Z", re.ASCII)
-MISSING = (b"", b"nan", b"null", b"inf", b"-inf", b"+inf")
+INFINITE = ("inf", "-inf", "+inf")  # gaps too; other spellings of a gap are those of tables
+SEPARATED = re.compile(rb"[-+.\d]*\d[;|\t ]\s*[-+.\d]*\d\Z", re.ASCII)
+WITH_UNIT = re.compile(rb"[-+.,\d]*\d\s*(mV|uV|\xc2\xb5V|\xce\xbcV|V)\Z", re.ASCII)
 
 
 def parse(text: bytes, frequency: float, last: float | None = None) -> Sample:
@@ -167,51 +170,64 @@ def parse(text: bytes, frequency: float, last: float | None = None) -> Sample:
     """
     if text[:1] == b"{":
         found = json.loads(text)
-        value = math.nan if found["sample"] is None else voltage(number(found["sample"]))
-        moment = None if found.get("time") is None else finite(found["time"])
+        if "sample" not in found:
+            raise LineError("an object without a sample; give one, or null for a gap")
+        value = math.nan if found["sample"] is None else voltage(number(found["sample"], "sample"))
+        moment = None if found.get("time") is None else finite(found["time"], "time")
         if found.get("sequence") is not None:
-            return Sample(value, moment, finite(found["sequence"]))
+            count = finite(found["sequence"], "sequence")
+            if not count.is_integer():
+                raise LineError("sequence is no whole number; give the count of the sample")
+            return Sample(value, moment, count)
         return Sample(value, moment, None if moment is None else moment * frequency)
+    if b"\0" in text:
+        raise LineError("zero bytes; send plain text in UTF-8")
+    if SEPARATED.match(text):
+        raise LineError("two numbers without a comma; write time,sample")
+    if WITH_UNIT.match(text):
+        raise LineError("a sample with a unit; give the number alone, in mV")
     fields = [field.strip() for field in text.split(b",")]
     if len(fields) > 2:
-        raise ValueError
-    value = math.nan if fields[-1].lower() in MISSING else voltage(decimal(fields[-1]))
+        raise LineError("more than two fields; give time,sample or the sample alone")
+    value = voltage(decimal(fields[-1], gap=True))
     if len(fields) == 1:
         return Sample(value)
-    moment = finite(decimal(fields[0]))
+    moment = decimal(fields[0])
     position = moment * frequency
     due = last is not None and abs(position - last - 1) <= 0.5
     if WHOLE.match(fields[0]) and WHOLE.match(fields[1]) and not due and frequency > 2:
-        raise DecimalCommaError
+        raise LineError("a decimal comma, or seconds and a sample without points? write 0.5, or time,sample")
     return Sample(value, moment, position)
 
 
-def decimal(field: bytes) -> float:
-    """A number as CSV has it: ASCII digits, a point, an exponent; ValueError for any other."""
-    if not NUMBER.match(field):
+def decimal(field: bytes, *, gap: bool = False) -> float:
+    """A finite number as tables have it, NaN for a missing one where a gap may be; ValueError for any other."""
+    text = field.decode("ascii")
+    found = math.nan if text.lower() in INFINITE else number_of(text, ".")
+    if found is None or math.isinf(found) or (math.isnan(found) and not gap):
         raise ValueError
-    return finite(float(field))
+    return found
 
 
 def voltage(value: float) -> float:
     """A sample in mV; NaN for an infinite one, ValueError for one that no signal has."""
     if abs(value) > LARGEST and not math.isinf(value):
-        raise ValueError
+        raise LineError(f"a sample of {value:.3g} mV is none; give mV")
     return value if math.isfinite(value) else math.nan
 
 
-def number(found: object) -> float:
-    """A JSON number as float, no string and no truth value; TypeError otherwise."""
+def number(found: object, name: str) -> float:
+    """A JSON number as float, no string and no truth value; LineError otherwise."""
     if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise TypeError
+        raise LineError(f"{name} is no number; write it without quotes, as 0.5")
     return float(found)
 
 
-def finite(found: object) -> float:
-    """The same, finite; ValueError otherwise."""
-    value = number(found)
+def finite(found: object, name: str) -> float:
+    """The same, finite; LineError otherwise."""
+    value = number(found, name)
     if not math.isfinite(value):
-        raise ValueError
+        raise LineError(f"{name} is not finite; give a number, or leave it out")
     return value
 
 

@@ -53,7 +53,7 @@ def hostile_json(random: np.random.Generator, value: Any) -> Any:
         del where[key]
     elif what == 1 and isinstance(where, dict):
         where[f"{key}x"] = where.pop(key)
-    elif what == 2 and isinstance(where[key], int | float) and not isinstance(where[key], bool):
+    elif what == 2 and isinstance(where[key], int | float) and abs(where[key]) <= 1e308 and where[key] is not True:
         where[key] = where[key] * pick(random, (-1, 0, 2, 1e10, 1e-10))
     else:
         where[key] = pick(random, HOSTILE)

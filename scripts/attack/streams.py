@@ -14,6 +14,7 @@ import numpy as np
 
 from attack.common import main, pick
 from attack.damage import DEEP, HOSTILE, damaged, hostile_json
+from ecgcvx.formats.csv_cells import MISSING
 from ecgcvx.streaming.source import Lines, Sample, Signals
 
 RATE = 360.0
@@ -94,8 +95,9 @@ def check(data: bytes, found: Sample) -> None:
         expected = math.nan if told["sample"] is None else float(told["sample"])
     else:
         field = text.rpartition(",")[2].strip()
-        assert PLAIN.fullmatch(field) or field.lower() in GAPS, f"{data!r} read as {found}"
-        expected = math.nan if field.lower() in GAPS else float(Decimal(field))
+        gap = field.lower() in (*MISSING, *GAPS)
+        assert PLAIN.fullmatch(field) or gap, f"{data!r} read as {found}"
+        expected = math.nan if gap else float(Decimal(field))
     expected = expected if math.isfinite(expected) else math.nan
     assert found.value == expected or (math.isnan(found.value) and math.isnan(expected)), f"{data!r} read as {found}"
 

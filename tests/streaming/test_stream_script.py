@@ -1,6 +1,7 @@
 """The script that streams: whatever the lines, whole lines out, an end that loses nothing, a start where it ended."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -90,6 +91,46 @@ def test_no_line_is_worse_than_malformed(text):
     except (ValueError, TypeError, KeyError, RecursionError):
         return
     assert isinstance(sample.value, float)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"0,5", "a decimal comma"),
+        (b"0.1;0.5", "without a comma"),
+        (b"0.1\t-0.5", "without a comma"),
+        (b"0.5 mV", "with a unit"),
+        (b"500\xc2\xb5V", "with a unit"),
+        (b"0.1,0.5,0.7", "more than two fields"),
+        (b"1e11", "a sample of 1e\\+11 mV is none"),
+        (b"0\x00.\x005\x00", "UTF-8"),
+        (b'{"value": 0.5}', "without a sample"),
+        (b'{"sample": "0.5"}', "sample is no number"),
+        (b'{"sample": 0.5, "time": "12:00"}', "time is no number"),
+        (b'{"sample": 0.5, "time": 1e400}', "time is not finite"),
+        (b'{"sample": 0.5, "sequence": 7.5}', "sequence is no whole number"),
+    ],
+)
+def test_a_usual_mistake_is_named(line, words):
+    with pytest.raises(source.LineError, match=words):
+        source.parse(line, 360.0)
+
+
+@pytest.mark.parametrize("field", ["", "nan", "NA", "N/A", "#N/A", "-", "--", "?", "null", "None", "inf", "-Inf"])
+def test_every_spelling_of_a_gap_is_one(field):
+    found = source.parse(b"0.25," + field.encode(), 360.0)
+    assert math.isnan(found.value)
+    assert found.position == 90.0
+    lines = source.Lines(0, 360.0, None)
+    assert [lines._sample(line) for line in (b"0.1", field.encode() + b",0.5", b"1e400", b"0,-1e400")][1:] == [None] * 3
+    assert lines.malformed == 3
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_sample(capsys):
+    lines = source.Lines(0, 360.0, None)
+    assert [lines._sample(b"\xef\xbb\xbf0.5"), lines._sample(b"0.6")] == [(0.5, None, None), (0.6, None, None)]
+    assert lines._sample(b"\xef\xbb\xbf0.5") is None
+    assert "line 3" in capsys.readouterr().err
 
 
 def test_a_replay_is_the_stream_and_goes_on_from_its_checkpoint(model, tmp_path):
