@@ -36,6 +36,8 @@ BANK_ELEMENTS = 1 << 20  # of the inverse Hessians that a bank keeps: 4,096 of 1
 NEAR = 0.95  # price, in units of beta, from which an ascent that met a better one is kept in the bank
 EXACT = 200  # atoms of largest price that are priced again in float64
 CONFIRM_PART = 256  # starts of a confirmation between looks at the clock
+RESTING = 1e-3  # promise of a step, in units of beta, below which an ascent may rest
+HOPE = 10.0  # times its promise that an ascent might still gain
 BLOCK = 256  # atoms compared with each other at once
 
 
@@ -237,9 +239,20 @@ class Ascent:
 
     def climb(self, steps: int) -> None:
         for _ in range(steps):
-            if not len(self.atoms):
+            directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
+            promise = np.einsum("ij,ij->i", self.slopes, directions)
+            moving = np.flatnonzero(~self._resting(promise))
+            if not len(moving):
                 return
-            self._move()
+            self._move(moving, directions[moving], promise[moving])
+
+    def _resting(self, promise: Array) -> NDArray[np.bool_]:
+        """Which ascents are so near their maximum that a pass over the rows is better spent on others.
+
+        Not the dearest ones, on which the bound rests, nor one whose last step was rejected, as at a kink.
+        """
+        near = (promise < RESTING * self.beta) & (self.failures == 0)
+        return near & (self.prices + HOPE * promise < self.prices.max(initial=0.0))
 
     def _begin_from(self, bank: Bank) -> None:
         """Take the inverse Hessian of the nearest maximum in the bank, if any is on the same side; every second start.
@@ -254,39 +267,40 @@ class Ascent:
             known = cosines[np.arange(len(rows)), nearest] > 0
             self.inverse[rows[known]] = bank.inverse[nearest[known]]
 
-    def _move(self) -> None:
-        W, slopes = self.atoms.points, self.slopes
-        directions = np.matmul(self.inverse, slopes[:, :, None])[:, :, 0]
-        promise = np.einsum("ij,ij->i", slopes, directions)
-        lengths = self.step / np.maximum(np.linalg.norm(directions, axis=1), 1.0)
-        moved = self.family.units(self.atoms.moved(W + lengths[:, None] * directions))
-        prices, new_slopes = self._price(moved)
-        better = prices >= self.prices + SUFFICIENT * lengths * promise
-        self._update(moved.points - W, slopes - new_slopes)
-        self.atoms = self.atoms.moved(np.where(better[:, None], moved.points, W))
-        self.prices = np.where(better, prices, self.prices)
-        self.slopes = np.where(better[:, None], new_slopes, slopes)
-        self.step = np.where(better, 1.0, np.maximum(SHRINK * self.step, SHORTEST))
-        self.failures = np.where(better, 0, self.failures + 1)
-        wild = np.einsum("iaa->i", self.inverse) > WILD / self.beta
-        stuck = (self.failures >= FAILURES) | wild
-        self.inverse[stuck] = self._fresh(self.prices[stuck])
-        self.step[stuck], self.failures[stuck] = AFRESH, 0
+    def _move(self, rows: NDArray[np.intp], directions: Array, promise: Array) -> None:
+        """A step of the ascents `rows`, along directions (k, p) on which the slope promises so much (k,)."""
+        atoms, prices, slopes = self.atoms.subset(rows), self.prices[rows], self.slopes[rows]
+        step, failures = self.step[rows], self.failures[rows]
+        lengths = step / np.maximum(np.linalg.norm(directions, axis=1), 1.0)
+        moved = self.family.units(atoms.moved(atoms.points + lengths[:, None] * directions))
+        new_prices, new_slopes = self._price(moved)
+        better = new_prices >= prices + SUFFICIENT * lengths * promise
+        self._update(rows, moved.points - atoms.points, slopes - new_slopes)
+        points = self.atoms.points.copy()
+        points[rows[better]] = moved.points[better]
+        self.atoms = self.atoms.moved(points)
+        self.prices[rows[better]], self.slopes[rows[better]] = new_prices[better], new_slopes[better]
+        step, failures = np.where(better, 1.0, np.maximum(SHRINK * step, SHORTEST)), np.where(better, 0, failures + 1)
+        wild = np.einsum("iaa->i", self.inverse[rows]) > WILD / self.beta
+        stuck = (failures >= FAILURES) | wild
+        self.inverse[rows[stuck]] = self._fresh(self.prices[rows[stuck]])
+        step[stuck], failures[stuck] = AFRESH, 0
+        self.step[rows], self.failures[rows] = step, failures
 
-    def _update(self, s: Array, q: Array) -> None:
-        """BFGS update where the pair of a trial, accepted or rejected, has positive curvature."""
+    def _update(self, rows: NDArray[np.intp], s: Array, q: Array) -> None:
+        """BFGS update of `rows` where the pair of a trial, accepted or rejected, has positive curvature."""
         sq, ss = np.einsum("ij,ij->i", s, q), np.einsum("ij,ij->i", s, s)
         qq = np.einsum("ij,ij->i", q, q)
         use = (ss > TINY_STEP) & (sq > np.maximum(STEEP * self.beta * ss, ALIGNED * np.sqrt(ss * qq)))
-        s, q, rho = s[use], q[use], 1.0 / sq[use]
-        H = self.inverse[use]
+        rows, s, q, rho = rows[use], s[use], q[use], 1.0 / sq[use]
+        H = self.inverse[rows]
         Hq = np.matmul(H, q[:, :, None])[:, :, 0]
         weight = (1.0 + rho * np.einsum("ij,ij->i", q, Hq)) * rho
         left = rho[:, None] * s
         H -= left[:, :, None] * Hq[:, None, :]
         H -= Hq[:, :, None] * left[:, None, :]
         H += (weight[:, None] * s)[:, :, None] * s[:, None, :]
-        self.inverse[use] = H
+        self.inverse[rows] = H
 
     def banked(self, bank: Bank, prices: Array, chosen: NDArray[np.intp]) -> tuple[Bank, Array]:
         """The bank and its prices with some of the ascents added."""

@@ -126,3 +126,26 @@ def test_a_search_that_begins_on_a_sample_ends_on_all_rows(near_the_optimum):
     np.testing.assert_allclose(found.prices[:5], price_atoms(program, v, top), rtol=1e-12)
     whole = search(program, v, starts, passes.none(), CONFIRM)
     assert found.prices[0] >= 0.8 * whole.prices[0]
+
+
+def test_ascents_that_rest_save_passes_and_leave_the_bound_as_it_is(near_the_optimum, monkeypatch):
+    program, atoms, v = near_the_optimum
+    first = search(program, v, program.passes.starts(400, atoms, np.random.default_rng(0)), atoms, CONFIRM)
+    starts = program.passes.starts(400, atoms, np.random.default_rng(1)).with_more(first.atoms)
+    priced: list[int] = []
+    of = Ascent._price
+
+    def counted(ascent, moved):
+        priced.append(len(moved))
+        return of(ascent, moved)
+
+    monkeypatch.setattr(Ascent, "_price", counted)
+    found = search(program, v, starts, atoms, CONFIRM, first.bank)
+    with_rest = sum(priced)
+    priced.clear()
+    monkeypatch.setattr("ecgcvx.solvers.active_set.pricing.RESTING", 0.0)
+    whole = search(program, v, starts, atoms, CONFIRM, first.bank)
+    assert with_rest < 0.9 * sum(priced)
+    assert found.prices[0] == pytest.approx(whole.prices[0], rel=1e-3)
+    clear = [int((prices > 1.01 * program.beta).sum()) for prices in (found.prices, whole.prices)]
+    assert clear[0] >= 0.9 * clear[1] > 0
