@@ -28,6 +28,7 @@ from ecgcvx.outside import OutsideScore, outside_score
 from ecgcvx.path import RegularisationPath, inner_split, regularisation_path
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
+from ecgcvx.recurrence import Recurrence, recurrence
 from ecgcvx.rows import row_chunks
 from ecgcvx.scores import Score, Scorer, baselines
 from ecgcvx.sharing import Sharing
@@ -104,7 +105,8 @@ class Fit:
     training beyond the time limit. outside : how it does on test windows outside the training range.
     cautions : what its numbers should be read with, a sentence each. linear : what chose the linear part, None where
     nothing did. interrupted : what Ctrl-C ended and what is kept, '' for a whole run; the scores of baselines that were
-    not trained are missing then.
+    not trained are missing then. recurrence : how many patterns of the chosen network are among those chosen on the
+    first part of the training windows too, None where no number of neurons was chosen.
     """
 
     forecaster: Forecaster
@@ -122,6 +124,7 @@ class Fit:
     cautions: tuple[str, ...] = ()
     linear: LinearChoice | None = None
     interrupted: str = ""
+    recurrence: Recurrence | None = None
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import grid, number
@@ -245,6 +248,7 @@ def _fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
         proof=proof, overrun=overrun, best=best, choice=choice, outside=outside, cautions=cautions, linear=linear,
         interrupted=f"interrupted {cut}" if cut else "",
+        recurrence=None if choice is None or cut else _recurrence(recording, split, options, path, trained, choice),
     )  # fmt: skip
 
 
@@ -387,6 +391,18 @@ def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained,
     part = Split(train, test, inner.scaler, split.boundary, counts)
     kept = f"the network kept was trained on the first {len(train):,} of {len(split.train):,} training windows"
     return _Training(part, warm, warm.problem, None, None, f"{when}; {kept}")
+
+
+def _recurrence(
+    recording: Recording, split: Split, options: FitOptions, path: RegularisationPath | None, trained: Trained,
+    choice: SizeChoice,
+) -> Recurrence:  # fmt: skip
+    """How many patterns the network chosen on the first part has as well, by the test windows in which they are on."""
+    inner = path.inner if path is not None else _inner(recording, split, options)
+    other = replace(split.test, signal=inner.scaler.standardise(recording.signal))
+    units = [network.units() for network in (trained.network, choice.network)]
+    first, second = (one.gates[~one.linear] for one in units)
+    return recurrence((split.test.X, first), (other.X, second))
 
 
 def _calibration(

@@ -21,6 +21,7 @@ from ecgcvx.outside import outside_json
 from ecgcvx.path import RegularisationPath, path_csv
 from ecgcvx.proof import proof_json
 from ecgcvx.records import Recording
+from ecgcvx.recurrence import Recurrence
 from ecgcvx.report import training_of, write_report
 from ecgcvx.scores import Score
 from ecgcvx.solvers.check import Check
@@ -50,6 +51,7 @@ def metrics(result: Fit, recording: Recording, options: FitOptions, folder: Path
         **({"sparsified": [asdict(line) for line in result.sparse]} if result.sparse else {}),
         **({"check": [asdict(check) for check in result.checks]} if result.checks else {}),
         **({} if result.choice is None else {"choice": _choice_json(result.choice)}),
+        **({} if result.recurrence is None else {"recurrence": asdict(result.recurrence)}),
         **({} if result.linear is None else {"linear": {"free": result.linear.free, **asdict(result.linear)}}),
         **result.trained.record,
         **({} if result.forecaster.calibration is None else {"intervals": interval_scores(result, recording)}),
@@ -189,6 +191,14 @@ def choice_note(choice: SizeChoice, kept: int) -> str:
         f"{kept} neurons, as many for each training window as the {choice.chosen.neurons} chosen by {choice.rule}: "
         f"validation {choice.chosen.validation_rmse_mv:.5f} mV, all {every.neurons} there "
         f"{every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
+    )
+
+
+def recurrence_note(found: Recurrence) -> str:
+    """What to make of single patterns."""
+    return (
+        f"{found.words} among the {found.others} chosen on the first part of the training windows, on in the same test "
+        f"windows; `ecgcvx interpret` trains again to see which"
     )
 
 

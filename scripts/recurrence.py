@@ -16,23 +16,9 @@ from typing import Any
 import numpy as np
 
 import ecgcvx
-from ecgcvx.rows import row_chunks
+from ecgcvx.recurrence import SAME, jaccard
 
-CHUNK = 1 << 14
 SAME_GATE = 0.99
-
-
-def jaccard(X: Any, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the Jaccard index (k, m) of the on-sets on rows X (n, d) of gates (k, d), (m, d); 1 of two empty ones."""
-    both = np.zeros((len(first), len(second)))
-    one, two = np.zeros(len(first)), np.zeros(len(second))
-    for _, rows in row_chunks(X, CHUNK):
-        a, b = ((rows @ gates.T >= 0).astype(np.float64) for gates in (first, second))
-        both += a.T @ b
-        one += a.sum(axis=0)
-        two += b.sum(axis=0)
-    either = one[:, None] + two - both
-    return np.divide(both, either, out=np.ones_like(both), where=either > 0)
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -43,7 +29,7 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def recurring(X: Any, first: np.ndarray, second: np.ndarray, threshold: float) -> tuple[float, float, float]:
     """Return of the patterns of the first network in the second: median best Jaccard index, share, share by cosine."""
-    best, closest = jaccard(X, first, second).max(axis=1), cosines(first, second).max(axis=1)
+    best, closest = jaccard((X, first), (X, second)).max(axis=1), cosines(first, second).max(axis=1)
     return float(np.median(best)), float(np.mean(best >= threshold)), float(np.mean(closest >= SAME_GATE))
 
 
@@ -53,7 +39,7 @@ def main() -> None:
     parser.add_argument("record")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--end", type=float, help="seconds of the record to use")
-    parser.add_argument("--threshold", type=float, default=0.9)
+    parser.add_argument("--threshold", type=float, default=SAME)
     parser.add_argument("--network", default="relu")
     parser.add_argument("--choose", default="within:1%")
     parser.add_argument("--beta", type=float)

@@ -214,7 +214,15 @@ def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "F
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
     from ecgcvx.interruption import wanted as stopped
-    from ecgcvx.output import check_note, choice_note, interval_note, linear_note, score_table, sparsity_note
+    from ecgcvx.output import (
+        check_note,
+        choice_note,
+        interval_note,
+        linear_note,
+        recurrence_note,
+        score_table,
+        sparsity_note,
+    )
     from ecgcvx.proof import proof_words
 
     windows, trained = found["windows"], result.trained
@@ -230,6 +238,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         f"\nconvex: {trained.gap.words}\n{trained.detail}; status {trained.status}",
         *([] if result.linear is None else [linear_note(result.linear)]),
         *([] if result.choice is None else [choice_note(result.choice, trained.network.neurons)]),
+        *([] if result.recurrence is None else [recurrence_note(result.recurrence)]),
         *trained.notes,
         *([sparsity_note(result.sparse)] if result.sparse else []),
         *map(check_note, result.checks),

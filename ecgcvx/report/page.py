@@ -121,6 +121,7 @@ def _first_screen(
         "what_is": what,
         "cards": [_card(reading, place) for place in range(min(CARDS, len(reading.patterns)))],
         "recurring": _recurring(reading),
+        "measured": _measured(reading, training),
         "untested": None if reading.stability is not None or unit == "neuron" or reading.stages else command(model),
         "contents": [entry for entry in contents if entry[0] not in absent],
     }
@@ -135,6 +136,18 @@ def _cautions(reading: Interpretation, training: Training | None) -> list[str]:
         of_training = [caution for caution in training.cautions if not caution.startswith("test part: ")]
         found += [f"Training: {caution}." for caution in of_training]
     return found
+
+
+def _measured(reading: Interpretation, training: Training | None) -> str | None:
+    """What the fit measured of how far single patterns can be read; None where it did not, or others are known."""
+    if reading.stability is not None or training is None or training.recurrence is None:
+        return None
+    found = training.recurrence
+    return (
+        f"{found.words} in the network of {found.others} patterns that was chosen on the first part of the training "
+        f"windows, from which this training went on: a pattern there is on in nearly the same test "
+        f"windows, of {found.windows:,} (Jaccard index at least 0.9). The others are one way of many to do their work."
+    )
 
 
 def _recurring(reading: Interpretation) -> str | None:

@@ -11,6 +11,7 @@ from ecgcvx.evidence import Evidence
 from ecgcvx.files import settle
 from ecgcvx.json_values import number, text, whole
 from ecgcvx.records import Recording
+from ecgcvx.recurrence import Recurrence
 
 LONGEST_TEXT = 100_000  # characters
 LARGEST = 1e100
@@ -50,7 +51,8 @@ class Training:
 
     output : the folder of the fit. model_digest : of its model, '' in files before there was one.
     cautions : what its numbers should be read with. beta_chosen_by : 'user' or 'validation'. patterns : sampled ones,
-    None for all. interrupted : what Ctrl-C ended, '' for a whole run.
+    None for all. interrupted : what Ctrl-C ended, '' for a whole run. recurrence : how many patterns are those
+    of the network chosen on the first part of the training windows, None where that was not measured.
     """
 
     record: str
@@ -73,6 +75,7 @@ class Training:
     model_digest: str = ""
     cautions: tuple[str, ...] = ()
     interrupted: str = ""
+    recurrence: Recurrence | None = None
 
     @property
     def convex(self) -> Contender:
@@ -107,9 +110,14 @@ def training_of(metrics: dict[str, Any], source: str) -> Training:
             model_digest=_text({"model_digest": ""} | metrics, "model_digest"),
             cautions=tuple(text(caution, "cautions", longest=LONGEST_TEXT) for caution in metrics.get("cautions", ())),
             interrupted=text(metrics.get("interrupted") or "", "interrupted", longest=LONGEST_TEXT),
+            recurrence=_recurrence(metrics.get("recurrence")),
         )
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"{source}: damaged ({type(error).__name__}: {error}); fit again") from None
+
+
+def _recurrence(found: dict[str, Any] | None) -> Recurrence | None:
+    return None if found is None else Recurrence(**{name: _whole(found, name) for name in found})
 
 
 def read_training(model: Path, model_digest: str | None = None) -> Training | None:

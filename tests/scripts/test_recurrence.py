@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from recurrence import cosines, jaccard, main, recurring
+from ecgcvx.recurrence import jaccard
+from recurrence import cosines, main, recurring
 
 
 def test_the_jaccard_index_is_that_of_the_sets():
@@ -11,7 +12,7 @@ def test_the_jaccard_index_is_that_of_the_sets():
     X = np.column_stack([random.standard_normal((500, 3)), np.ones(500)])
     first, second = random.standard_normal((5, 4)), random.standard_normal((3, 4))
     first[0], second[0] = [0, 0, 0, -1], [0, 0, 0, -2]  # on nowhere
-    found = jaccard(X, first, second)
+    found = jaccard((X, first), (2 * X, second))  # twice the windows are on where they are
     for i, a in enumerate(first):
         for j, b in enumerate(second):
             one, two = (set(np.flatnonzero(X @ gate >= 0)) for gate in (a, b))
