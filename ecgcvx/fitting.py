@@ -42,6 +42,8 @@ PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the p
 READABLE_BETAS = 5  # of it where few neurons are chosen
 FREE_BETAS, FREE_RATIO = 9, 1e-6  # beside a free linear part, from the linear forecast alone
 FREE_READABLE = 6, 5e-3  # where few neurons are chosen
+EXACT = 1e-3  # validation error of the linear forecast, of the signal's deviation, that leaves neurons nothing to add
+EXACT_BETAS = 2, 0.5  # beside it, number and end
 # Of what is left of a time limit: for the path, then for the sizes, then for the training where neurons are chosen.
 PATH_SHARE, SIZES_SHARE, TRAIN_SHARE = 0.4, 0.3, 0.7
 MANY_ROUNDS = 1000  # where time is the limit
@@ -70,10 +72,14 @@ class SizeLine:
 
 @dataclass(frozen=True)
 class LinearChoice:
-    """Root-mean-square errors in mV on the validation part without and with a free linear part beside the neurons."""
+    """Root-mean-square errors in mV on the validation part without and with a free linear part beside the neurons.
+
+    linear_exact : whether the linear forecast alone errs by less than `EXACT` there, so that its path ended early.
+    """
 
     penalised_rmse_mv: float
     free_rmse_mv: float
+    linear_exact: bool = False
 
     @property
     def free(self) -> bool:
@@ -189,8 +195,9 @@ def _fit(
     check()
     options, linear, path, warm = _start(recording, split, options, limits, progress, sharing)
     kind = options.network
+    exact = linear is not None and linear.linear_exact
     split, trained, problem, choice, inner, cut = _train(
-        recording, split, options, limits, progress, path, warm, sharing
+        recording, split, options, limits, progress, path, warm, sharing, exact
     )
     sharing.trained = trained
     best = None
@@ -248,7 +255,9 @@ def _fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
         proof=proof, overrun=overrun, best=best, choice=choice, outside=outside, cautions=cautions, linear=linear,
         interrupted=f"interrupted {cut}" if cut else "",
-        recurrence=None if choice is None or cut else _recurrence(recording, split, options, path, trained, choice),
+        recurrence=None
+        if choice is None or cut
+        else _recurrence(recording, split, options, path, trained, choice, sharing),
     )  # fmt: skip
 
 
@@ -281,32 +290,37 @@ def _start(
     beside = warm if wanted() else problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
     if wanted():
         return _Start(options, None, path, warm)
-    errors = LinearChoice(*(_validation_rmse(one.network.predict, inner) for one in (warm, beside)))
+    penalised, unpenalised = (_validation_rmse(one.network.predict, inner) for one in (warm, beside))
+    errors = LinearChoice(penalised, unpenalised)
     if path is not None and not limits.expired:
         linear = least_squares(inner.train.X, inner.train.y)
-        if min(errors.free_rmse_mv, _validation_rmse(lambda X: X @ linear, inner)) < errors.penalised_rmse_mv:
-            found = path
+        alone = _validation_rmse(lambda X: X @ linear, inner)
+        if min(errors.free_rmse_mv, alone) < errors.penalised_rmse_mv:
+            found, exact = path, alone < EXACT * inner.scaler.scale
             with stoppable():
-                found, beside = _path(recording, split, free, limits, progress, sharing, problem)
+                found, beside = _path(recording, split, free, limits, progress, sharing, problem, linear_exact=exact)
             if wanted():
                 return _Start(options, None, path, warm)
-            errors = replace(errors, free_rmse_mv=found.chosen.validation_rmse_mv)
+            errors = LinearChoice(errors.penalised_rmse_mv, found.chosen.validation_rmse_mv, exact)
             path = found if errors.free else path
     return _Start(free, errors, path, beside) if errors.free else _Start(options, errors, path, warm)
 
 
 def _path(
     recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress, sharing: Sharing,
-    problem: Problem | None = None,
+    problem: Problem | None = None, *, linear_exact: bool = False,
 ) -> tuple[RegularisationPath, Trained]:  # fmt: skip
     few = options.network.rule(True) is not None
     (count, ratio), first = (READABLE_BETAS, READABLE_RATIO) if few else (PATH_BETAS, PATH_RATIO), PATH_FIRST
     if options.network.free_linear:
         (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
-    return regularisation_path(
+    if linear_exact:
+        count, ratio = EXACT_BETAS
+    path, trained = regularisation_path(
         recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits.share(PATH_SHARE),
         problem=problem, sharing=sharing,
     )  # fmt: skip
+    return replace(path, floor_reached=path.floor_reached and not linear_exact), trained
 
 
 def _problem(options: FitOptions, inner: Split, warm: Trained | None, progress: Progress, sharing: Sharing) -> Any:
@@ -341,11 +355,15 @@ def _train(
     path: RegularisationPath | None,
     warm: Trained | None,
     sharing: Sharing,
+    linear_exact: bool,
 ) -> _Training:
-    """Choose the number of neurons where it is to be chosen, then train on all training windows."""
+    """Choose the number of neurons where it is to be chosen, then train on all training windows.
+
+    Beside a linear part that is nearly exact by itself there are few neurons; all are kept as trained.
+    """
     kind, choice = options.network, None
     beta = options.beta if path is None else path.chosen.beta
-    rule = kind.rule(options.beta is None)
+    rule = kind.rule(options.beta is None and not linear_exact)
     rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
     chosen = None if warm is None else warm.network
     inner = (
@@ -395,11 +413,11 @@ def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained,
 
 def _recurrence(
     recording: Recording, split: Split, options: FitOptions, path: RegularisationPath | None, trained: Trained,
-    choice: SizeChoice,
+    choice: SizeChoice, sharing: Sharing,
 ) -> Recurrence:  # fmt: skip
     """How many patterns the network chosen on the first part has as well, by the test windows in which they are on."""
-    inner = path.inner if path is not None else _inner(recording, split, options)
-    other = replace(split.test, signal=inner.scaler.standardise(recording.signal))
+    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
+    other = replace(split.test, signal=inner.scaler.standardise(recording.signals))
     units = [network.units() for network in (trained.network, choice.network)]
     first, second = (one.gates[~one.linear] for one in units)
     return recurrence((split.test.X, first), (other.X, second))

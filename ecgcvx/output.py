@@ -205,8 +205,14 @@ def recurrence_note(found: Recurrence) -> str:
 def linear_note(choice: LinearChoice) -> str:
     """One sentence on what chose the linear part."""
     which = "a free linear part beside the neurons" if choice.free else "no free linear part"
-    errors = f"{choice.free_rmse_mv:.5f} mV with it, {choice.penalised_rmse_mv:.5f} mV without"
-    return f"{which}, chosen by validation: {errors}"
+    errors = f"{choice.free_rmse_mv:.3g} mV with it, {choice.penalised_rmse_mv:.3g} mV without"
+    end = (
+        "; the linear forecast alone errs by less than a thousandth of the signal's standard deviation, so that no "
+        "smaller beta was tried (give --beta for one)"
+        if choice.linear_exact
+        else ""
+    )
+    return f"{which}, chosen by validation: {errors}{end}"
 
 
 def _score_json(score: Score) -> dict[str, Any]:

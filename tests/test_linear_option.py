@@ -112,6 +112,21 @@ def test_auto_is_never_behind_the_linear_forecast_on_a_smooth_signal(smooth, opt
     assert penalised.scores[-1].test_rmse_mv > 1.02 * ar.test_rmse_mv
 
 
+def test_beside_a_linear_forecast_that_is_nearly_exact_the_path_ends_early():
+    """Without noise but that of rounding: no beta of 1e-9 with a gap of tens of percent."""
+    t = np.arange(8_000) / 250
+    turn = 2 * np.pi * (t + 0.02 * np.sin(t))
+    signal = np.round(np.exp(4 * np.cos(turn) - 4) + 0.2 * np.exp(3 * np.cos(turn - 1.5) - 3), 4)
+    found = fit(ecgcvx.Recording(signal, 250.0, "I", "made"), fit_options(baselines="linear"), silent)
+    assert found.linear.linear_exact
+    assert found.linear.free
+    assert found.trained.gap.relative <= 1e-2
+    assert found.path.chosen.beta >= 0.5 * found.path.largest_beta * (1 - 1e-12)
+    assert not any("smallest that was tried" in caution for caution in found.cautions)
+    ar, convex = found.scores[1], found.scores[-1]
+    assert convex.test_rmse_mv <= 1.02 * ar.test_rmse_mv
+
+
 def test_auto_beside_a_given_beta_compares_at_that_beta(smooth):
     found = fit(smooth, fit_options("polynomial", beta=1e-4, linear="auto"), silent)
     assert found.linear.free
