@@ -33,12 +33,12 @@ LONGEST_TEXT = 1000  # characters
 
 def save(forecaster: Forecaster, path: Path) -> None:
     """Write a model file; a file that is there already is replaced whole or not at all."""
-    write_tensors(path, _tensors(forecaster), _settings(forecaster))
+    write_tensors(path, *_content(forecaster))
 
 
 def save_horizons(several: MultiHorizonForecaster, path: Path) -> None:
     """Write a model file of several horizons; a file that is there already is replaced whole or not at all."""
-    write_tensors(path, _tensors_of(several), _settings_of(several))
+    write_tensors(path, *_content(several))
 
 
 def load(path: str | Path, horizon: int | None = None) -> Forecaster:
@@ -74,34 +74,33 @@ def read_model(path: str | Path) -> Forecaster | MultiHorizonForecaster:
     version = metadata.get("format")
     if "classes" in metadata:
         raise ModelError(f"{file}: a classifier of beats, no network that forecasts; give it to `ecgcvx classify`")
-    if version not in (SEVERAL, JOINED, FORMAT, WITHOUT_RANGE, *LEGACY):
+    if isinstance(version, bool) or version not in (SEVERAL, JOINED, FORMAT, WITHOUT_RANGE, *LEGACY):
         raise ModelError(f"{file}: model format {version!r}, this version reads 1 to {SEVERAL}; update ecgcvx")
+    legacy = version in LEGACY and not {"digest", "network"} & set(metadata)  # one flipped bit makes a 5 a 1
     forecaster: Forecaster | MultiHorizonForecaster
     try:
-        if version in LEGACY:
+        if legacy:
             metadata = _modern(metadata, tensors)
         forecaster = _several(metadata, tensors) if version == SEVERAL else _forecaster(metadata, tensors)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
-    if version not in LEGACY and metadata.get("digest") != digest(forecaster):
+    written = _content(forecaster)[1]["format"], digest(forecaster)
+    if not legacy and (version, metadata.get("digest")) != written:
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
     return forecaster
 
 
-def digest(forecaster: Forecaster | MultiHorizonForecaster) -> str:
+def digest(model: Forecaster | MultiHorizonForecaster) -> str:
     """Return the SHA-256 of all weights and settings of a forecaster, or of those of several horizons."""
-    if isinstance(forecaster, MultiHorizonForecaster):
-        return digest_of(_tensors_of(forecaster), _settings_of(forecaster))
-    return digest_of(_tensors(forecaster), _settings(forecaster))
+    return digest_of(*_content(model))
 
 
-def _tensors_of(several: MultiHorizonForecaster) -> dict[str, Array]:
-    """All arrays of several horizons."""
-    return {f"{one.horizon}/{name}": tensor for one in several.forecasters for name, tensor in _tensors(one).items()}
-
-
-def _settings_of(several: MultiHorizonForecaster) -> dict[str, Any]:
-    return {"format": SEVERAL, "horizons": [_settings(one) for one in several.forecasters]}
+def _content(model: Forecaster | MultiHorizonForecaster) -> tuple[dict[str, Array], dict[str, Any]]:
+    """All arrays and settings, as they are written."""
+    if isinstance(model, Forecaster):
+        return _tensors(model), _settings(model)
+    tensors = {f"{one.horizon}/{name}": tensor for one in model.forecasters for name, tensor in _tensors(one).items()}
+    return tensors, {"format": SEVERAL, "horizons": [_settings(one) for one in model.forecasters]}
 
 
 def _several(metadata: dict[str, Any], tensors: dict[str, Array]) -> MultiHorizonForecaster:

@@ -6,6 +6,7 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def read_tensors(path: str | Path, maker: str) -> tuple[Path, dict[str, Array], 
     Raises ModelError when it is missing, damaged or not of this program.
     """
     file = Path(path)
-    if file.is_dir():
+    if os.path.isdir(file):  # a name that is too long is none; Path.is_dir raises
         file = file / FILE
     settle(file.parent)
     try:

@@ -142,6 +142,9 @@ def test_another_sampling_frequency_is_refused():
     [
         ({"format": 7}, "model format 7"),
         ({"format": None}, "model format None"),
+        ({"format": True}, "model format True"),
+        ({"format": 1}, "digest"),
+        ({"format": 3}, "digest"),
         ({"network": "deep"}, "choose one of"),
         ({"network": "gated"}, "'gates'"),
         ({"network": 3}, "network = '3' is no text"),
@@ -200,6 +203,8 @@ def test_weights_of_another_type_are_refused(tmp_path, dtype):
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no such file"):
         load(tmp_path / "missing")
+    with pytest.raises(ModelError, match=r"no such file|not a readable"):
+        load(tmp_path / ("x" * 300))
     (tmp_path / "text").write_text("no model")
     with pytest.raises(ModelError, match="not a readable model"):
         load(tmp_path / "text")

@@ -7,6 +7,7 @@ tensors and computed the digest anew: such a file is refused, or it is a model t
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ecgcvx.models.batch_norm import FoldedNetwork
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.three_layer import ThreeLayerNetwork
 from ecgcvx.patches import Convolution
+from ecgcvx.training_range import TrainingRange
 from ecgcvx.windows import Scaler
 
 WINDOW = 4
@@ -55,12 +57,20 @@ def written() -> tuple[tuple[bytes, str, dict[str, Any], dict[str, np.ndarray]],
     found = []
     for kind, network in networks.items():
         forecaster = Forecaster(network, Scaler(0.1, 0.5), "MLII", 360.0, WINDOW, 1, 1e-3, kind, "mV")
-        metadata = {
+        metadata: dict[str, Any] = {
             "version": "0", "format": 4, "network": kind, "attributes": network.attributes(),
             "scaler": {"mean": 0.1, "scale": 0.5}, "lead": "MLII", "sampling_frequency": 360.0, "window": WINDOW,
             "horizon": 1, "beta": 1e-3, "unit": "mV",
         }  # fmt: skip
         found.append((pack(metadata, network.tensors()), digest(forecaster), metadata, network.tensors()))
+        known = TrainingRange(-2.0, 2.0, np.eye(INPUTS)[:, :WINDOW], 3.0, np.ones(INPUTS))
+        metadata |= {"format": 5, "training_range": {"low": -2.0, "high": 2.0, "limit": 3.0}}
+        tensors = network.tensors() | {
+            "training_range.whitening": known.whitening,
+            "training_range.linear": known.linear,
+        }
+        own = digest(replace(forecaster, training_range=known))
+        found.append((pack(metadata, tensors), own, metadata, tensors))
     return tuple(found)
 
 
