@@ -50,7 +50,8 @@ from ecgcvx.solvers.solution import Stopwatch, check_stopping
 ROWS_FOR_LEVELS = 1 << 15  # fewer rows are solved at once
 LEVELS = 2  # of coarse rows, at least
 COARSEST = 1 << 16  # rows of the coarsest level at most
-COARSE_GAP = 0.3  # less would fit the noise of the sample, which falls with the root of its rows beyond COARSEST
+COARSE_GAP = 0.3  # less would fit the noise of the sample
+COARSE_GAP_MANY = 0.1  # with COARSEST rows; more of them have less noise, as their root
 COARSE_ROUNDS = 5
 SAMPLED = 1 << 20  # rows beyond which ascents begin on a sample
 SAMPLE, SAMPLE_SHARE = 1 << 18, 16  # its rows: so many at least, and one in so many
@@ -243,12 +244,9 @@ class _Run:
             state = self._report(program, here, pricing, state)
             gap = state.history[-1].gap
             full = len(here.atoms) * program.passes.p * ROWS_A_PARAMETER > program.n
-            if (
-                gap <= COARSE_GAP * min(1.0, np.sqrt(COARSEST / program.n))
-                or full
-                or state.number >= COARSE_ROUNDS
-                or self.expired()
-            ):
+            many = program.n > COARSEST
+            goal = COARSE_GAP_MANY * np.sqrt(COARSEST / program.n) if many else COARSE_GAP
+            if gap <= goal or full or state.number >= COARSE_ROUNDS or self.expired():
                 break
             state, here = self._round(program, here, pricing, state, gap)
         atoms, none = here.atoms, self.full.passes.none()
