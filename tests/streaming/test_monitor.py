@@ -219,6 +219,38 @@ def test_the_page_pauses_and_says_what_it_shows(browser, served):
         assert visit.errors == []
 
 
+def test_events_are_drawn_over_the_samples_that_are_there(browser, served):
+    """A band from edge to edge of the samples of an event, none where no sample is drawn, its score inside."""
+    feed = monitor.Feed()
+    found = [{"time_s": time, "length_s": length, "score": score}
+             for time, length, score in ((99.0, 0.5, 7.0), (99.8, 0.5, 8.0), (101.0, 0.6, 12.0))]  # fmt: skip
+    samples = [{"time": 100 + k / 100, "sample": 0.0, "prediction": 0.0} for k in range(200)]
+    samples[-1]["events"] = found
+    feed.read(source(json.dumps(one).encode() + b"\n" for one in samples))
+    with browser.visit(served(feed).address) as visit:
+        visit.page.wait_for_function("() => document.getElementById('events').textContent === '2'")
+        visit.page.wait_for_timeout(100)
+        coloured = visit.page.evaluate(
+            """() => {
+                const canvas = byId("ecg"), width = canvas.width, ratio = width / canvas.clientWidth;
+                const row = canvas.getContext("2d").getImageData(0, Math.round(ratio), width, 1).data;
+                const probe = document.createElement("canvas").getContext("2d");
+                probe.fillStyle = colours.event;
+                probe.fillRect(0, 0, 1, 1);
+                const [r, g, b] = probe.getImageData(0, 0, 1, 1).data, seconds = [];
+                for (let i = 0; i < width; i += 1) {
+                    if (Math.hypot(row[4 * i] - r, row[4 * i + 1] - g, row[4 * i + 2] - b) < 40)
+                        seconds.push(101.99 - (width - i - 0.5) / ratio / SPEED);
+                }
+                return seconds;
+            }"""
+        )
+        assert visit.errors == []
+    early, late = ([one for one in coloured if (one > 100.6) == later] for later in (False, True))
+    assert (min(early), max(early)) == pytest.approx((100.0, 100.3), abs=0.03)  # from the first sample on
+    assert (min(late), max(late)) == pytest.approx((101.0, 101.6), abs=0.03)
+
+
 def test_the_page_reconnects(browser, served, monkeypatch):
     monkeypatch.setattr(monitor, "SILENCE", 0.05)
     feed, more = monitor.Feed(), list(lines(0, 7))

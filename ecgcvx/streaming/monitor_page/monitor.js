@@ -8,6 +8,7 @@ const byId = (id) => document.getElementById(id);
 const entries = []; // {time, sample, due, residual, score, alarm, patterns, broken, outside}
 const unusual = []; // [from s, length s, score] of the events found
 const EVENTS = 200; // kept
+const AXIS = 44; // px that the numbers of the amplitude axis take
 const STRONGEST = 12; // patterns shown: those that switch most
 const RANKED = 5; // s between two rankings
 let run = null, lastNumber = 0, neurons = 0, dirty = true, centre = null, colours = {};
@@ -192,7 +193,7 @@ function draw() {
   grid(context, width, height, now);
   axes(context, width, height, now);
   const y = (value) => height / 2 - (value - centre) * HEIGHT;
-  drawEvents(context, width, height, now);
+  drawEvents(context, height, shown, x);
   line(context, shown, x, y, (entry) => entry.sample, colours.signal, 1.4, []);
   line(context, shown, x, y, (entry) => entry.due, colours.forecast, 1.1, [3, 2]);
   context.fillStyle = colours.alarm;
@@ -228,20 +229,25 @@ function draw() {
   tell(last, shown);
 }
 
-function onScreen(width, now) {
-  return unusual.filter(([from, length]) => from <= now && from + length > now - width / SPEED);
+function onScreen(shown) { // events over samples that are drawn
+  if (!shown.length) return [];
+  const [first, last] = [shown[0].time, shown[shown.length - 1].time];
+  return unusual.filter(([from, length]) => from <= last && from + length > first);
 }
 
-function drawEvents(context, width, height, now) {
-  for (const [from, length, score] of onScreen(width, now)) {
-    const left = width - (now - from) * SPEED;
-    context.globalAlpha = 0.16;
+function drawEvents(context, height, shown, x) {
+  context.font = "bold 11px system-ui, sans-serif";
+  context.textAlign = "left";
+  for (const [from, length, score] of onScreen(shown)) {
+    const left = x({ time: Math.max(from, shown[0].time) });
+    const right = x({ time: Math.min(from + length, shown[shown.length - 1].time) });
     context.fillStyle = colours.event;
-    context.fillRect(left, 0, length * SPEED, height);
+    context.globalAlpha = 0.16;
+    context.fillRect(left, 0, right - left, height);
     context.globalAlpha = 1;
-    context.font = "11px system-ui, sans-serif";
-    context.textAlign = "left";
-    context.fillText(score.toFixed(0), left + 3, height - 20);
+    context.fillRect(left, 0, right - left, 2);
+    const [words, at] = [score.toFixed(0), Math.max(left, AXIS) + 3]; // beside the numbers of the axis, below alarms
+    if (at + context.measureText(words).width <= right) context.fillText(words, at, 24);
   }
 }
 
@@ -256,7 +262,7 @@ function tell(last, shown) {
   const rate = heartRate(shown);
   byId("rate").textContent = rate === null ? "–" : `${rate.toFixed(0)}/min`;
   byId("alarms").textContent = String(shown.filter((entry) => entry.alarm).length);
-  byId("events").textContent = String(onScreen(byId("ecg").clientWidth, last.time).length);
+  byId("events").textContent = String(onScreen(shown).length);
   byId("outside").textContent = String(shown.filter((entry) => entry.outside).length);
 }
 
