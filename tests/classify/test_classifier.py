@@ -138,9 +138,9 @@ def test_what_is_like_nothing_in_training_is_unknown(training):
 
 
 def test_three_classes():
-    recordings = [synthetic_recording(seed, beats=60, share=0.3, others="SV") for seed in range(4)]
+    recordings = [synthetic_recording(seed, beats=60, share=0.45, others="SV") for seed in range(4)]
     classifier = ConvexBeatClassifier.train(recordings, ("N", "S", "V"), **QUICK)
-    new = synthetic_recording(99, beats=60, share=0.3, others="SV")
+    new = synthetic_recording(99, beats=60, share=0.45, others="SV")
     found = classifier.classify(new)
     assert found.probabilities.shape == (60, 3)
     assert np.mean(found.classes == np.array(new.annotation.symbols)) > 0.95
