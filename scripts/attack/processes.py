@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
+IDLE = 10.0  # s without any work
 LONGEST = 900.0  # s that a child may take before it is killed: it hangs, even on a busy machine
 
 
@@ -57,9 +58,15 @@ class Child:
         return sum(map(int, fields[11:15])) / TICKS
 
     def send(self, number: int, after: float = 0.0, group: bool = False) -> None:
-        """Send a signal after some processor seconds, to the whole session if `group`; nothing if it ends before."""
+        """Send a signal after some processor seconds, to the whole session if `group`; nothing if it ends before.
+
+        A process that only waits gets it when it has not worked for `IDLE` seconds.
+        """
+        before, worked = 0.0, time.monotonic()
         while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            if self.used >= after:
+            if self.used > before:
+                before, worked = self.used, time.monotonic()
+            if before >= after or time.monotonic() - worked > IDLE:
                 self.sent = self.used
                 with suppress(ProcessLookupError):
                     (os.killpg if group else os.kill)(self.pid, number)
