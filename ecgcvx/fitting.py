@@ -42,6 +42,7 @@ PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the p
 READABLE_BETAS = 5  # of it where few neurons are chosen
 FREE_BETAS, FREE_RATIO = 9, 1e-6  # beside a free linear part, from the linear forecast alone
 FREE_READABLE = 6, 5e-3  # where few neurons are chosen
+FAR_BEHIND = 1.25  # times the network's validation error, from which a free linear part is not worth another training
 EXACT = 1e-3  # validation error of the linear forecast, of the signal's deviation, that leaves neurons nothing to add
 EXACT_BETAS = 2, 0.5  # beside it, number and end
 # Of what is left of a time limit: for the path, then for the sizes, then for the training where neurons are chosen.
@@ -74,17 +75,19 @@ class SizeLine:
 class LinearChoice:
     """Root-mean-square errors in mV on the validation part without and with a free linear part beside the neurons.
 
+    free_rmse_mv : None where it was not tried, as the linear forecast alone (linear_rmse_mv) is far behind there.
     linear_exact : whether the linear forecast alone errs by less than `EXACT` there, so that its path ended early.
     """
 
     penalised_rmse_mv: float
-    free_rmse_mv: float
+    linear_rmse_mv: float
+    free_rmse_mv: float | None
     linear_exact: bool = False
 
     @property
     def free(self) -> bool:
         """Whether the linear part was left free."""
-        return self.free_rmse_mv < self.penalised_rmse_mv
+        return self.free_rmse_mv is not None and self.free_rmse_mv < self.penalised_rmse_mv
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,24 +288,25 @@ def _start(
     beta = options.beta if path is None else path.chosen.beta
     if warm is None:
         warm = _rough(options, inner, beta, limits, progress, sharing)
+    linear = least_squares(inner.train.X, inner.train.y)
+    penalised, alone = (_validation_rmse(predict, inner) for predict in (warm.network.predict, lambda X: X @ linear))
+    if options.network.rule(beta_chosen) is not None and alone > FAR_BEHIND * penalised:
+        return _Start(options, LinearChoice(penalised, alone, None), path, warm)
     progress("a free linear part", None)
     problem = _problem(free, inner, warm, progress, sharing)
     beside = warm if wanted() else problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
     if wanted():
         return _Start(options, None, path, warm)
-    penalised, unpenalised = (_validation_rmse(one.network.predict, inner) for one in (warm, beside))
-    errors = LinearChoice(penalised, unpenalised)
-    if path is not None and not limits.expired:
-        linear = least_squares(inner.train.X, inner.train.y)
-        alone = _validation_rmse(lambda X: X @ linear, inner)
-        if min(errors.free_rmse_mv, alone) < errors.penalised_rmse_mv:
-            found, exact = path, alone < EXACT * inner.scaler.scale
-            with stoppable():
-                found, beside = _path(recording, split, free, limits, progress, sharing, problem, linear_exact=exact)
-            if wanted():
-                return _Start(options, None, path, warm)
-            errors = LinearChoice(errors.penalised_rmse_mv, found.chosen.validation_rmse_mv, exact)
-            path = found if errors.free else path
+    unpenalised = _validation_rmse(beside.network.predict, inner)
+    errors = LinearChoice(penalised, alone, unpenalised)
+    if path is not None and not limits.expired and min(unpenalised, alone) < penalised:
+        found, exact = path, alone < EXACT * inner.scaler.scale
+        with stoppable():
+            found, beside = _path(recording, split, free, limits, progress, sharing, problem, linear_exact=exact)
+        if wanted():
+            return _Start(options, None, path, warm)
+        errors = LinearChoice(penalised, alone, found.chosen.validation_rmse_mv, exact)
+        path = found if errors.free else path
     return _Start(free, errors, path, beside) if errors.free else _Start(options, errors, path, warm)
 
 

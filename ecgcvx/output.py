@@ -204,6 +204,11 @@ def recurrence_note(found: Recurrence) -> str:
 
 def linear_note(choice: LinearChoice) -> str:
     """One sentence on what chose the linear part."""
+    if choice.free_rmse_mv is None:
+        return (
+            f"no free linear part was tried: on the validation part the linear forecast alone has "
+            f"{choice.linear_rmse_mv:.3g} mV, the network {choice.penalised_rmse_mv:.3g}"
+        )
     which = "a free linear part beside the neurons" if choice.free else "no free linear part"
     errors = f"{choice.free_rmse_mv:.3g} mV with it, {choice.penalised_rmse_mv:.3g} mV without"
     end = (

@@ -14,6 +14,7 @@ from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
 from ecgcvx.interpretation import decompose, interpret
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, ReluNetwork, network_of
+from ecgcvx.output import linear_note
 from ecgcvx.programs import AllPatterns, LinearPart, PatternFeatures, relu_program
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
 from ecgcvx.types import silent
@@ -172,3 +173,13 @@ def test_without_neurons_it_is_least_squares(smooth):
     network, train = found.trained.network, found.split.train
     assert network.neurons == 0
     np.testing.assert_allclose(train.X[:] @ network.linear, train.X[:] @ least_squares(train.X, train.y), atol=1e-7)
+
+
+def test_a_free_part_is_not_tried_where_the_linear_forecast_alone_is_far_behind(smooth, monkeypatch):
+    monkeypatch.setattr("ecgcvx.fitting.FAR_BEHIND", 0.0)
+    found = fit(smooth, fit_options(rounds=1, confirm_starts=0, baselines="none"), silent)
+    assert found.linear.free_rmse_mv is None
+    assert not found.linear.free
+    assert found.trained.network.linear is None
+    assert found.linear.penalised_rmse_mv == found.path.chosen.validation_rmse_mv
+    assert "no free linear part was tried" in linear_note(found.linear)
