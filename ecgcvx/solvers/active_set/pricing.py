@@ -36,7 +36,6 @@ BANK_ELEMENTS = 1 << 20  # of the inverse Hessians that a bank keeps: 4,096 of 1
 NEAR = 0.95  # price, in units of beta, from which an ascent that met a better one is kept in the bank
 EXACT = 200  # atoms of largest price that are priced again in float64
 CONFIRM_PART = 256  # starts of a confirmation between looks at the clock
-RESTING = 1e-3  # promise of a step, in units of beta, below which an ascent may rest
 HOPE = 10.0  # times its promise that an ascent might still gain
 BLOCK = 256  # atoms compared with each other at once
 
@@ -53,17 +52,19 @@ def check_search(starts: int, confirm_starts: int, seed: int) -> None:
 class Schedule(NamedTuple):
     """Ascent steps of each stage; after a stage, starts closer than `cosine` to a better one go.
 
-    So do those that close to an active atom, unless their price is larger than `above` times beta.
+    So do those that close to an active atom, unless their price is larger than `above` times beta. resting : promise of
+    a step, in units of beta, below which an ascent may rest.
     """
 
     steps: tuple[int, ...]
     cosine: float
     above: float
+    resting: float = 0.0
 
 
 FAR = Schedule((8,), 0.98, 1.002)  # far from the optimum: diverse and half-way up is better than the few same maxima
 CLOSE = Schedule((6, 8, 8, 6), 0.9995, 1.00001)
-CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001)
+CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001, 1e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ def search(
         for stage, steps in enumerate(schedule.steps):
             if early is not late and stage == len(schedule.steps) - 1:
                 ascent.go_on(*late)
-            ascent.climb(steps)
+            ascent.climb(steps, schedule.resting)
             distinct = _distinct(program, ascent.atoms, ascent.prices, own, schedule)
             gone = np.setdiff1d(np.flatnonzero(ascent.prices > NEAR * program.beta), distinct)
             kept, kept_prices = ascent.banked(kept, kept_prices, gone)
@@ -237,21 +238,21 @@ class Ascent:
         self.prices, self.slopes = self._price(self.atoms)
         self.step[:], self.failures[:] = 1.0, 0
 
-    def climb(self, steps: int) -> None:
+    def climb(self, steps: int, resting: float = 0.0) -> None:
         for _ in range(steps):
             directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
             promise = np.einsum("ij,ij->i", self.slopes, directions)
-            moving = np.flatnonzero(~self._resting(promise))
+            moving = np.flatnonzero(~self._resting(promise, resting))
             if not len(moving):
                 return
             self._move(moving, directions[moving], promise[moving])
 
-    def _resting(self, promise: Array) -> NDArray[np.bool_]:
+    def _resting(self, promise: Array, resting: float) -> NDArray[np.bool_]:
         """Which ascents are so near their maximum that a pass over the rows is better spent on others.
 
         Not the dearest ones, on which the bound rests, nor one whose last step was rejected, as at a kink.
         """
-        near = (promise < RESTING * self.beta) & (self.failures == 0)
+        near = (promise < resting * self.beta) & (self.failures == 0)
         return near & (self.prices + HOPE * promise < self.prices.max(initial=0.0))
 
     def _begin_from(self, bank: Bank) -> None:

@@ -143,8 +143,7 @@ def test_ascents_that_rest_save_passes_and_leave_the_bound_as_it_is(near_the_opt
     found = search(program, v, starts, atoms, CONFIRM, first.bank)
     with_rest = sum(priced)
     priced.clear()
-    monkeypatch.setattr("ecgcvx.solvers.active_set.pricing.RESTING", 0.0)
-    whole = search(program, v, starts, atoms, CONFIRM, first.bank)
+    whole = search(program, v, starts, atoms, CONFIRM._replace(resting=0.0), first.bank)
     assert with_rest < 0.9 * sum(priced)
     assert found.prices[0] == pytest.approx(whole.prices[0], rel=1e-3)
     clear = [int((prices > 1.01 * program.beta).sum()) for prices in (found.prices, whole.prices)]
