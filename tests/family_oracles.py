@@ -153,7 +153,7 @@ def three_layer_objective(x, signs, X, y, beta, inner, linear):
 
 MEMORY, STALLED = 10, 20
 TRIALS, STEPS = 12, 3000  # trials of a step, each a quarter of the last, and steps
-FINE, FINE_STEPS, POLISHED = 30, 600, 4  # of the lowest, to end on kinks
+FINE, FINE_STEPS, POLISHED = 30, 300, 4  # of the lowest, to end on kinks
 
 
 def restarts(objective, size, count, seed):
@@ -173,7 +173,7 @@ def descended(objective, x, numbers, trials, steps):
     """The points (R, N) that L-BFGS ends with, and their values (R,).
 
     A row ends where its gradient is below 1e-10, no step along L-BFGS's direction nor the gradient's gets lower, or 20
-    steps in a row gain less than 1e-12 of the value.
+    steps in a row gain less than 1e-10 of the value.
     """
     count, size = x.shape
     ends, final, own = x.copy(), np.zeros(count), np.arange(count)
@@ -205,7 +205,7 @@ def descended(objective, x, numbers, trials, steps):
         S[k % MEMORY], Q[k % MEMORY], rho[k % MEMORY] = s, q, use / np.where(use, sq, 1)
         fresh = ~moved & ~plain  # along the gradient next time, from an empty memory
         rho[:, fresh] = 0
-        stalled = np.where(value - new_value < 1e-12 * value, stalled + 1, 0)
+        stalled = np.where(value - new_value < 1e-10 * value, stalled + 1, 0)
         ended = (~moved & plain) | (stalled >= STALLED) | (np.linalg.norm(new_gradient, axis=1) < 1e-10)
         plain = fresh
         final[own] = value = new_value
