@@ -281,19 +281,20 @@ COLOURS = {
     "ecgcvx, gated": "#5fae9b", "ecgcvx, ReLU": "#5c8ad6", "ecgcvx, polynomial, scaled": "#1f4fa3",
     "ecgcvx, ReLU, scaled": "#0d2a5e",
 }  # fmt: skip
-BITS_DRAWN = ("persistence", "MLP 64", "ecgcvx, polynomial", "ecgcvx, polynomial, scaled")
+BITS_DRAWN = ("persistence", "MLP 64", "MLP 64, scaled", "ecgcvx, polynomial", "ecgcvx, polynomial, scaled")
 
 
 def database_figure(lines: Sequence[dict[str, Any]]) -> "Figure":
-    """Bits of each record, in the order of the linear AR's; median skill against horizon, where there are several."""
+    """Bits of each record, in the order of the linear AR's; median skill against horizon, where that compares some."""
     from matplotlib.figure import Figure
 
-    several = len({line["horizon"] for line in lines}) > 1
+    skill = _skill_by_horizon(summaries(lines))
+    several = len(skill) > 1
     figure = Figure(figsize=(10.5 if several else 6.4, 4.8), dpi=150, layout="constrained")
     panels = figure.subplots(1, 1 + several, squeeze=False)[0]
     _draw_bits(panels[0], lines)
     if several:
-        _draw_skill(panels[1], summaries(lines))
+        _draw_skill(panels[1], skill)
     return figure
 
 
@@ -312,13 +313,20 @@ def _draw_bits(axes: "Axes", lines: Sequence[dict[str, Any]]) -> None:
     axes.legend(frameon=False, fontsize=7, loc="lower right")
 
 
-def _draw_skill(axes: "Axes", found: Sequence[Summary]) -> None:
-    for model in dict.fromkeys(one.model for one in found):
-        own = [one for one in found if one.model == model and model in COLOURS and model not in ("persistence", LINEAR)]
-        if len(own) > 1:
-            axes.plot([one.horizon for one in own], [one.skill for one in own], "o-", markersize=3, linewidth=1.2,
-                      color=COLOURS[model], label=model)  # fmt: skip
-    horizons = sorted({one.horizon for one in found})
+def _skill_by_horizon(found: Sequence[Summary]) -> dict[str, list[Summary]]:
+    """The forecasters, besides the simplest, that were run at several horizons on half of the records at least."""
+    most = max((one.records for one in found), default=0)
+    found = [one for one in found if 2 * one.records >= most]
+    models = [model for model in dict.fromkeys(one.model for one in found) if model not in ("persistence", LINEAR)]
+    by_model = {model: [one for one in found if one.model == model] for model in models if model in COLOURS}
+    return {model: own for model, own in by_model.items() if len(own) > 1}
+
+
+def _draw_skill(axes: "Axes", skill: dict[str, list[Summary]]) -> None:
+    for model, own in skill.items():
+        axes.plot([one.horizon for one in own], [one.skill for one in own], "o-", markersize=3, linewidth=1.2,
+                  color=COLOURS[model], label=model)  # fmt: skip
+    horizons = sorted({one.horizon for own in skill.values() for one in own})
     axes.axhline(0, color=COLOURS[LINEAR], linewidth=0.8)
     axes.set(xscale="log", xlabel="horizon (samples)", ylabel="skill over the linear AR, median over records")
     axes.set_xticks(horizons, [str(horizon) for horizon in horizons])
