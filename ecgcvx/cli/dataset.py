@@ -51,7 +51,7 @@ def add_spreading(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--engine", choices=ENGINES,
         help="where the windows of one network for all records are: memory (default), records (read when they are "
-        "needed: constant memory), dask (that on a cluster)",
+        "needed: constant memory; relu: signals alone are held), dask (that on a cluster)",
     )  # fmt: skip
     group.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler (default: workers of this machine)")
 
