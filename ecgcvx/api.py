@@ -110,7 +110,7 @@ def fit(
     Raises InputError for a signal or an option that is unusable.
     """
     recording = recording_of(signal, sampling_frequency)
-    if isinstance(horizon, Sequence) and not isinstance(horizon, str):
+    if isinstance(horizon, Sequence | np.ndarray) and not isinstance(horizon, str):
         if checkpoint is not None or resume:
             raise InputError("checkpoint: a fit of several horizons keeps none; leave it out")
         return fit_horizons(recording, fit_options(network, **options), horizon, progress)

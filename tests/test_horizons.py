@@ -229,7 +229,7 @@ def test_a_text_of_horizons(text, horizons):
         assert read_horizons(text) == horizons
 
 
-@pytest.mark.parametrize("horizons", [[], [0], [1, 1], [1.5], [True, 2], range(1, 2000), ["1"]])
+@pytest.mark.parametrize("horizons", [np.array([2, 2]), [], [0], [1, 1], [1.5], [True, 2], range(1, 2000), ["1"]])
 def test_horizons_that_are_none(horizons, recording):
     with pytest.raises(InputError, match="horizon"):
         check_horizons(horizons)
