@@ -25,6 +25,7 @@ from ecgcvx.report.template import render
 DOUBTS = 8
 ENLARGED, ENLARGED_TEMPLATE = 2.0, 16.0  # so many times the size of ECG paper
 HALF_TEMPLATE = 0.1  # mV that the largest value of a template is drawn as
+SHAPELESS = 20.0  # times the length of the shape: a weight of the context beside which the shape hardly counts
 SAID, FAINT = 3, 0.05  # measures of the context that are said, at most and from which weight on
 
 
@@ -138,10 +139,14 @@ def _filter(training: Training, name: str, number: int, one: FilterReading) -> d
 
 def _context_words(one: FilterReading) -> str:
     """The largest weights of the context in words."""
-    weights = one.context[:-1]
+    largest = float(np.abs(one.context).max())
+    shapeless = largest > SHAPELESS
+    all_weights = one.context / largest if shapeless else one.context
+    weights = all_weights[:-1]
     chosen = [i for i in np.argsort(-np.abs(weights), kind="stable")[:SAID] if abs(weights[i]) > FAINT]
     said = ", ".join(f"{context.NAMES[i]} {weights[i]:+.2f}" for i in chosen) or "nothing of the context"
-    return f"Beside a shape of length 1 it weighs {said}, and a constant {one.context[-1]:+.2f}."
+    begin = "Its shape hardly counts: it" if shapeless else "Beside a shape of length 1 it"
+    return f"{begin} weighs {said}, and a constant {all_weights[-1]:+.2f}."
 
 
 def _template_figure(one: FilterReading) -> Markup:
