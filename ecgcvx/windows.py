@@ -51,8 +51,8 @@ class Scaler:
         return cls(found.mean, found.scale, tuple(joined))
 
     def standardise(self, signal: Array) -> Array:
-        """Return (signal - mean) / scale, dimensionless, of (samples,), or of (leads, samples), each by its own."""
-        if signal.ndim == 1:
+        """Return (signal - mean) / scale, dimensionless, same shape; joined leads (leads, samples) each by its own."""
+        if not self.joined:
             return (signal - self.mean) / self.scale
         every = zip(signal, (*self.joined, self), strict=True)
         return np.stack([(lead - one.mean) / one.scale for lead, one in every])

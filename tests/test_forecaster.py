@@ -140,7 +140,7 @@ def test_another_sampling_frequency_is_refused():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"format": 7}, "model format 7"),
+        ({"format": 8}, "model format 8"),
         ({"format": None}, "model format None"),
         ({"format": True}, "model format True"),
         ({"format": 1}, "digest"),

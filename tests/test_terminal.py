@@ -80,8 +80,8 @@ def test_on_a_narrow_terminal_the_text_is_cut_and_not_the_bar(monkeypatch):
     from ecgcvx.cli import terminal
 
     out = io.StringIO()
-    monkeypatch.setattr("rich.console.Console", lambda **options: Console(file=out, force_terminal=True, width=80, **{
-        key: value for key, value in options.items() if key != "stderr"}))  # fmt: skip
+    console = Console(file=out, force_terminal=True, width=80, markup=False, emoji=False)
+    monkeypatch.setattr(terminal, "_console", lambda **_: console)
     terminal.set_messages(verbose=False, quiet=False)
     with terminal.progress_bar() as progress:
         progress("a very long description of what is being done at the moment, beyond eighty columns", 0.5)
