@@ -118,6 +118,21 @@ def test_pooled_windows_are_those_of_the_records_one_after_another(lengths, leng
     assert np.array_equal(pooled.y, np.concatenate([part.y for part in parts]))
 
 
+def test_ctrl_c_in_a_pooled_training_is_said(folder, tmp_path, monkeypatch, capsys):
+    from ecgcvx.dataset import pooled
+
+    train = pooled._train
+
+    def cut(*arguments):
+        trained, known = train(*arguments)
+        return replace(trained, status="interrupted"), known
+
+    monkeypatch.setattr(pooled, "_train", cut)
+    arguments = ["fit", str(folder), "--evaluate", "pooled", "--network", "polynomial", "--beta", "1e-3"]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0  # no signal came here: that makes it 130
+    assert "interrupted: the training of 3 of 3 was cut short" in capsys.readouterr().out
+
+
 def test_pooled_is_one_program_of_all_training_windows(folder, tmp_path):
     records = expand_sources([str(folder)])
     rows = list(fit_records(records, options("pooled"), tmp_path / "out", silent))

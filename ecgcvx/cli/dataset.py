@@ -205,7 +205,10 @@ def run(options: argparse.Namespace, chosen: "FitOptions") -> int:
     if options.json:
         print(json.dumps(json.loads(files[0].read_text()), allow_nan=False))
     else:
-        end = [f"interrupted after {len(rows)} of {signals}; --resume goes on"] if interrupted else []
+        cut = sum(row.status == "interrupted" for row in rows)
+        end = [f"interrupted: the training of {cut} of {signals} was cut short, as their networks are"] if cut else []
+        if interrupted:
+            end = [f"interrupted after {len(rows)} of {signals}; --resume goes on"]
         show(dataset_table(rows), "", *summary(rows), *end, f"wrote {folder}/dataset.csv, dataset.json, dataset.html")
     if interrupted:
         return 130

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ecgcvx.errors import SolverError
-from ecgcvx.interruption import stoppable
+from ecgcvx.interruption import note, stoppable
 from ecgcvx.programs.program import ConvexProgram
 from ecgcvx.solvers.polish import better, complete
 from ecgcvx.solvers.rows import ConeRows
@@ -31,6 +31,7 @@ LEAST_DECREASE = 1e-9  # below which QPs do nothing
 SMALL = 0.1  # of the largest norm: groups below it are screened
 LEAST_WEIGHT = 1e-3  # of the largest norm: weight of groups that a warm start leaves at zero
 QP_ITERATIONS = 10_000
+INTERRUPTED = "interrupted"  # its status after Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,9 @@ class _State:
         problem.warm_start(x=self.u[groups].ravel() / self.unit)
         result = problem.solve(raise_error=False)
         self.detail = str(result.info.status)
+        if self.detail == INTERRUPTED:  # OSQP takes Ctrl-C for itself
+            note()
+            raise KeyboardInterrupt
         if not np.isfinite(result.x).all():
             raise SolverError(f"OSQP ended with status {self.detail!r}; use the CVXPY solver for this program")
         target[groups] = self.unit * result.x.reshape(len(groups), self.d)
