@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -10,26 +10,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ecgcvx.baselines.linear import least_squares
 from ecgcvx.cautions import fit_cautions
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
 from ecgcvx.evidence import percent
 from ecgcvx.filling import check_not_filled
 from ecgcvx.fit_options import FitOptions
+from ecgcvx.fit_start import LinearChoice, rough, start
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interruption import check, keeping, raising, stoppable, wanted
 from ecgcvx.intervals import COVERAGES, Calibration, calibrate
-from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained
+from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
 from ecgcvx.kinds.registry import kind_class
-from ecgcvx.metrics import root_mean_square
 from ecgcvx.models import Model
 from ecgcvx.outside import OutsideScore, outside_score
-from ecgcvx.path import RegularisationPath, inner_split, regularisation_path
+from ecgcvx.path import RegularisationPath, inner_split
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
 from ecgcvx.recurrence import Recurrence, recurrence
-from ecgcvx.rows import row_chunks
 from ecgcvx.scores import Score, Scorer, baselines
 from ecgcvx.sharing import Sharing
 from ecgcvx.solvers.active_set.sparsify import Sparsified
@@ -38,18 +36,9 @@ from ecgcvx.training_range import training_range
 from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, WindowMatrix, split_windows
 
-PATH_BETAS, PATH_FIRST, PATH_RATIO, PATH_PATIENCE = 7, 1e-3, 1e-6, 2  # of the path that chooses beta
-READABLE_BETAS = 5  # of it where few neurons are chosen
-FREE_BETAS, FREE_RATIO = 9, 1e-6  # beside a free linear part, from the linear forecast alone
-FREE_READABLE = 6, 5e-3  # where few neurons are chosen
-FAR_BEHIND = 1.25  # times the network's validation error, from which a free linear part is not worth another training
-EXACT = 1e-3  # validation error of the linear forecast, of the signal's deviation, that leaves neurons nothing to add
-EXACT_BETAS = 2, 0.5  # beside it, number and end
-# Of what is left of a time limit: for the path, then for the sizes, then for the training where neurons are chosen.
-PATH_SHARE, SIZES_SHARE, TRAIN_SHARE = 0.4, 0.3, 0.7
+SIZES_SHARE, TRAIN_SHARE = 0.3, 0.7  # of what is left of a time limit, where neurons are chosen
 MANY_ROUNDS = 1000  # where time is the limit
 READABLE_ROUNDS = 6  # where few neurons are chosen: their gap is at least that of the training
-READABLE_RATIO = 1e-5  # its end there: smaller beta takes long to certify, and relaxing has most of what it would gain
 
 
 @dataclass(frozen=True)
@@ -69,25 +58,6 @@ class SizeLine:
 
     neurons: int
     validation_rmse_mv: float
-
-
-@dataclass(frozen=True)
-class LinearChoice:
-    """Root-mean-square errors in mV on the validation part without and with a free linear part beside the neurons.
-
-    free_rmse_mv : None where it was not tried, as the linear forecast alone (linear_rmse_mv) is far behind there.
-    linear_exact : whether the linear forecast alone errs by less than `EXACT` there, so that its path ended early.
-    """
-
-    penalised_rmse_mv: float
-    linear_rmse_mv: float
-    free_rmse_mv: float | None
-    linear_exact: bool = False
-
-    @property
-    def free(self) -> bool:
-        """Whether the linear part was left free."""
-        return self.free_rmse_mv is not None and self.free_rmse_mv < self.penalised_rmse_mv
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +166,7 @@ def _fit(
     longest = sharing.longest
     split = split_windows(recording.signals, options.window, options.horizon, options.train_fraction, longest=longest)
     check()
-    options, linear, path, warm = _start(recording, split, options, limits, progress, sharing)
+    options, linear, path, warm = start(recording, split, options, limits, progress, sharing)
     kind = options.network
     exact = linear is not None and linear.linear_exact
     split, trained, problem, choice, inner, cut = _train(
@@ -264,92 +234,6 @@ def _fit(
     )  # fmt: skip
 
 
-class _Start(NamedTuple):
-    """What a training starts from: options with one program, what chose them, and a rough training of less windows."""
-
-    options: FitOptions
-    linear: LinearChoice | None
-    path: RegularisationPath | None
-    warm: Trained | None
-
-
-def _start(
-    recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress, sharing: Sharing
-) -> _Start:
-    """Choose beta and the linear part, where they are to be chosen, on the last part of the training windows."""
-    beta_chosen = options.beta is None and options.network.takes_beta
-    first, *others = options.network.linear_parts(beta_chosen)
-    options = replace(options, network=first)
-    path, warm = _path(recording, split, options, limits, progress, sharing) if beta_chosen else (None, None)
-    if not others or wanted():
-        return _Start(options, None, path, warm)
-    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
-    free = replace(options, network=others[0])
-    beta = options.beta if path is None else path.chosen.beta
-    if warm is None:
-        warm = _rough(options, inner, beta, limits, progress, sharing)
-    linear = least_squares(inner.train.X, inner.train.y)
-    penalised, alone = (_validation_rmse(predict, inner) for predict in (warm.network.predict, lambda X: X @ linear))
-    if options.network.rule(beta_chosen) is not None and alone > FAR_BEHIND * penalised:
-        return _Start(options, LinearChoice(penalised, alone, None), path, warm)
-    progress("a free linear part", None)
-    problem = _problem(free, inner, warm, progress, sharing)
-    beside = warm if wanted() else problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
-    if wanted():
-        return _Start(options, None, path, warm)
-    unpenalised = _validation_rmse(beside.network.predict, inner)
-    errors = LinearChoice(penalised, alone, unpenalised)
-    if path is not None and not limits.expired and min(unpenalised, alone) < penalised:
-        found, exact = path, alone < EXACT * inner.scaler.scale
-        with stoppable():
-            found, beside = _path(recording, split, free, limits, progress, sharing, problem, linear_exact=exact)
-        if wanted():
-            return _Start(options, None, path, warm)
-        errors = LinearChoice(penalised, alone, found.chosen.validation_rmse_mv, exact)
-        path = found if errors.free else path
-    return _Start(free, errors, path, beside) if errors.free else _Start(options, errors, path, warm)
-
-
-def _path(
-    recording: Recording, split: Split, options: FitOptions, limits: Limits, progress: Progress, sharing: Sharing,
-    problem: Problem | None = None, *, linear_exact: bool = False,
-) -> tuple[RegularisationPath, Trained]:  # fmt: skip
-    few = options.network.rule(True) is not None
-    (count, ratio), first = (READABLE_BETAS, READABLE_RATIO) if few else (PATH_BETAS, PATH_RATIO), PATH_FIRST
-    if options.network.free_linear:
-        (count, ratio), first = FREE_READABLE if few else (FREE_BETAS, FREE_RATIO), 1.0
-    if linear_exact:
-        count, ratio = EXACT_BETAS
-    path, trained = regularisation_path(
-        recording, options, count, ratio, progress, first, PATH_PATIENCE, split=split, limits=limits.share(PATH_SHARE),
-        problem=problem, sharing=sharing,
-    )  # fmt: skip
-    return replace(path, floor_reached=path.floor_reached and not linear_exact), trained
-
-
-def _problem(options: FitOptions, inner: Split, warm: Trained | None, progress: Progress, sharing: Sharing) -> Any:
-    """The problem of the inner training part; None where a wish to stop came first and `warm` is there to keep."""
-    problem = None
-    with raising() if warm is None else stoppable():
-        problem = sharing.problem(options.network, inner.train, options.seed, progress)
-        check()
-    return problem
-
-
-def _rough(
-    options: FitOptions, inner: Split, beta: float | None, limits: Limits, progress: Progress, sharing: Sharing
-) -> Trained:
-    problem = _problem(options, inner, None, progress, sharing)
-    trained: Trained = problem.train(beta or 0.0, warm=None, limits=limits, progress=progress, rough=True)
-    return trained
-
-
-def _validation_rmse(predict: Callable[..., Array], inner: Split) -> float:
-    held = inner.test
-    f = np.concatenate([predict(rows) for _, rows in row_chunks(held.X, 1 << 16)])
-    return inner.scaler.scale * root_mean_square(held.y - f)
-
-
 def _train(
     recording: Recording,
     split: Split,
@@ -381,7 +265,7 @@ def _train(
         return _before_all(recording, split, inner, warm, "while beta was chosen")
     if rule is not None:
         inner = inner_split(recording.signals, split, options, sharing) if inner is None else inner
-        warm = _rough(options, inner, beta, limits, progress, sharing) if warm is None else warm
+        warm = rough(options, inner, beta, limits, progress, sharing) if warm is None else warm
         if not wanted():  # nearer its optimum: the rounds are not lost, the training of all windows starts from it
             warm = warm.problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
         sizes = [] if wanted() else warm.problem.sizes(warm, inner.test, limits.share(SIZES_SHARE), progress)

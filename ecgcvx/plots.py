@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ecgcvx.path import RegularisationPath
     from ecgcvx.records import Recording
 
+__all__ = ["plot_beat", "plot_filter", "plot_forecast", "plot_path", "plot_patterns", "plot_residual"]
+
 TRAIN, VALIDATION, TEST = "#8a8a8a", "#0072B2", "#D55E00"
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from ecgcvx.files import atomic_write
 from ecgcvx.fit_options import FitOptions
-from ecgcvx.fitting import PATH_BETAS, PATH_FIRST, PATH_PATIENCE, PATH_RATIO
+from ecgcvx.fit_start import PATH_BETAS, PATH_FIRST, PATH_PATIENCE, PATH_RATIO
 from ecgcvx.kinds.kind import Trained, make_kind
 from ecgcvx.path import regularisation_path
 from ecgcvx.records import Recording, read_recording

@@ -176,7 +176,7 @@ def test_without_neurons_it_is_least_squares(smooth):
 
 
 def test_a_free_part_is_not_tried_where_the_linear_forecast_alone_is_far_behind(smooth, monkeypatch):
-    monkeypatch.setattr("ecgcvx.fitting.FAR_BEHIND", 0.0)
+    monkeypatch.setattr("ecgcvx.fit_start.FAR_BEHIND", 0.0)
     found = fit(smooth, fit_options(rounds=1, confirm_starts=0, baselines="none"), silent)
     assert found.linear.free_rmse_mv is None
     assert not found.linear.free
