@@ -3,6 +3,9 @@
 import csv
 import json
 import os
+import signal
+import threading
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -16,6 +19,7 @@ from ecgcvx.cli import main
 from ecgcvx.dataset import DatasetOptions, Reading, expand_sources, fit_records, read_rows, write_dataset
 from ecgcvx.dataset.patience import in_time
 from ecgcvx.dataset.pooled import pooled_windows
+from ecgcvx.dataset.run import _in_processes
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import fit_options
 from ecgcvx.types import silent
@@ -199,6 +203,27 @@ def test_the_command_line_fits_a_folder(folder, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert [row["kept"] for row in found["rows"]] == [True] * 3
     assert (out / "r1.csv" / "report.html").exists()
+
+
+def _begins(place):
+    """A task that says that it has begun, and would last."""
+    folder, number = place
+    (folder / f"begun{number}").touch()
+    time.sleep(60)
+
+
+def test_ctrl_c_begins_no_task_that_waits(tmp_path):
+    def interrupt():
+        while len(list(tmp_path.glob("begun*"))) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(_in_processes(_begins, [(tmp_path, number) for number in range(6)], 2))
+    assert len(list(tmp_path.glob("begun*"))) == 2
+    assert time.monotonic() - started < 50  # no task came to its end
 
 
 def test_processes_give_what_one_gives(folder, tmp_path):

@@ -123,13 +123,15 @@ def _in_processes(run: Callable[[Task], Row], tasks: Sequence[Task], jobs: int |
     cores: Any = context.Queue()
     for core in _cores(count):
         cores.put(core)
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_take_core, initargs=(cores,))
+    ending = context.Event()
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(cores, ending))
     try:
-        waiting: set[Future[Row]] = {pool.submit(run, task) for task in tasks}
+        waiting: set[Future[Row]] = {pool.submit(_unless_ending, run, task) for task in tasks}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     except KeyboardInterrupt:
+        ending.set()
         for process in set(active_children()) - others:  # SIGTERM, or a signal to this process alone
             with suppress(ProcessLookupError):
                 os.kill(process.pid or 0, signal.SIGINT)
@@ -146,11 +148,23 @@ def _cores(count: int) -> list[int | None]:
     return [usable[k % len(usable)] for k in range(count)]
 
 
-def _take_core(cores: Any) -> None:
+_ending: Any = None  # of this worker process: an event
+
+
+def _begin(cores: Any, ending: Any) -> None:
     """Bind this process to one core, so that every library in it takes one thread."""
+    global _ending
+    _ending = ending
     core = cores.get()
     if core is not None:
         os.sched_setaffinity(0, {core})
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
+
+
+def _unless_ending(run: Callable[[Task], Row], task: Task) -> Row:
+    """Run a task, but not after Ctrl-C: a worker has its next task waiting, and may start after the signal."""
+    if _ending.is_set():
+        raise KeyboardInterrupt
+    return run(task)

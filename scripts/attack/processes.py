@@ -97,8 +97,8 @@ class Child:
 
 
 def _alive(session: int) -> bool:
-    """Whether a process of a session is there, for half a second after its leader ended."""
-    for _ in range(50):
+    """Whether a process of a session is there, for five seconds after its leader ended."""
+    for _ in range(500):
         try:
             os.killpg(session, 0)
         except (ProcessLookupError, PermissionError):
