@@ -183,12 +183,6 @@ def test_all_patterns_beat_any_sample_and_carry_a_confirmed_gap(minute):
     assert convex.objective < sampled.scores[-1].objective
     assert found.path is None
     X, y, network = found.split.train.X[:], found.split.train.y, found.forecaster.network
-    inner, other = found.path.inner, found.choice.network  # which windows a pattern is on in does not depend on units
-    raw = (found.split.scaler.restore(found.split.test.X[:, :-1]) - inner.scaler.mean) / inner.scaler.scale
-    sets = [found.split.test.X[:] @ network.W1 >= 0, np.c_[raw, np.ones(len(raw))] @ other.W1 >= 0]
-    index = [[(a & b).sum() / (a | b).sum() for b in sets[1].T] for a in sets[0].T]
-    assert found.recurrence.recurring == (np.max(index, axis=1) >= 0.9).sum()
-    assert (found.recurrence.patterns, found.recurrence.others) == (network.neurons, other.neurons)
     f = np.maximum(X @ network.W1, 0) @ network.W2
     decay = 1e-3 / 2 * (np.sum(network.W1**2) + np.sum(network.W2**2))
     assert convex.objective == pytest.approx(np.mean((f - y) ** 2) / 2 + decay, rel=1e-10)
@@ -217,6 +211,12 @@ def test_the_default_keeps_few_neurons_and_states_both_networks(minute):
     assert errors[found.choice.chosen.neurons] <= limit
     assert all(error > limit for neurons, error in errors.items() if neurons < found.choice.chosen.neurons)
     X, y, network = found.split.train.X[:], found.split.train.y, found.forecaster.network
+    inner, other = found.path.inner, found.choice.network  # which windows a pattern is on in does not depend on units
+    raw = (found.split.scaler.restore(found.split.test.X[:][:, :-1]) - inner.scaler.mean) / inner.scaler.scale
+    sets = [found.split.test.X[:] @ network.W1 >= 0, np.c_[raw, np.ones(len(raw))] @ other.W1 >= 0]
+    index = [[(a & b).sum() / (a | b).sum() for b in sets[1].T] for a in sets[0].T]
+    assert found.recurrence.recurring == (np.max(index, axis=1) >= 0.9).sum()
+    assert (found.recurrence.patterns, found.recurrence.others) == (network.neurons, other.neurons)
     f = np.maximum(X @ network.W1, 0) @ network.W2
     decay = found.forecaster.beta * np.linalg.norm(network.W1, axis=0) @ np.abs(network.W2)
     assert convex.objective == pytest.approx(np.mean((f - y) ** 2) / 2 + decay, rel=1e-9)
