@@ -1,7 +1,7 @@
 """Rows of a design matrix that need not exist as a whole: read in chunks, checked when they are read."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,11 @@ class SlidingMatrix(Matrix, Protocol):
     def take(self, rows: NDArray[np.intp], /) -> "SlidingMatrix":
         """The matrix of some rows alone."""
         ...
+
+
+def slides(X: Matrix) -> TypeGuard[SlidingMatrix]:
+    """Whether the rows of a matrix are windows of one signal; those of joined leads are of several."""
+    return isinstance(X, SlidingMatrix) and X.signal.ndim == 1
 
 
 def row_chunks(X: Matrix, size: int) -> Iterator[tuple[int, Array]]:

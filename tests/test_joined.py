@@ -19,6 +19,7 @@ from ecgcvx.fit_options import fit_options
 from ecgcvx.interpretation import interpret
 from ecgcvx.interpretation.explanation import explain
 from ecgcvx.model_file import load
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Lead, Recording, read_recording
 from ecgcvx.tensor_file import read_tensors, write_tensors
 from ecgcvx.types import silent
@@ -329,3 +330,15 @@ def test_scalers_and_names_of_joined_leads_are_as_many(model):
     with pytest.raises(InputError, match="joined: 1 names, 2 scalers"):
         replace(model, joined=("V1",))
     assert isinstance(model.scaler.joined[0], Scaler)
+
+
+def test_many_windows_of_joined_leads_are_held(monkeypatch):
+    """Windows are made of their signal in each pass only where there is one."""
+    signal = np.random.default_rng(3).standard_normal((2, 300))
+    train = split_windows(signal, 4).train
+    held = AllPatterns(train.X, train.y, 1e-2).passes
+    monkeypatch.setattr("ecgcvx.atoms.relu.HELD_ROWS", 10)
+    many = AllPatterns(train.X, train.y, 1e-2).passes
+    atoms = held.starts(8, held.none(), np.random.default_rng(0))
+    np.testing.assert_array_equal(many.outputs(atoms), held.outputs(atoms))
+    np.testing.assert_array_equal(many.prices(atoms, train.y), held.prices(atoms, train.y))

@@ -16,7 +16,7 @@ from ecgcvx.atoms.family import AtomFamily, Atoms, Objective, Passes
 from ecgcvx.atoms.workers import GROUPS, Workers, group_bounds
 from ecgcvx.models import ReluNetwork, network_of_neurons
 from ecgcvx.programs.features import PatternFeatures
-from ecgcvx.rows import Matrix, SlidingMatrix, check_matrix, row_chunks
+from ecgcvx.rows import Matrix, check_matrix, row_chunks, slides
 from ecgcvx.types import Array
 
 ROWS = 8 * kernels.CHUNK  # that a compiled pass in float64 takes from X at a time
@@ -31,7 +31,7 @@ class ReluFamily(AtomFamily):
 
     def prepare(self, X: Matrix) -> "ReluPasses":
         """As for every family; of many windows the rows are made of their signal in each pass, and not held."""
-        return self._passes(X, SlidingChunks(X) if isinstance(X, SlidingMatrix) and X.shape[0] > HELD_ROWS else None)
+        return self._passes(X, SlidingChunks(X) if slides(X) and X.shape[0] > HELD_ROWS else None)
 
     def hold(self, X: Matrix) -> "ReluPasses":
         """The passes over X with all rows in memory, which families that are made of this one go on from."""
