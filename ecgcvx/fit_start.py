@@ -11,7 +11,7 @@ from ecgcvx.fit_options import FitOptions
 from ecgcvx.interruption import check, raising, stoppable, wanted
 from ecgcvx.kinds.kind import Limits, Problem, Trained
 from ecgcvx.metrics import root_mean_square
-from ecgcvx.path import RegularisationPath, inner_split, regularisation_path
+from ecgcvx.path import RegularisationPath, first_part, regularisation_path
 from ecgcvx.records import Recording
 from ecgcvx.rows import row_chunks
 from ecgcvx.sharing import Sharing
@@ -67,7 +67,7 @@ def start(
     path, warm = _path(recording, split, options, limits, progress, sharing) if beta_chosen else (None, None)
     if not others or wanted():
         return Start(options, None, path, warm)
-    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
+    inner = first_part(path, recording, split, options, sharing)
     free = replace(options, network=others[0])
     beta = options.beta if path is None else path.chosen.beta
     if warm is None:

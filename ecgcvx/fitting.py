@@ -24,7 +24,7 @@ from ecgcvx.kinds.kind import Limits, NetworkKind, Trained
 from ecgcvx.kinds.registry import kind_class
 from ecgcvx.models import Model
 from ecgcvx.outside import OutsideScore, outside_score
-from ecgcvx.path import RegularisationPath, inner_split
+from ecgcvx.path import RegularisationPath, first_part
 from ecgcvx.proof import prove
 from ecgcvx.records import Recording
 from ecgcvx.recurrence import Recurrence, recurrence
@@ -224,13 +224,14 @@ def _fit(
     left_out = ("backprop_adam",) if options.baselines == "all" and len(others) < 3 and not cut else ()
     cut_short = tuple(score.name for score in others if score.status)
     cautions = fit_cautions(trained, path, options, outside, overrun, left_out, cut_short)
+    recurring = None
+    if choice is not None and not cut:
+        recurring = _recurrence(recording, split, first_part(path, recording, split, options, sharing), trained, choice)
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
         proof=proof, overrun=overrun, best=best, choice=choice, outside=outside, cautions=cautions, linear=linear,
         interrupted=f"interrupted {cut}" if cut else "",
-        recurrence=None
-        if choice is None or cut
-        else _recurrence(recording, split, options, path, trained, choice, sharing),
+        recurrence=recurring,
     )  # fmt: skip
 
 
@@ -254,17 +255,11 @@ def _train(
     rule = kind.rule(options.beta is None and not linear_exact)
     rounds = MANY_ROUNDS if options.time_limit is not None else None if rule is None else READABLE_ROUNDS
     chosen = None if warm is None else warm.network
-    inner = (
-        path.inner
-        if path is not None
-        else None
-        if warm is None
-        else inner_split(recording.signals, split, options, sharing)
-    )
+    nothing = rule is None and warm is None  # to start from or to choose on that part
+    inner = None if nothing else first_part(path, recording, split, options, sharing)
     if wanted() and inner is not None and warm is not None:
         return _before_all(recording, split, inner, warm, "while beta was chosen")
-    if rule is not None:
-        inner = inner_split(recording.signals, split, options, sharing) if inner is None else inner
+    if rule is not None and inner is not None:
         warm = rough(options, inner, beta, limits, progress, sharing) if warm is None else warm
         if not wanted():  # nearer its optimum: the rounds are not lost, the training of all windows starts from it
             warm = warm.problem.train(beta or 0.0, warm=warm, limits=limits, progress=progress, rough=True)
@@ -299,12 +294,8 @@ def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained,
     return _Training(part, warm, warm.problem, None, None, f"{when}; {kept}")
 
 
-def _recurrence(
-    recording: Recording, split: Split, options: FitOptions, path: RegularisationPath | None, trained: Trained,
-    choice: SizeChoice, sharing: Sharing,
-) -> Recurrence:  # fmt: skip
+def _recurrence(recording: Recording, split: Split, inner: Split, trained: Trained, choice: SizeChoice) -> Recurrence:
     """How many patterns the network chosen on the first part has as well, by the test windows in which they are on."""
-    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
     other = replace(split.test, signal=inner.scaler.standardise(recording.signals))
     units = [network.units() for network in (trained.network, choice.network)]
     first, second = (one.gates[~one.linear] for one in units)
@@ -316,7 +307,7 @@ def _calibration(
     network: Model | None, limits: Limits, progress: Progress, sharing: Sharing,
 ) -> Calibration:  # fmt: skip
     """The calibration by the validation part, with the network of the part before it, trained here if not given."""
-    inner = path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
+    inner = first_part(path, recording, split, options, sharing)
     if network is None:
         progress("training without the validation part", None)
         problem: Any = sharing.problem(options.network, inner.train, options.seed, progress)

@@ -74,10 +74,10 @@ def fit_horizons(
                 if not fits:
                     raise
                 return _cut(fits, chosen)
-            if fits and (found.interrupted or wanted()):
-                return _cut(fits, chosen)
-            fits.append(found)
-            if found.interrupted or wanted():
+            ended = bool(found.interrupted) or wanted()
+            if not (ended and fits):
+                fits.append(found)
+            if ended:
                 return _cut(fits, chosen)
     return MultiHorizonFit(tuple(fits))
 

@@ -31,14 +31,9 @@ LONGEST_SPAN = 1 << 24  # samples of a window, and of a horizon
 LONGEST_TEXT = 1000  # characters
 
 
-def save(forecaster: Forecaster, path: Path) -> None:
-    """Write a model file; a file that is there already is replaced whole or not at all."""
-    write_tensors(path, *_content(forecaster))
-
-
-def save_horizons(several: MultiHorizonForecaster, path: Path) -> None:
-    """Write a model file of several horizons; a file that is there already is replaced whole or not at all."""
-    write_tensors(path, *_content(several))
+def save(model: Forecaster | MultiHorizonForecaster, path: Path) -> None:
+    """Write a model file, of one horizon or of several; a file that is there is replaced whole or not at all."""
+    write_tensors(path, *_content(model))
 
 
 def load(path: str | Path, horizon: int | None = None) -> Forecaster:
@@ -84,8 +79,8 @@ def read_model(path: str | Path) -> Forecaster | MultiHorizonForecaster:
         forecaster = _several(metadata, tensors) if version == SEVERAL else _forecaster(metadata, tensors)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"{file}: damaged model ({short(error)}); fit again") from None
-    written = _content(forecaster)[1]["format"], digest(forecaster)
-    if not legacy and (version, metadata.get("digest")) != written:
+    written, settings = _content(forecaster)
+    if not legacy and (version, metadata.get("digest")) != (settings["format"], digest_of(written, settings)):
         raise ModelError(f"{file}: its digest does not match its content: the file was changed or damaged; fit again")
     return forecaster
 

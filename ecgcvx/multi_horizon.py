@@ -157,9 +157,9 @@ class MultiHorizonForecaster:
 
     def save(self, path: str | Path) -> None:
         """Write a model file; a file that is there already is replaced whole or not at all."""
-        from ecgcvx.model_file import save_horizons
+        from ecgcvx.model_file import save
 
-        save_horizons(self, Path(path))
+        save(self, Path(path))
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import facts

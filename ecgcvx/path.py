@@ -117,16 +117,8 @@ def regularisation_path(
         betas, before = path_betas(first * largest, count, ratio / first), sharing.paths.get(kind)
         if before is not None:
             betas = before[0].chosen.beta * (betas[0] / betas[1]) ** np.array([1.0, 0.0, -1.0])
-        points, trained, status = _points(
-            problem,
-            betas,
-            parts,
-            inner.scaler.scale,
-            patience,
-            limits,
-            progress,
-            None if before is None else before[1],
-        )
+        warm = None if before is None else before[1]
+        points, trained, status = _points(problem, betas, parts, inner.scaler.scale, patience, limits, progress, warm)
     best = _best(points)
     sizes = (len(inner.train), len(inner.test), len(test))
     floor = before is None and points[best].beta == float(betas[-1])
@@ -141,6 +133,13 @@ def inner_split(signal: Array, split: Split, options: FitOptions, sharing: Shari
     return split_windows(
         signal[..., : split.boundary], options.window, options.horizon, options.train_fraction, longest=sharing.longest
     )
+
+
+def first_part(
+    path: RegularisationPath | None, recording: Recording, split: Split, options: FitOptions, sharing: Sharing
+) -> Split:
+    """Return the `inner_split` of a recording, that of its path where there is one."""
+    return path.inner if path is not None else inner_split(recording.signals, split, options, sharing)
 
 
 def falling(

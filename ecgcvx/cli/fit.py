@@ -107,7 +107,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from ecgcvx.files import check_folder, make_folder
     from ecgcvx.fitting import fit
     from ecgcvx.interruption import keeping
     from ecgcvx.output import write_output
@@ -124,12 +123,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("records: the list is empty; name at least one record, or files of statistics (--stats)")
     if dataset.asked_for(options):
         return dataset.run(options, chosen)
-    options.record = options.record[0]
-    lead, join = dataset.joined_leads(options)
-    recording = read_record(options, lead=lead, join=join)
-    folder = options.output or Path("out") / Path(recording.name).name
-    check_folder(folder)
-    make_folder(folder)
+    recording, folder = _begin(options)
     with keeping():
         with progress_bar() as progress:
             result = fit(
@@ -142,6 +136,18 @@ def run(options: argparse.Namespace) -> int:
         else:
             _show(result, recording, chosen, found, folder)
     return 0
+
+
+def _begin(options: argparse.Namespace) -> "tuple[Recording, Path]":
+    """The one record of the options, and the output folder, made."""
+    from ecgcvx.files import check_folder, make_folder
+
+    lead, join = dataset.joined_leads(options)
+    recording = read_record(options, lead=lead, source=options.record[0], join=join)
+    folder = options.output or Path("out") / Path(recording.name).name
+    check_folder(folder)
+    make_folder(folder)
+    return recording, folder
 
 
 def _horizons(options: argparse.Namespace) -> tuple[int, ...] | None:
@@ -161,7 +167,6 @@ def _horizons(options: argparse.Namespace) -> tuple[int, ...] | None:
 
 def _run_horizons(options: argparse.Namespace, chosen: "FitOptions", horizons: tuple[int, ...]) -> int:
     """Fit several horizons at once."""
-    from ecgcvx.files import check_folder, make_folder
     from ecgcvx.horizon_output import write_horizons
     from ecgcvx.horizons import fit_horizons
     from ecgcvx.interruption import keeping
@@ -174,12 +179,7 @@ def _run_horizons(options: argparse.Namespace, chosen: "FitOptions", horizons: t
         raise InputError("records: the list is empty; name the record to train on")
     if options.resume:
         raise InputError(f"resume: {words} without a checkpoint; leave it out")
-    options.record = options.record[0]
-    lead, join = dataset.joined_leads(options)
-    recording = read_record(options, lead=lead, join=join)
-    folder = options.output or Path("out") / Path(recording.name).name
-    check_folder(folder)
-    make_folder(folder)
+    recording, folder = _begin(options)
     with keeping():
         with progress_bar() as progress:
             result = fit_horizons(recording, chosen, horizons, progress)

@@ -55,11 +55,9 @@ class FamilyKind(NetworkKind):
         solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds)
         return AllPatternsProblem(self.program(windows), solver, seed, self.plain)
 
-    def with_targets(
-        self, problem: Any, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None
-    ) -> Problem:
-        found: Problem = problem.with_targets(windows.y)
-        return found
+    @property
+    def shares_rows(self) -> bool:
+        return True
 
     def plain(self, network: Any, program: "AllPatterns") -> Any:
         """Return the network of the family as it is kept: as plain weights."""

@@ -66,11 +66,9 @@ class Gated(NetworkKind):
             windows, patterns, gated_relu_program, self.method, options, progress, self.name, free=free
         )
 
-    def with_targets(
-        self, problem: Any, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None
-    ) -> Problem:
-        found: Problem = problem.with_targets(windows.y)
-        return found
+    @property
+    def shares_rows(self) -> bool:
+        return True
 
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "GatedStatistics | None":
         if self.free_linear or self.method != "group-lasso":

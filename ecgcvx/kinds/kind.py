@@ -241,6 +241,11 @@ class NetworkKind:
         """Whether windows are made of their signals in training, so that these alone are held."""
         return False
 
+    @property
+    def shares_rows(self) -> bool:
+        """Whether its problems can take other targets (`with_targets`) and keep what depends on the rows alone."""
+        return False
+
     def with_targets(
         self, problem: Any, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None
     ) -> Problem:
@@ -249,7 +254,10 @@ class NetworkKind:
         problem : of these options, seed and rounds. What depends on the rows alone is taken from it, where the network
         has such.
         """
-        return self.problem(windows, seed, progress, rounds=rounds)
+        if not self.shares_rows:
+            return self.problem(windows, seed, progress, rounds=rounds)
+        found: Problem = problem.with_targets(windows.y)
+        return found
 
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "Statistics | None":
         """Return the sums over rows of `width` columns, the last one ones, that training needs; None for the rows.

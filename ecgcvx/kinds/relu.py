@@ -146,13 +146,9 @@ class Relu(NetworkKind):
         free: Free = "linear" if self.linear == "free" else "none"
         return AllPatternsProblem(AllPatterns(windows.X, windows.y, 1.0, free=free), solver, seed)
 
-    def with_targets(
-        self, problem: Any, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None
-    ) -> Problem:
-        if self.patterns is not None:  # two of them are those of the linear predictor of the targets
-            return self.problem(windows, seed, progress, rounds=rounds)
-        found: Problem = problem.with_targets(windows.y)
-        return found
+    @property
+    def shares_rows(self) -> bool:
+        return self.patterns is None  # two of the sampled ones are those of the linear predictor of the targets
 
     def _over_sample(self, windows: "Windows", seed: int, progress: "Progress") -> Problem:
         from ecgcvx.kinds.given_patterns import fit_patterns, given_patterns_problem

@@ -120,8 +120,7 @@ def _first_screen(
         "tiles": _tiles(reading, training, windows),
         "what_is": what,
         "cards": [_card(reading, place) for place in range(min(CARDS, len(reading.patterns)))],
-        "recurring": _recurring(reading),
-        "measured": _measured(reading, training),
+        "recurring": _recurring(reading) or _measured(reading, training),
         "untested": None if reading.stability is not None or unit == "neuron" or reading.stages else command(model),
         "contents": [entry for entry in contents if entry[0] not in absent],
     }
