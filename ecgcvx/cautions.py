@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ecgcvx.evidence import Gap, percent
+from ecgcvx.evidence import Gap, at_most
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.kinds.kind import Trained
 from ecgcvx.outside import OutsideScore
@@ -40,7 +40,7 @@ def fit_cautions(
         found.append(f"beta = {path.chosen.beta:.3g} is the smallest that was tried; a smaller --beta may do better")
     if trained.status not in QUIET:
         end = ENDS.get(trained.status, f"the training ended as '{trained.status}'")
-        found.append(f"{end}, before it reached the gap that was asked for: {percent(trained.gap.relative)} are left")
+        found.append(f"{end}, before it reached the gap that was asked for: {at_most(trained.gap.relative)} are left")
     found += gap_cautions(trained.gap, trained.beta)
     if outside is not None and outside.words:
         found.append(f"test part: {outside.words}")
@@ -59,7 +59,7 @@ def gap_cautions(gap: Gap, beta: float) -> list[str]:
         return []
     whose = f" {gap.whose}" if gap.whose else ""
     return [
-        f"the gap{whose} is {percent(gap.relative)} at beta = {beta:.2g}: whether the network is near the best one "
+        f"the gap{whose} is {at_most(gap.relative)} at beta = {beta:.2g}: whether the network is near the best one "
         "with this penalty is open; a larger beta closes it sooner"
     ]
 

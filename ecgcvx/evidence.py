@@ -1,5 +1,6 @@
 """What a duality gap rests on, stated once: a proof, given patterns, or a search."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,7 +52,7 @@ class Gap:
         if self.evidence is Evidence.GIVEN:
             basis = self.detail or "exact lower bound"
         whose = f" {self.whose}" if self.whose else ""
-        return f"within {percent(self.relative)} of {best}{whose} ({basis})"
+        return f"within {at_most(self.relative)} of {best}{whose} ({basis})"
 
 
 def searched(primal: float, dual: float, starts: int, whose: str = "") -> Gap:
@@ -73,3 +74,15 @@ def percent(share: float) -> str:
         return f"{value:.1e} %"
     digits = 2 if value < 1 else 1 if value < 10 else 0
     return f"{value:.{digits}f} %"
+
+
+def at_most(gap: float) -> str:
+    """A bound in percent, rounded up to two significant digits, 0.0001 % at least: 0.00431 as '0.44 %'.
+
+    What is printed of a gap is thus never less than it is.
+    """
+    value = max(100.0 * gap, 1e-4)
+    if not math.isfinite(value):
+        return "unbounded"
+    digits = 0 if value >= 10 else 1 - math.floor(math.log10(value))
+    return f"{math.ceil(value * 10**digits - 1e-9) / 10**digits:.{digits}f} %"

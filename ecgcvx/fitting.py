@@ -13,7 +13,7 @@ import numpy as np
 from ecgcvx.cautions import fit_cautions
 from ecgcvx.certificates import Certificate
 from ecgcvx.choice import Rule, smallest_good
-from ecgcvx.evidence import percent
+from ecgcvx.evidence import at_most
 from ecgcvx.filling import check_not_filled
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.fit_start import LinearChoice, rough, start
@@ -110,7 +110,7 @@ class Fit:
 
         rows = [
             (score.name, number(score.neurons, 0), number(score.train_rmse_mv, 4), number(score.test_rmse_mv, 4),
-             "" if score.gap is None else percent(score.gap.relative), number(score.seconds, 1))
+             "" if score.gap is None else at_most(score.gap.relative), number(score.seconds, 1))
             for score in self.scores
         ]  # fmt: skip
         words = "" if self.trained.gap is None else f"<div>{escape(self.trained.gap.words)}</div>"

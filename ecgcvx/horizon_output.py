@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from ecgcvx import __version__
-from ecgcvx.evidence import percent
+from ecgcvx.evidence import at_most
 from ecgcvx.fan import FanStrip, fan_strip
 from ecgcvx.figures import horizon_figure, save_figure
 from ecgcvx.files import write_files
@@ -100,7 +100,7 @@ def horizon_table(result: MultiHorizonFit, sampling_frequency: float) -> Table:
             str(one.forecaster.horizon), f"{1e3 * one.forecaster.horizon / sampling_frequency:.1f}",
             *(f"{errors[name].test_rmse_mv:.5f}" if name in errors else "" for name in names),
             str(last.neurons), f"{one.forecaster.beta:.2e}",
-            "" if last.gap is None else percent(last.gap.relative), f"{last.seconds:.2f}",
+            "" if last.gap is None else at_most(last.gap.relative), f"{last.seconds:.2f}",
         )  # fmt: skip
     return table
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from ecgcvx import __version__
-from ecgcvx.evidence import percent
+from ecgcvx.evidence import at_most
 from ecgcvx.figures import forecast_figure, path_figure, save_figure, sparsity_figure, strip_start
 from ecgcvx.files import write_files
 from ecgcvx.fit_options import FitOptions
@@ -273,7 +273,7 @@ def score_table(scores: tuple[Score, ...]) -> Table:
             f"{score.test_rmse_mv:.5f}",
             *(["" if score.test_inside_rmse_mv is None else f"{score.test_inside_rmse_mv:.5f}"] if parted else []),
             "" if score.objective is None else f"{score.objective:.5e}",
-            "" if score.gap is None else percent(score.gap.relative),
+            "" if score.gap is None else at_most(score.gap.relative),
             f"{score.seconds:.2f}",
             style="bold" if score.test_rmse_mv == best else "",
         )

@@ -12,7 +12,7 @@ from ecgcvx.arrangements.enumeration import enumerate_patterns
 from ecgcvx.arrangements.patterns import Patterns
 from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence, percent, relative_gap
+from ecgcvx.evidence import Evidence, at_most, relative_gap
 from ecgcvx.models import GatedNetwork, PolynomialNetwork, TwoLayerNetwork
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.two_layer import linear_of
@@ -63,7 +63,7 @@ class Certificate:
     def __str__(self) -> str:
         """One line that names its evidence."""
         word = "gap" if self.proved else "gap (heuristic search, not a proof)"
-        return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {percent(self.gap)}: {self.name}"
+        return f"P = {self.primal:.6e}, D = {self.dual:.6e}, {word} {at_most(self.gap)}: {self.name}"
 
 
 def primal_objective(network: Certified, X: Matrix, y: Array, beta: float, loss: LossName = "squared") -> float:

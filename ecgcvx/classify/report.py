@@ -15,7 +15,7 @@ from ecgcvx.classify.output import filters_words
 from ecgcvx.classify.reading import FilterReading, read_filters
 from ecgcvx.classify.training import Training
 from ecgcvx.classify.windows import AFTER, BEFORE, RATE, BeatWindows
-from ecgcvx.evidence import percent
+from ecgcvx.evidence import at_most, percent
 from ecgcvx.report.drawing import Panel, limits, picture
 from ecgcvx.report.markup import coordinate as at
 from ecgcvx.report.markup import tag
@@ -84,7 +84,7 @@ def _tiles(training: Training, decided: NDArray[np.str_]) -> list[dict[str, str]
         tiles.append({"name": f"F1 of {NAMES[machine.name]} beats", "value": f"{found.f1:.3f}", "note": note})
         note = f"{machine.gap.evidence}, {machine.gap.detail}"
         name = "gap to the best network of any width"
-        tiles.append({"name": name, "value": percent(machine.gap.relative), "note": note})
+        tiles.append({"name": name, "value": at_most(machine.gap.relative), "note": note})
     note = f"{classifier.parameters:,} weights"
     return [
         *tiles,

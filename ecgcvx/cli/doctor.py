@@ -52,16 +52,18 @@ def _versions() -> dict[str, Any]:
     import platform
     import re
     from importlib.metadata import PackageNotFoundError, requires
+    from pathlib import Path
 
-    from ecgcvx import __version__
+    import ecgcvx
 
+    place = ""
     try:
         needed = requires("ecgcvx") or []
-    except PackageNotFoundError:
-        needed = []
+    except PackageNotFoundError:  # used from a folder on the path
+        needed, place = [], f", not installed: imported from {Path(ecgcvx.__file__).parents[1]}"
     own = [re.split(r"[ ;<>=!~\[]", one, maxsplit=1)[0] for one in needed if "extra ==" not in one]
     return {
-        "ecgcvx": __version__,
+        "ecgcvx": f"{ecgcvx.__version__}{place}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": platform.platform(),
         "processor": platform.machine(),

@@ -14,6 +14,7 @@ from ecgcvx.comparison.contenders import BATCH, CONTENDERS
 from ecgcvx.comparison.figures import step_figure, time_figure
 from ecgcvx.comparison.race import Run, Task
 from ecgcvx.comparison.study import Comparison
+from ecgcvx.evidence import at_most
 from ecgcvx.figures import save_figure
 from ecgcvx.files import write_files
 from ecgcvx.records import Recording
@@ -212,4 +213,4 @@ def _number(value: float, form: str = "{:.4e}") -> str:
 
 
 def _percent(gap: float | None) -> str:
-    return "" if gap is None else f"{100 * gap:.2f} %" if gap < 1 else f"{100 * gap:.0f} %"
+    return "" if gap is None else at_most(gap)

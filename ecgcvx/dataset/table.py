@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ecgcvx.evidence import percent
+from ecgcvx.evidence import at_most
 from ecgcvx.files import atomic_write
 from ecgcvx.text import clean
 
@@ -125,7 +125,7 @@ def dataset_table(rows: Sequence[Row]) -> "Table":
             clean(row.name, 20), clean(row.lead, 12), f"{row.windows['train']:,}", f"{row.windows['test']:,}",
             f"{row.windows.get('missing', 0) + row.windows.get('split', 0):,}", str(row.neurons),
             _mv(row.rmse_mv.get("linear_ar")), _mv(row.rmse_mv["convex"]),
-            "" if row.gap is None else percent(row.gap), f"{row.seconds:.1f}", style="" if ahead else "yellow",
+            "" if row.gap is None else at_most(row.gap), f"{row.seconds:.1f}", style="" if ahead else "yellow",
         )  # fmt: skip
     return table
 
@@ -229,7 +229,7 @@ def _line(row: Row, folder: Path, largest: float) -> dict[str, Any]:
             f"{row.windows['train']:,}", f"{row.windows['test']:,}",
             f"{row.windows.get('missing', 0) + row.windows.get('split', 0):,}", str(row.neurons),
             _mv(row.rmse_mv.get("linear_ar")), _mv(row.rmse_mv["convex"]),
-            "" if row.gap is None else f"{percent(row.gap)} ({row.evidence})", f"{row.seconds:.1f}",
+            "" if row.gap is None else f"{at_most(row.gap)} ({row.evidence})", f"{row.seconds:.1f}",
         ],
         "ratio": f"{ratio:.3f}", "width": f"{100 * ratio / largest:.1f}", "behind": ratio > 1,
     }  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ecgcvx import evidence
 from ecgcvx.cautions import LARGE_GAP
 from ecgcvx.evidence import Evidence
 from ecgcvx.interpretation import Interpretation
@@ -41,10 +42,8 @@ def share(value: float) -> str:
 
 
 def at_most(value: float) -> str:
-    """A bound as a percentage that is rounded up, 0.01 % at least."""
-    percent = 100 * value
-    digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
-    return f"{max(math.ceil(percent * 10**digits - 1e-9) / 10**digits, 0.01):.{digits}f}{PERCENT}"
+    """A bound as a percentage that is rounded up."""
+    return evidence.at_most(value).replace(" %", PERCENT)
 
 
 def roughly(value: float) -> str:
