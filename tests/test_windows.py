@@ -71,6 +71,18 @@ def test_any_slice_of_the_matrix_is_the_same_rows(signal, a, b):
     np.testing.assert_array_equal(X[a:b], X[:][a:b])
 
 
+@settings(max_examples=50, deadline=None)
+@given(gapped_signals(), st.data())
+def test_any_rows_of_the_matrix_are_those_rows(signal, data):
+    """Some windows by number, of a signal with gaps, so that a window's number and its first sample differ."""
+    try:
+        X = all_windows(signal, Scaler(0.0, 1.0), 3, 1).X
+    except InputError:
+        return
+    rows = np.array(data.draw(st.lists(st.integers(0, len(X) - 1), min_size=1, max_size=20)), dtype=np.intp)
+    np.testing.assert_array_equal(X.take(rows)[:], X[:][rows])
+
+
 def test_a_matrix_is_an_array_for_numpy_and_anything_but_a_slice_is_refused_by_name():
     windows = split_windows(np.sin(np.arange(120.0)), 15, 1).train
     X = windows.X

@@ -269,9 +269,15 @@ def test_resampling_moves_annotations(record_208, tmp_path):
 
     wfdb.wrsamp("r", 360, ["mV"], ["II"], d_signal=np.arange(3600)[:, None] % 900, fmt=["16"], adc_gain=[200],
                 baseline=[0], write_dir=str(tmp_path))  # fmt: skip
-    wfdb.wrann("r", "atr", np.array([0, 360, 1801, 3599]), symbol=list("NNVN"), write_dir=str(tmp_path))
+    wfdb.wrann(
+        "r", "atr", np.array([0, 360, 720, 1801, 2880, 3599]), symbol=list("NN+V+N"),
+        aux_note=["", "", "(VFIB", "", "(N", ""], write_dir=str(tmp_path),
+    )  # fmt: skip
     recording = read_recording(tmp_path / "r", resample=250)
-    assert recording.annotation.samples.tolist() == [0, 250, 1251, 2499]
+    assert recording.annotation.samples.tolist() == [0, 250, 500, 1251, 2000, 2499]
+    assert [(one.start, one.stop, one.name) for one in recording.annotation.rhythms] == [
+        (500, 2000, "VFIB"), (2000, 2500, "N"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("target", [0, -5, float("nan"), 1e9, 0.5])
