@@ -10,6 +10,7 @@ that are named run from the unpacked sdist. Needs the package `build`.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -72,20 +73,34 @@ def main() -> int:
     return 0
 
 
-def built(folder: Path) -> tuple[Path, Path]:
-    """Build into a folder; return the wheel, which is made from the sdist, and the sdist."""
-    run([sys.executable, "-m", "build", "--outdir", folder, ROOT], ROOT)
+def built(folder: Path, project: Path = ROOT) -> tuple[Path, Path]:
+    """Build a project into a folder; return the wheel, which is made from the sdist, and the sdist."""
+    run([sys.executable, "-m", "build", "--outdir", folder, project], project)
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     return wheel, sdist
 
 
 def left_out_of(sdist: Path) -> list[str]:
     """Return the files of the repository that a sdist does not hold."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    tracked = {file for file in listed.stdout.splitlines() if not file.startswith(LEFT_OUT)}
+    tracked = {file for file in files_of_repository() if not file.startswith(LEFT_OUT)}
     with tarfile.open(sdist) as archive:
         held = {member.name.partition("/")[2] for member in archive.getmembers()}
     return sorted(tracked - held)
+
+
+def files_of_repository() -> list[str]:
+    """Return the files that are kept, by their paths from the root."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [file for file in listed.stdout.split("\0") if file]
+
+
+def copied(folder: Path) -> Path:
+    """Copy the files of the repository into a new folder; return it."""
+    for file in files_of_repository():
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, target)
+    return folder
 
 
 def installed(python: str, folder: Path, wheel: Path, extras: list[str]) -> Path:
