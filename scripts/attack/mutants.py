@@ -42,16 +42,19 @@ class Tests(NamedTuple):
 
 AROUND = tuple(f"tests/certificates/test_{name}.py" for name in ("majorant", "tree", "axes"))
 BOUND = "tests/certificates/test_bound.py"
+WORK = tuple(f"{BOUND}::test_the_work_is_what_it_was[{case}]" for case in ("6-300-1.01-27", "8-300-1.01-52"))
 SMALL = tuple(
     f"{BOUND}::test_it_proves_what_enumeration_finds_and_nothing_below[{case}]"
     for case in ("0-general", "0-a column of ones", "1-general", "1-rank 2", "1-one column")
 )
-PROOF = Tests((*AROUND, *SMALL), (*AROUND, BOUND), compiled=False)
+PROOF = Tests((*AROUND, *SMALL, *WORK), (*AROUND, BOUND), compiled=False)
 CERTIFICATE = Tests(
     ("tests/test_polynomial_certificates.py", "tests/certificates/test_certify.py"),
     ("tests/certificates", "tests/test_polynomial_certificates.py", "tests/test_linear_option.py"),
 )
-RECORDS = Tests(("tests/records",), ("tests/records", "tests/test_records.py", "tests/test_dataset.py"))
+RECORDS = Tests(
+    ("tests/records",), ("tests/records", "tests/test_records.py", "tests/test_dataset.py", "tests/classify")
+)
 INTERPRET = Tests(
     ("tests/interpret", "--deselect=tests/interpret/test_interpret_planted.py"), ("tests/interpret", "tests/report")
 )
@@ -178,9 +181,9 @@ def _loaded(target: ast.expr) -> ast.expr:
 
 
 def chosen(
-    only: str | None, line: str | None = None, sample: int | None = None, seed: int = 0
+    only: str | None, lines: list[str] | None = None, sample: int | None = None, seed: int = 0
 ) -> list[tuple[Mutant, Tests]]:
-    """The mutants of the modules whose path holds `only`, or of one line, with the tests of each: some in any order."""
+    """The mutants of the modules whose path holds `only`, or of lines, with the tests of each: some in any order."""
     found: list[tuple[Mutant, Tests]] = []
     seen = set[Path]()
     for place, tests in TESTS.items():
@@ -190,8 +193,8 @@ def chosen(
             if file not in seen and (only is None or only in path):
                 found += [(mutant, tests) for mutant in mutants(path, file.read_text())]
             seen.add(file)
-    if line is not None:
-        found = [(mutant, tests) for mutant, tests in found if f"{mutant.path}:{mutant.line}" == line]
+    if lines is not None:
+        found = [(mutant, tests) for mutant, tests in found if f"{mutant.path}:{mutant.line}" in lines]
     order = np.random.default_rng(seed).permutation(len(found))
     return [found[k] for k in order[:sample]]
 
@@ -257,7 +260,7 @@ def import_foundations() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="part of the path of the modules")
-    parser.add_argument("--line", help="the mutants of one line, e.g. ecgcvx/windows.py:32")
+    parser.add_argument("--line", nargs="*", help="the mutants of these lines, e.g. ecgcvx/windows.py:32")
     parser.add_argument("--sample", type=int, help="how many mutants, all without it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="how many of the sample were done before")

@@ -56,6 +56,21 @@ def test_it_stays_above_the_best_of_long_searches(d, n, factor):
     assert below.price >= found * (1 - 1e-9)
 
 
+@pytest.mark.parametrize(("d", "n", "factor", "cells"), [(6, 300, 1.01, 27), (8, 300, 1.01, 52), (16, 500, 1.05, 137)])
+def test_the_work_is_what_it_was(d, n, factor, cells):
+    """Windows of a random walk. Bad choices of axes, cells and multipliers prove the same with more cells."""
+    rng = np.random.default_rng(1)
+    signal = rng.standard_normal(n + d - 1).cumsum()
+    signal = (signal - signal.mean()) / signal.std()
+    X = np.c_[np.lib.stride_tricks.sliding_window_view(signal, d - 1)[:n], np.ones(n)]
+    v = rng.standard_normal(n)
+    found = search_price(X, v, 300, 0)[0] / n
+    proved = bound_price(X, v, found, factor=factor, time_limit=20.0, threads=1)
+    assert proved.status == "reached"
+    assert found * (1 - 1e-9) <= proved.price <= factor * found
+    assert proved.cells <= 1.1 * cells + 2  # rounding differs from machine to machine
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
 def test_rows_axes_and_units_do_not_matter(seed, unit, level):

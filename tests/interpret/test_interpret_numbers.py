@@ -226,6 +226,13 @@ def test_a_polynomial_network_is_a_quadratic_form():
     np.testing.assert_allclose(found.quadratic(mv), model.scaler.restore(network.predict(windows.X)), atol=1e-9)
     assert found.kind == "polynomial"
     assert all(pattern.gate is None for pattern in found.patterns)
+    form = found.quadratic
+    slopes = 2 * mv @ form.Q + form.linear.taps  # of the tangent at each window
+    offsets = form(mv) - (slopes * mv).sum(axis=1)
+    for pattern in found.patterns:
+        np.testing.assert_allclose(pattern.network_filter.taps, slopes.mean(axis=0), atol=1e-9)
+        np.testing.assert_allclose(pattern.network_filter.bias, offsets.mean(), atol=1e-9)
+    assert abs(model.scaler.mean) > 0.01  # else the terms with the mean would not be seen
 
 
 def test_refusals():

@@ -71,6 +71,13 @@ def test_the_planted_hyperplanes_are_stable_and_nothing_else_is(reading):
 def test_a_shuffled_record_has_no_stable_pattern(seed):
     shuffled = recording_of(np.random.default_rng(seed).permutation(autoregression(6000)))
     small = Refitting(rows=2000, seeds=2, folds=2, factors=(2.0,))
-    found = interpret(fitted(shuffled, beta=5e-3), shuffled, refitting=small)
+    shares = []
+    found = interpret(
+        fitted(shuffled, beta=5e-3), shuffled, refitting=small, progress=lambda _, share: shares.append(share)
+    )
+    refits = [share for share in shares if share]
+    assert len(refits) > 4
+    assert refits == sorted(refits)
+    assert refits[-1] < 1
     assert len(found.patterns) > 3
     assert all(pattern.stability.verdict != "stable" for pattern in found.patterns)

@@ -80,11 +80,19 @@ def test_another_annotator(record):
         b"1,2\n3,4\n",
         bytes(range(256)),
         b"\xff" * 64 + b"\0\0",
+        b"\x0a\x04\0\0\0",  # an annotation, a byte too many
     ],
 )
 def test_what_is_no_annotation_is_refused(record, content):
     record.with_suffix(".atr").write_bytes(content)
     with pytest.raises(RecordError, match=r"rec\.atr: no WFDB annotation of this record .*; replace or remove it"):
+        read_recording(record)
+
+
+def test_an_annotation_file_beyond_any_record_is_not_read(record):
+    with record.with_suffix(".atr").open("wb") as file:
+        file.truncate(2**27 + 2)  # zeros, which take no room
+    with pytest.raises(RecordError, match=r"rec\.atr: no WFDB annotation of this record \(.*134217730 bytes\)"):
         read_recording(record)
 
 
