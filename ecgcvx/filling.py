@@ -113,8 +113,11 @@ class GapEstimator:
             self._calibrations[key] = self._calibrate(*key)
         middle = self.estimate(before, length, after)
         rows = _near(np.concatenate([before, after], axis=1) - self.mean, before.shape[1])
-        ends = np.stack([known.ends(coverage)[known.groups(rows)] for known in self._calibrations[key]], axis=1)
-        return middle + ends[:, :, 0], middle + ends[:, :, 1]
+        found = [
+            known.local(rows).interval(middle[:, j], known.ends(coverage))
+            for j, known in enumerate(self._calibrations[key])
+        ]
+        return np.stack([one.lower for one in found], axis=1), np.stack([one.upper for one in found], axis=1)
 
     def _estimate(self, sides: Array, before: int, length: int) -> Array:
         edges, weights = self.weights(before, length, sides.shape[1] - before)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecgcvx.errors import InputError, ModelError
-from ecgcvx.intervals import GAMMA, Calibration, Counts, Interval, follow, start, steps
+from ecgcvx.intervals import GAMMA, Calibration, Interval, Local, follow, start, steps
 from ecgcvx.models import Model
 from ecgcvx.records import Recording
 from ecgcvx.training_range import Bools, Outside, TrainingRange, check_policy
@@ -232,9 +232,9 @@ class Forecasts:
         return self.model.beyond(self.windows)
 
     @cached_property
-    def groups(self) -> Counts:
-        """Group (n,) of every window in the calibration; ModelError where there is none."""
-        return self.model.calibrated().groups(self.windows.X)
+    def local(self) -> Local:
+        """What the calibration says of every window; ModelError where there is none."""
+        return self.model.calibrated().local(self.windows.X)
 
     @property
     def flags(self) -> Bools:
@@ -255,11 +255,11 @@ class Forecasts:
     def interval(self, coverage: float, *, adapt: bool = False, gamma: float = GAMMA) -> Interval:
         """Return the interval of every sample; see `Forecaster.predict_interval`."""
         model, targets = self.model, self.windows.targets
-        f, groups = model.scaler.restore(self.f), self.groups
+        f, local = model.scaler.restore(self.f), self.local
         made = np.empty((2, len(f), 1))
         centres, widths = start(model.calibrated(), (coverage,))
         samples, gains = self.recording.signal[targets], steps((coverage,), gamma if adapt else 0.0)
-        follow(targets, samples, f, groups, model.horizon, centres, widths, gains, made[0], made[1])
+        follow(targets, samples, f, local, model.horizon, centres, widths, gains, made[0], made[1])
         out = np.full((2, len(self.recording.signal)), np.nan)
         out[:, targets] = made[:, :, 0]
         return Interval(*out)

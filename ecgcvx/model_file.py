@@ -11,10 +11,11 @@ import numpy as np
 from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.formats.amplitude import read_unit
-from ecgcvx.intervals import NEWEST, Calibration, feature_count
+from ecgcvx.intervals import Calibration
 from ecgcvx.json_values import number, text, whole
 from ecgcvx.kinds.registry import model_class
 from ecgcvx.multi_horizon import MultiHorizonForecaster, horizon_words
+from ecgcvx.residual_tree import NEWEST, check_tree
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.training_range import TrainingRange
 from ecgcvx.types import Array
@@ -26,7 +27,7 @@ SEVERAL = 7  # horizons
 WITHOUT_RANGE = 4  # the same without a training range
 LEGACY = (1, 2, 3)  # before the digest: ReLU and gated, with a polynomial activation, stacks
 RANGE = ("whitening", "linear")  # arrays of a training range, kept as `training_range.NAME`
-CALIBRATION = ("level", "edges", "residuals", "counts")  # arrays of a calibration, kept as `calibration.NAME`
+CALIBRATION = ("tree", "edges", "residuals", "counts")  # arrays of a calibration, kept as `calibration.NAME`
 LONGEST_SPAN = 1 << 24  # samples of a window, and of a horizon
 LONGEST_TEXT = 1000  # characters
 
@@ -218,11 +219,9 @@ def _calibration(coverages: object, tensors: dict[str, Array], window: int) -> C
     """A calibration of checked coverages and arrays."""
     if not isinstance(coverages, list):
         raise TypeError("coverages is no list")
-    level, edges, residuals, counts = (tensors[f"calibration.{name}"] for name in CALIBRATION)
-    found = Calibration(level, edges, residuals, counts, tuple(number(one, "coverages") for one in coverages))
-    if len(level) != feature_count(min(window, NEWEST)):
-        raise ValueError(f"calibration.level has {len(level)} weights for windows of {window}")
-    return found
+    tree, edges, residuals, counts = (tensors[f"calibration.{name}"] for name in CALIBRATION)
+    check_tree(tree, min(window, NEWEST))
+    return Calibration(tree, edges, residuals, counts, tuple(number(one, "coverages") for one in coverages))
 
 
 def _unit(value: object) -> str | None:

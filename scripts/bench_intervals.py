@@ -92,12 +92,12 @@ def evaluate(path: Path, horizon: int) -> dict[str, Any]:
     model = Forecaster(network, split.scaler, "", recording.sampling_frequency, WINDOW, horizon, BETA)
     test = split.test
     y, f = signal[test.targets], model.scaler.restore(network.predict(test.X))
-    groups = calibration.groups(test.X)
+    local = calibration.local(test.X)
     ends = {}
     for name, gamma in GAMMAS.items():
         centres, widths = start(calibration, (COVERAGE,))
         made = np.empty((2, len(test), 1))
-        follow(test.targets, y, f, groups, horizon, centres, widths, steps((COVERAGE,), gamma), made[0], made[1])
+        follow(test.targets, y, f, local, horizon, centres, widths, steps((COVERAGE,), gamma), made[0], made[1])
         ends[name] = made[:, :, 0]
     residuals = np.sort(known[1][1])
     rank = int(np.floor((len(residuals) + 1) * (1 - COVERAGE) / 2))

@@ -12,22 +12,22 @@ from ecgcvx.forecaster import Forecaster
 from ecgcvx.intervals import (
     KEPT,
     Calibration,
+    Local,
+    _group_edges,
     calibrate,
-    constant_feature,
-    feature_count,
     follow,
-    level_features,
-    log_levels,
     start,
     steps,
 )
 from ecgcvx.model_file import digest, load
 from ecgcvx.models import ReluNetwork
 from ecgcvx.records import Recording
+from ecgcvx.residual_tree import MIDDLE, SPREAD
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.windows import Scaler
 
 RATE, WINDOW = 20.0, 6
+LEAF = np.array([[-1.0, 0.0, 0.0, 0.0, 1.0]])
 
 
 def rows(n, seed=0, window=WINDOW):
@@ -64,9 +64,12 @@ def signal(n=400, seed=0, holes=3):
 @example(19, 0.9, 0)
 def test_ends_are_the_order_statistics_of_split_conformal_or_the_next_kept_ones_outwards(n, coverage, seed):
     r = np.sort(np.random.default_rng(seed).standard_normal(n))
-    Z = np.c_[np.zeros((n, WINDOW)), np.ones(n)]  # a single group: all levels tie
+    Z = np.c_[np.zeros((n, WINDOW)), np.ones(n)]  # a single leaf: all windows are the same
     found = calibrate((Z, r), (Z, r), (coverage,))
     assert found.counts.tolist() == [n]
+    (middle, spread), r = found.tree[0, [MIDDLE, SPREAD]], (r - found.tree[0, MIDDLE]) / found.tree[0, SPREAD]
+    low, high = np.quantile(middle + spread * r, [0.05, 0.95])
+    np.testing.assert_allclose([middle, spread], [(low + high) / 2, (high - low) / 2], rtol=1e-9, atol=1e-9)
     lower, upper = found.ends(coverage)[0]
     rank = int(np.floor(round((n + 1) * (1 - coverage) / 2, 9)))  # from 1
     if n <= KEPT:
@@ -77,41 +80,30 @@ def test_ends_are_the_order_statistics_of_split_conformal_or_the_next_kept_ones_
 
 
 def test_every_group_holds_its_share_of_fresh_windows():
-    X, Z, fresh = rows(4000, 0), rows(20_000, 1), rows(60_000, 2)
+    X, Z, fresh = rows(40_000, 0), rows(20_000, 1), rows(60_000, 2)
     found = calibrate((X, residuals(X)), (Z, residuals(Z, 5)))
-    r, groups = residuals(fresh, 6), found.groups(fresh)
-    assert len(found.counts) == 20
-    ends = found.ends(0.9)
-    inside = (r >= ends[groups, 0]) & (r <= ends[groups, 1])
-    for g in range(20):
-        chosen = groups == g
+    r, local = residuals(fresh, 6), found.local(fresh)
+    assert 5 <= len(found.counts) <= 20
+    lower, upper = local.interval(np.zeros(len(r)), found.ends(0.9))
+    inside = (r >= lower) & (r <= upper)
+    for g in range(len(found.counts)):
+        chosen = local.groups == g
         # Beta(n + 1 - 2 l, 2 l) over calibrations and binomial over fresh windows: five standard deviations.
         spread = np.sqrt(0.9 * 0.1 * (1 / found.counts[g] + 1 / chosen.sum()))
         assert abs(inside[chosen].mean() - 0.9) < 5 * spread
     true = 0.8 * np.abs(fresh[:, -2] - fresh[:, -3]) + 0.1 * fresh[:, 2] ** 2  # log of the size of the errors
-    assert np.corrcoef(log_levels(fresh, found.level), true)[0, 1] > 0.8
+    assert np.corrcoef(np.log(local.spreads), true)[0, 1] > 0.8
+    assert np.corrcoef(local.middles, np.exp(true))[0, 1] > 0.6  # skewed errors: the middle rises with their size
 
 
-@pytest.mark.parametrize("window", [1, 2, 3, 6, 20])
-def test_compiled_levels_are_features_times_weights(window):
-    X, newest = rows(50, 4, window), min(window, 15)
-    weights = np.random.default_rng(5).standard_normal(feature_count(newest))
-    features = level_features(X, newest)
-    assert features.shape == (50, feature_count(newest))
-    assert (features[:, constant_feature(newest)] == 1).all()
-    np.testing.assert_allclose(log_levels(X, weights), features @ weights, rtol=1e-12, atol=1e-12)
-
-
-def test_the_level_is_the_ridge_regression_of_scikit_learn():
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    X = rows(700)
-    r = residuals(X)
-    target = np.log(np.abs(r) + 0.1 * np.median(np.abs(r)))
-    features = np.delete(level_features(X, WINDOW), constant_feature(WINDOW), axis=1)
-    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
-    expected = linear_model.Ridge(alpha=1e-4 * len(X)).fit(scaled, target).predict(scaled)
-    found = calibrate((X, r), (X, r))
-    np.testing.assert_allclose(log_levels(X, found.level), expected, rtol=1e-8, atol=1e-8)
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 900)), min_size=1, max_size=40))
+def test_groups_hold_enough_of_the_validation_part_however_spreads_tie(values):
+    spreads = np.concatenate([np.full(count, 1.0 + value) for value, count in values])
+    edges = _group_edges(spreads)
+    counts = np.bincount(np.searchsorted(edges, spreads, side="right"), minlength=len(edges) + 1)
+    assert len(counts) <= 20
+    assert len(counts) == 1 or counts.min() >= max(len(spreads) / 20, 200)
 
 
 @settings(max_examples=30, deadline=None)
@@ -127,7 +119,8 @@ def test_misses_of_every_group_are_as_many_as_its_width_moved(gamma, coverage, h
     groups = rng.integers(0, len(known.counts), n)
     targets = np.arange(horizon, n + horizon)
     lower, upper = np.empty((n, 1)), np.empty((n, 1))
-    follow(targets, samples, np.zeros(n), groups, horizon, centres, widths, steps((coverage,), gamma), lower, upper)
+    local = Local(groups, rng.standard_normal(n), rng.uniform(0.1, 2, n))
+    follow(targets, samples, np.zeros(n), local, horizon, centres, widths, steps((coverage,), gamma), lower, upper)
     missed = (samples < lower[:, 0]) | (samples > upper[:, 0])
     due = np.arange(n) <= n - 1 - horizon  # the others fall due after the end
     for g in range(len(known.counts)):
@@ -230,13 +223,13 @@ def test_a_coverage_beyond_the_residuals_is_refused():
 @pytest.mark.parametrize(
     "change",
     [
-        {"edges": np.array([1.0, 0.5, 2.0])}, {"counts": np.array([5.0, 5.0])}, {"level": np.array([[1.0]])},
+        {"edges": np.array([1.0, 0.5, 2.0])}, {"counts": np.array([5.0, 5.0])}, {"tree": np.array([[1.0]])},
         {"residuals": -np.sort(np.random.default_rng(0).random((4, 9)), axis=1)}, {"coverages": ()},
-        {"level": np.full(3, np.nan)},
+        {"tree": np.full((1, 5), np.nan)}, {"tree": np.array([[0.0, 0.0, 1.0, 0.0, 1.0]])},
     ],
 )  # fmt: skip
 def test_a_calibration_that_does_not_fit_is_refused(change):
-    good = {"level": np.ones(3), "edges": np.arange(3.0), "residuals": np.zeros((4, 9)), "counts": np.full(4, 9.0)}
+    good = {"tree": LEAF, "edges": np.arange(3.0), "residuals": np.zeros((4, 9)), "counts": np.full(4, 9.0)}
     Calibration(**good)
     with pytest.raises(InputError):
         Calibration(**{**good, **change})

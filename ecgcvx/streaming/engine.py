@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ecgcvx.models import Model
 from ecgcvx.rowwise import Layers
+from ecgcvx.streaming.intervals import push_interval
 from ecgcvx.streaming.kernels import Rules, State, forecast_chunk, push_sample, settle_chunk, slide_chunk
 from ecgcvx.training_range import Border, Outside, TrainingRange, border
 from ecgcvx.types import Array
@@ -18,8 +19,13 @@ Outcome = tuple[float, float, float, bool, bool]  # prediction and residual in m
 class Engine(Protocol):
     """Evaluates one network on the windows of a stream."""
 
-    def push(self, sample: float, state: State, rules: Rules, on: Bools) -> Outcome:
-        """Take one sample of one channel; on (m,) is where the active neurons are written."""
+    def push(
+        self, sample: float, state: State, rules: Rules, on: Bools, fixed: Array | None, intervals: Array | None
+    ) -> Outcome:
+        """Take one sample of one channel; on (m,) is where the active neurons are written.
+
+        fixed, intervals : numbers and state of the intervals (`ecgcvx.streaming.intervals`), None without them.
+        """
         ...
 
     def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
@@ -37,8 +43,12 @@ class CompiledEngine:
         self._layers, self._columns, self._border = layers, layers.columns(), border
         self._work = np.empty((2, len(layers.W2)))
 
-    def push(self, sample: float, state: State, rules: Rules, on: Bools) -> Outcome:
-        outcome: Outcome = push_sample(sample, state, rules, self._columns, self._border, self._work, on)
+    def push(
+        self, sample: float, state: State, rules: Rules, on: Bools, fixed: Array | None, intervals: Array | None
+    ) -> Outcome:
+        outcome: Outcome = push_sample(
+            sample, state, rules, self._columns, self._border, self._work, on, fixed, intervals
+        )
         return outcome
 
     def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
@@ -51,12 +61,17 @@ class BatchEngine:
     def __init__(self, network: Model, known: TrainingRange | None, policy: Outside) -> None:
         self._network, self._range, self._policy = network, known, policy
 
-    def push(self, sample: float, state: State, rules: Rules, on: Bools) -> Outcome:
+    def push(
+        self, sample: float, state: State, rules: Rules, on: Bools, fixed: Array | None, intervals: Array | None
+    ) -> Outcome:
         chunk, out, alarms = np.array([[sample]]), np.empty((3, 1, 1)), np.zeros((1, 1), dtype=np.bool_)
         outside = np.zeros(1, dtype=np.bool_)
         self.forecast(chunk, state, rules, out, on[None], outside)
         settle_chunk(chunk, state, rules, out, alarms, on[None], outside)
-        return float(out[0, 0, 0]), float(out[1, 0, 0]), float(out[2, 0, 0]), bool(alarms[0, 0]), bool(outside[0])
+        prediction, residual, score = (float(value) for value in out[:, 0, 0])
+        if fixed is not None and intervals is not None:
+            push_interval(sample, prediction, residual, state.windows[0], fixed, intervals)
+        return prediction, residual, score, bool(alarms[0, 0]), bool(outside[0])
 
     def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
         rows = np.empty((chunk.size, rules.window + 1))

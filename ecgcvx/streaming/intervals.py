@@ -1,11 +1,11 @@
 """Prediction intervals of a stream: they follow the signal, see `ecgcvx.intervals`.
 
-All that a channel needs lies in one vector, since what a compiled call costs is the number of its arrays:
+What a compiled call costs is the number of its arrays: there are two, one that all channels share and one a channel.
 
-    window, G, C, h, gamma; steps of a miss (C,) and of a hit (C,); edges (G - 1,); level (k,)       fixed
-    place of the next forecast, how many fell due, how many of each coverage held (C,)                state
-    centres and widths (G, C); lower and upper ends (h, 2, C) and groups (h,) of forecasts to come
-    ends of the last forecast (C, 2)
+fixed   window, G, C, h, gamma; steps of a miss (C,) and of a hit (C,); the tree (nodes, 10): `flat`, middle and spread
+        in mV, group
+state   place of the next forecast, how many fell due, how many of each coverage held (C,); centres and widths (G, C);
+        lower and upper ends (h, 2, C) and groups (h,) of forecasts to come; ends of the last forecast (C, 2)
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.intervals import GAMMA, NEWEST, check_coverages, group_of, learn, log_level, start, steps
+from ecgcvx.intervals import GAMMA, check_coverages, end_points, learn, start, steps
+from ecgcvx.residual_tree import MIDDLE, NEWEST, SPREAD, flat, leaf_of
 from ecgcvx.rowwise import compiled
 from ecgcvx.types import Array
 
-HEAD = 5  # numbers before the steps
+HEAD, COLUMNS = 5, 10  # numbers before the steps, and of a node
 
 
 class Moves(NamedTuple):
-    """`Steps` as views of the vector."""
+    """`Steps` as views of the fixed numbers."""
 
     miss: Array
     hit: Array
@@ -31,66 +32,61 @@ class Moves(NamedTuple):
 
 
 @compiled
-def push_interval(sample: float, forecast: float, residual: float, windows: Array, i: int, memory: Array) -> None:
+def push_interval(sample: float, forecast: float, residual: float, x: Array, fixed: Array, state: Array) -> None:
     """Learn from a sample (mV) whose intervals fell due, and make those of a new forecast (mV).
 
-    residual : NaN where no forecast was due. windows[i] : (at least window,) the standardised window of the forecast.
+    residual : NaN where no forecast was due. fixed, state : see the module; the state changes.
+    x : (at least window,) the standardised window of the forecast.
     """
-    window, G, C, h = int(memory[0]), int(memory[1]), int(memory[2]), int(memory[3])
-    k, gamma = HEAD, memory[4]
-    moves = Moves(memory[k : k + C], memory[k + C : k + 2 * C], gamma)
-    k += 2 * C
-    edges = memory[k : k + G - 1]
-    k += G - 1
-    newest = min(window, NEWEST)
-    features = (newest + 1) * (newest + 2) // 2 + max(newest - 1, 0) + max(newest - 2, 0)
-    level = memory[k : k + features]
-    k += features
-    counts = memory[k : k + 2 + C]
-    k += 2 + C
-    centres = memory[k : k + G * C].reshape((G, C))
+    window, G, C, h = int(fixed[0]), int(fixed[1]), int(fixed[2]), int(fixed[3])
+    head, k = int(state[0]), 2 + C
+    centres = state[k : k + G * C].reshape((G, C))
     k += G * C
-    widths = memory[k : k + G * C].reshape((G, C))
+    widths = state[k : k + G * C].reshape((G, C))
     k += G * C
-    pending = memory[k : k + 2 * h * C].reshape((h, 2, C))
+    pending = state[k : k + 2 * h * C].reshape((h, 2, C))
     k += 2 * h * C
-    groups = memory[k : k + h]
-    out = memory[k + h :]
-    head = int(counts[0])
+    groups = state[k : k + h]
+    out = state[k + h :]
     g = int(groups[head])
     if residual == residual and g >= 0:
         lower, upper = pending[head, 0], pending[head, 1]
-        counts[1] += 1.0
+        state[1] += 1.0
         for c in range(C):
             if lower[c] <= sample <= upper[c]:
-                counts[2 + c] += 1.0
+                state[2 + c] += 1.0
+        moves = Moves(fixed[HEAD : HEAD + C], fixed[HEAD + C : HEAD + 2 * C], fixed[4])
         learn(sample, lower, upper, centres[g], widths[g], moves)
     groups[head] = -1.0
     if np.isfinite(forecast):
-        g = group_of(log_level(windows[i], window, newest, level), edges)
+        nodes = fixed[HEAD + 2 * C :].reshape((-1, COLUMNS))
+        leaf = leaf_of(x, window, nodes)
+        middle, spread, g = forecast + nodes[leaf, 7], nodes[leaf, 8], int(nodes[leaf, 9])
         groups[head] = g
         for c in range(C):
-            low = forecast + centres[g, c] - widths[g, c] / 2.0
-            high = forecast + centres[g, c] + widths[g, c] / 2.0
+            low, high = end_points(middle, spread, centres[g, c], widths[g, c])
             pending[head, 0, c], pending[head, 1, c] = low, high
             out[2 * c], out[2 * c + 1] = low, high
     else:
         out[:] = np.nan
-    counts[0] = (head + 1) % h
+    state[0] = (head + 1) % h
 
 
 @compiled
-def push_intervals(samples: Array, forecasts: Array, residuals: Array, rows: Array, memory: Array, out: Array) -> None:
+def push_intervals(
+    samples: Array, forecasts: Array, residuals: Array, rows: Array, fixed: Array, state: Array, out: Array
+) -> None:
     """The same for T samples of one channel with rows (T, d); out (T, 2 C)."""
     for t in range(len(samples)):
-        push_interval(samples[t], forecasts[t], residuals[t], rows, t, memory)
-        out[t] = memory[len(memory) - out.shape[1] :]
+        push_interval(samples[t], forecasts[t], residuals[t], rows[t], fixed, state)
+        out[t] = state[len(state) - out.shape[1] :]
 
 
 class StreamIntervals:
     """Intervals of several coverages for every channel of a stream; nothing in it grows.
 
-    gamma : step of the adaptation, 0 for none.
+    gamma : step of the adaptation, 0 for none. fixed, first : the fixed numbers, and the state of the first channel.
+    ends : (C, 2) in mV of the last forecast of the first channel, lower and upper, which the next one overwrites.
 
     Raises ModelError where the model keeps no calibration, InputError for a coverage or gamma out of range.
     """
@@ -100,18 +96,13 @@ class StreamIntervals:
         self.coverages, self.gamma = check_coverages(coverages), float(gamma)
         moves = steps(self.coverages, gamma)
         centres, widths = start(known, self.coverages)
-        (G, C), h = centres.shape, model.horizon
-        fixed = np.concatenate([[model.window, G, C, h, gamma], moves.miss, moves.hit, known.edges, known.level])
+        (G, C), h, tree = centres.shape, model.horizon, known.tree
+        nodes = np.c_[flat(tree, min(model.window, NEWEST)), tree[:, [MIDDLE, SPREAD]], known.node_groups]
+        fixed: Array = np.concatenate([[model.window, G, C, h, gamma], moves.miss, moves.hit, nodes.ravel()])
         state = [np.zeros(2 + C), centres.ravel(), widths.ravel(), np.full(2 * h * C, np.nan), np.full(h, -1.0)]
-        self._memory = np.tile(np.concatenate([fixed, *state, np.full(2 * C, np.nan)]), (channels, 1))
-        self._state = self._memory[:, len(fixed) :]
-        self._limits = G, C, h
-        self.first, self._ends = self._memory[0], self._memory[0, -2 * C :].reshape(C, 2)
-
-    @property
-    def ends(self) -> Array:
-        """Ends (C, 2) in mV of the last forecast of the first channel, lower and upper."""
-        return self._ends.copy()
+        self._state = np.tile(np.concatenate([*state, np.full(2 * C, np.nan)]), (channels, 1))
+        self.fixed, self.first, self._limits = fixed, self._state[0], (G, C, h)
+        self.ends = self._state[0, -2 * C :].reshape(C, 2)
 
     @property
     def held(self) -> Array:
@@ -124,14 +115,14 @@ class StreamIntervals:
         c, T = samples.shape
         out = np.empty((c, T, 2 * len(self.coverages)))
         for k in range(c):
-            push_intervals(samples[k], forecasts[k], residuals[k], rows[k * T : (k + 1) * T], self._memory[k], out[k])
+            own = rows[k * T : (k + 1) * T]
+            push_intervals(samples[k], forecasts[k], residuals[k], own, self.fixed, self._state[k], out[k])
         return out.reshape(c, T, len(self.coverages), 2)
 
-    def warm_up(self, windows: Array, rows: Array) -> None:
-        """Run both passes once on a memory that is thrown away; windows and rows : as those of a stream."""
-        memory, zeros = self.first.copy(), np.zeros(1)
-        push_interval(0.0, 0.0, 0.0, windows, 0, memory)
-        push_intervals(zeros, zeros, zeros, rows, memory, np.empty((1, self._ends.size)))
+    def warm_up(self, rows: Array) -> None:
+        """Run the pass over chunks once on a state that is thrown away; rows : as those of a chunk."""
+        zeros = np.zeros(1)
+        push_intervals(zeros, zeros, zeros, rows, self.fixed, self.first.copy(), np.empty((1, self.ends.size)))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the state by name, for a checkpoint."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.rowwise import ROWS, SUMS, compiled, row_heights, row_output, tile_heights, tile_output
+from ecgcvx.streaming.intervals import push_interval
 from ecgcvx.types import Array
 
 Counts = NDArray[np.int64]
@@ -126,9 +127,20 @@ def replaced_row(x: Array, border: Any) -> float:
 
 @compiled
 def push_sample(
-    sample: float, state: Any, rules: Any, network: Any, border: Any, work: Array, on: NDArray[np.bool_]
+    sample: float,
+    state: Any,
+    rules: Any,
+    network: Any,
+    border: Any,
+    work: Array,
+    on: NDArray[np.bool_],
+    fixed: Any,
+    intervals: Any,
 ) -> tuple[float, float, float, bool, bool]:
-    """Forecast, residual, score, alarm and whether it is outside, of one sample of one channel; patterns in on (m,)."""
+    """Forecast, residual, score, alarm and whether it is outside, of one sample of one channel; patterns in on (m,).
+
+    fixed, intervals : numbers and state of the intervals, see `push_interval`; None without them.
+    """
     x = state.windows[0]
     for k in range(rules.window - 1):
         x[k] = x[k + 1]
@@ -145,6 +157,8 @@ def push_sample(
     else:
         on[:] = False
     forecast, residual, score, alarm = settle_step(sample, forecast, 0, state, rules)
+    if intervals is not None:
+        push_interval(sample, forecast, residual, x, fixed, intervals)
     return forecast, residual, score, alarm, outside
 
 

@@ -24,7 +24,7 @@ from ecgcvx.model_file import digest
 from ecgcvx.models import Model, TwoLayerNetwork
 from ecgcvx.rowwise import padded
 from ecgcvx.streaming.engine import engine_of
-from ecgcvx.streaming.intervals import StreamIntervals, push_interval
+from ecgcvx.streaming.intervals import StreamIntervals
 from ecgcvx.streaming.kernels import Rules, State, settle_chunk, slide_chunk
 from ecgcvx.training_range import Outside
 from ecgcvx.types import Array
@@ -158,13 +158,14 @@ class StreamPredictor:
         if self.channels != 1:
             raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
         jump = self._jump(position, 1)
-        prediction, residual, score, alarm, outside = self._engine.push(sample, self._state, self._rules, self._on)
+        known = self.intervals
+        fixed, state = (None, None) if known is None else (known.fixed, known.first)
+        prediction, residual, score, alarm, outside = self._engine.push(
+            sample, self._state, self._rules, self._on, fixed, state
+        )
         self.samples += 1
         emptied = "missing" if self._state.runs[0] == 0 else "jump" if jump else ""
-        ends = NO_INTERVALS
-        if self.intervals is not None:
-            push_interval(sample, prediction, residual, self._state.windows, 0, self.intervals.first)
-            ends = self.intervals.ends
+        ends = NO_INTERVALS if known is None else known.ends.copy()
         return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied, outside, ends)
 
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
@@ -294,8 +295,10 @@ class StreamPredictor:
         self._engine.forecast(zeros, self._state, self._rules, out, on, outside)
         settle_chunk(zeros, self._state, self._rules, out, alarms, on, outside)
         if self.channels == 1:
-            self._engine.push(0.0, self._state, self._rules, self._on)
+            known = self.intervals
+            fixed, state = (None, None) if known is None else (known.fixed, known.first.copy())
+            self._engine.push(0.0, self._state, self._rules, self._on, fixed, state)
         if self.intervals is not None:
             rows = np.empty((self.channels, self.model.window + 1))
             slide_chunk(zeros, self._state, self._rules, rows)
-            self.intervals.warm_up(self._state.windows, rows)
+            self.intervals.warm_up(rows)
