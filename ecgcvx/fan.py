@@ -38,10 +38,18 @@ def fan_strip(model: MultiHorizonForecaster, recording: Recording, boundary: int
     Where the model has intervals, with the widest of them as they followed the record.
     """
     rate, signal = recording.sampling_frequency, recording.signal
-    aligned = model.predict(recording)
     known = all(one.calibration is not None for one in model.forecasters)
     coverage = max(model.forecasters[0].calibrated().coverages) if known else None
-    ends = None if coverage is None else model.predict_interval(recording, coverage, adapt=True)
+    columns, lower, upper = list[Array](), list[Array](), list[Array]()
+    for one in model.forecasters:
+        made = one.forecasts(recording)
+        columns.append(made.samples())
+        if coverage is not None:
+            interval = made.interval(coverage, adapt=True)
+            lower.append(interval.lower)
+            upper.append(interval.upper)
+    aligned = np.stack(columns, axis=1)
+    ends = Interval(np.stack(lower, axis=1), np.stack(upper, axis=1)) if lower else None
     whole = np.r_[False, np.isfinite(aligned[boundary:]).all(axis=1), False]
     edges = np.flatnonzero(np.diff(whole.astype(np.int8))).reshape(-1, 2) + boundary
     a, b = edges[np.argmax(edges[:, 1] - edges[:, 0])]
@@ -53,9 +61,9 @@ def fan_strip(model: MultiHorizonForecaster, recording: Recording, boundary: int
     apart = max(model.horizons[-1], round(APART * rate), 1)
     fans = []
     for sample in range(first, stop - model.horizons[0], apart):
-        interval = None if ends is None else Interval(*(_from(signal, model, end, sample) for end in ends))
+        own = None if ends is None else Interval(*(_from(signal, model, end, sample) for end in ends))
         fans.append(Fan(np.r_[sample, sample + np.array(model.horizons)].astype(float),
-                        _from(signal, model, aligned, sample), interval))  # fmt: skip
+                        _from(signal, model, aligned, sample), own))  # fmt: skip
     return FanStrip(first, stop, tuple(fans), coverage)
 
 

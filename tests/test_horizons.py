@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import ecgcvx
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
+from ecgcvx.fan import fan_strip
 from ecgcvx.fit_options import fit_options
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.horizons import fit_horizons
@@ -22,7 +23,7 @@ from ecgcvx.interruption import signals
 from ecgcvx.kinds.kind import Limits
 from ecgcvx.kinds.registry import REGISTRY
 from ecgcvx.model_file import digest
-from ecgcvx.models import ReluNetwork
+from ecgcvx.models import PolynomialNetwork, ReluNetwork
 from ecgcvx.multi_horizon import MultiHorizonForecaster, check_horizons, horizon_words, read_horizons
 from ecgcvx.records import Recording
 from ecgcvx.sharing import Sharing
@@ -296,6 +297,21 @@ def test_the_folder_tells_of_every_horizon(fan):
     report = (fan / "report.html").read_text()
     assert "How far ahead" in report
     assert report.count("linear predictor") > 1
+
+
+def test_fans_are_of_one_prediction_a_horizon(fan, recording, monkeypatch):
+    model = ecgcvx.load_horizons(fan)
+    aligned, ends = model.predict(recording), model.predict_interval(recording, 0.8, adapt=True)
+    calls, predict = [], PolynomialNetwork.predict
+    monkeypatch.setattr(PolynomialNetwork, "predict", lambda network, X: calls.append(X) or predict(network, X))
+    strip = fan_strip(model, recording, 5000)
+    assert len(calls) == len(model.horizons)
+    assert strip.coverage == 0.8
+    for one in strip.fans:
+        sample = int(one.samples[0])
+        np.testing.assert_array_equal(one.forecast[1:], model.fan(aligned, sample))
+        for found, whole in zip(one.interval, ends, strict=True):
+            np.testing.assert_array_equal(found[1:], model.fan(whole, sample))
 
 
 def test_predict_has_a_column_a_horizon(fan, record_208, recording, tmp_path, capsys):
