@@ -208,17 +208,15 @@ def start(calibration: Calibration, coverages: Sequence[float]) -> tuple[Array, 
 
 
 @compiled
-def learn(sample: float, lower: Array, upper: Array, centres: Array, widths: Array, steps: Any) -> None:
-    """Let centres and widths (C,) of a group learn from a sample whose intervals, lower and upper (C,), fell due."""
-    for c in range(len(lower)):
-        if sample > upper[c]:
-            centres[c] += steps.gamma * widths[c] / 2.0
-            widths[c] *= steps.miss[c]
-        elif sample < lower[c]:
-            centres[c] -= steps.gamma * widths[c] / 2.0
-            widths[c] *= steps.miss[c]
-        else:
-            widths[c] = max(widths[c] * steps.hit[c], 1e-9)
+def learned(
+    sample: float, lower: float, upper: float, centre: float, width: float, miss: float, hit: float, gamma: float
+) -> tuple[float, float]:
+    """Centre and width after a sample whose interval, lower to upper, fell due; miss, hit, gamma : see `Steps`."""
+    if sample > upper:
+        return centre + gamma * width / 2.0, width * miss
+    if sample < lower:
+        return centre - gamma * width / 2.0, width * miss
+    return centre, max(width * hit, 1e-9)
 
 
 @compiled
@@ -240,7 +238,11 @@ def follow(
     for i in range(len(targets)):
         while due < i and targets[due] <= targets[i] - horizon:
             g = local.groups[due]
-            learn(samples[due], lower[due], upper[due], centres[g], widths[g], steps)
+            for c in range(lower.shape[1]):
+                centres[g, c], widths[g, c] = learned(
+                    samples[due], lower[due, c], upper[due, c], centres[g, c], widths[g, c], steps.miss[c],
+                    steps.hit[c], steps.gamma,
+                )  # fmt: skip
             due += 1
         g, middle = local.groups[i], forecasts[i] + local.middles[i]
         for c in range(lower.shape[1]):

@@ -24,9 +24,9 @@ Of a model of several horizons each has a column of its own, forecast_5_mv for 5
 of its sample, which were made 5 samples before it and so on. outside and the ends of intervals are named likewise.
 
 --intervals adds columns lower_90_mv and upper_90_mv for a coverage of 0.9, of the network's own forecast whatever
---outside says, which need not lie in the middle: in the long run that share of the samples lies inside, as far as the record is like the validation part
-of the fit; with --adapt the intervals follow the record, and the share holds in the long run for any record. Neither
-says anything of a single sample."""
+--outside says; that need not lie in the middle. In the long run that share of the samples lies inside, as far as the
+record is like the validation part of the fit; with --adapt the intervals follow the record, and the share holds in the
+long run for any record. Neither says anything of a single sample."""
 EXAMPLES = """\
 examples:
   ecgcvx predict out/208 data/mitdb208/208 --output forecast.csv

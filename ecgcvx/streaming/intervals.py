@@ -9,26 +9,18 @@ state   place of the next forecast, how many fell due, how many of each coverage
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.intervals import GAMMA, check_coverages, end_points, learn, start, steps
+from ecgcvx.intervals import GAMMA, check_coverages, end_points, learned, start, steps
 from ecgcvx.residual_tree import MIDDLE, NEWEST, SPREAD, flat, leaf_of
 from ecgcvx.rowwise import compiled
 from ecgcvx.types import Array
 
 HEAD, COLUMNS = 5, 10  # numbers before the steps, and of a node
-
-
-class Moves(NamedTuple):
-    """`Steps` as views of the fixed numbers."""
-
-    miss: Array
-    hit: Array
-    gamma: float
 
 
 @compiled
@@ -38,37 +30,37 @@ def push_interval(sample: float, forecast: float, residual: float, x: Array, fix
     residual : NaN where no forecast was due. fixed, state : see the module; the state changes.
     x : (at least window,) the standardised window of the forecast.
     """
+    # Places in the vectors, since each view of a part would cost as much as what is done with it.
     window, G, C, h = int(fixed[0]), int(fixed[1]), int(fixed[2]), int(fixed[3])
-    head, k = int(state[0]), 2 + C
-    centres = state[k : k + G * C].reshape((G, C))
-    k += G * C
-    widths = state[k : k + G * C].reshape((G, C))
-    k += G * C
-    pending = state[k : k + 2 * h * C].reshape((h, 2, C))
-    k += 2 * h * C
-    groups = state[k : k + h]
-    out = state[k + h :]
-    g = int(groups[head])
+    head, centres = int(state[0]), 2 + C
+    widths = centres + G * C
+    lower = widths + G * C + 2 * C * head
+    upper, group = lower + C, widths + G * C + 2 * C * h + head
+    out = len(state) - 2 * C
+    g = int(state[group])
     if residual == residual and g >= 0:
-        lower, upper = pending[head, 0], pending[head, 1]
         state[1] += 1.0
         for c in range(C):
-            if lower[c] <= sample <= upper[c]:
+            low, high, at = state[lower + c], state[upper + c], g * C + c
+            if low <= sample <= high:
                 state[2 + c] += 1.0
-        moves = Moves(fixed[HEAD : HEAD + C], fixed[HEAD + C : HEAD + 2 * C], fixed[4])
-        learn(sample, lower, upper, centres[g], widths[g], moves)
-    groups[head] = -1.0
+            state[centres + at], state[widths + at] = learned(
+                sample, low, high, state[centres + at], state[widths + at], fixed[HEAD + c], fixed[HEAD + C + c],
+                fixed[4],
+            )  # fmt: skip
+    state[group] = -1.0
     if np.isfinite(forecast):
         nodes = fixed[HEAD + 2 * C :].reshape((-1, COLUMNS))
         leaf = leaf_of(x, window, nodes)
         middle, spread, g = forecast + nodes[leaf, 7], nodes[leaf, 8], int(nodes[leaf, 9])
-        groups[head] = g
+        state[group] = g
         for c in range(C):
-            low, high = end_points(middle, spread, centres[g, c], widths[g, c])
-            pending[head, 0, c], pending[head, 1, c] = low, high
-            out[2 * c], out[2 * c + 1] = low, high
+            low, high = end_points(middle, spread, state[centres + g * C + c], state[widths + g * C + c])
+            state[lower + c], state[upper + c] = low, high
+            state[out + 2 * c], state[out + 2 * c + 1] = low, high
     else:
-        out[:] = np.nan
+        for c in range(2 * C):
+            state[out + c] = np.nan
     state[0] = (head + 1) % h
 
 

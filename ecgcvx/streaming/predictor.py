@@ -116,6 +116,11 @@ class StreamPredictor:
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate, self.outside = model, channels, rate, model.policy(outside)
         self.intervals = StreamIntervals(model, channels, coverages, gamma) if len(coverages) else None
+        # What a single sample needs of them, without detours.
+        known = self.intervals
+        self._fixed = None if known is None else known.fixed
+        self._follows = None if known is None else known.first
+        self._ends = NO_INTERVALS if known is None else known.ends
         self.samples = 0
         self._next: float | None = None
         self._rules = Rules(
@@ -158,14 +163,12 @@ class StreamPredictor:
         if self.channels != 1:
             raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
         jump = self._jump(position, 1)
-        known = self.intervals
-        fixed, state = (None, None) if known is None else (known.fixed, known.first)
         prediction, residual, score, alarm, outside = self._engine.push(
-            sample, self._state, self._rules, self._on, fixed, state
+            sample, self._state, self._rules, self._on, self._fixed, self._follows
         )
         self.samples += 1
         emptied = "missing" if self._state.runs[0] == 0 else "jump" if jump else ""
-        ends = NO_INTERVALS if known is None else known.ends.copy()
+        ends = self._ends.copy()
         return Step(self.samples - 1, prediction, residual, score, alarm, self._on.copy(), emptied, outside, ends)
 
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
@@ -295,9 +298,8 @@ class StreamPredictor:
         self._engine.forecast(zeros, self._state, self._rules, out, on, outside)
         settle_chunk(zeros, self._state, self._rules, out, alarms, on, outside)
         if self.channels == 1:
-            known = self.intervals
-            fixed, state = (None, None) if known is None else (known.fixed, known.first.copy())
-            self._engine.push(0.0, self._state, self._rules, self._on, fixed, state)
+            scratch = None if self._follows is None else self._follows.copy()
+            self._engine.push(0.0, self._state, self._rules, self._on, self._fixed, scratch)
         if self.intervals is not None:
             rows = np.empty((self.channels, self.model.window + 1))
             slide_chunk(zeros, self._state, self._rules, rows)
