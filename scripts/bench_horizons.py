@@ -3,7 +3,7 @@
 run     Train what is not stored yet, in this order: polynomial, gated, ReLU.
 table   Print what is stored.
 
-Usage: python scripts/bench_horizons.py run [RECORD]
+Usage: python scripts/bench_horizons.py run [RECORD] [--case CASE ...]
        python scripts/bench_horizons.py table
 
 Together: one fit of all horizons, on the windows that have a target at the longest one. One by one: a fit a horizon,
@@ -34,6 +34,7 @@ def main() -> None:
     parts = command.add_subparsers(required=True, metavar="PART")
     runs = parts.add_parser("run", help=run.__doc__)
     runs.add_argument("record", nargs="?", default=str(ROOT / "data" / "mitdb208" / "208"))
+    runs.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
     runs.set_defaults(run=run)
     parts.add_parser("table", help=print_table.__doc__).set_defaults(run=print_table)
     arguments = command.parse_args()
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     recording = ecgcvx.read_recording(arguments.record)
     ecgcvx.fit(recording, "polynomial", beta=1e-3, baselines="none")  # what is compiled once
     stored = {(line["case"], line["horizon"]) for line in stored_lines(RESULTS)}
-    for case, (network, options, horizons) in CASES.items():
+    for case in arguments.case:
+        network, options, horizons = CASES[case]
         if (case, "all") not in stored:
             found, seconds = timed(partial(_fit, recording, network, horizons, options))
             lines = {one.forecaster.horizon: _line(one) for one in found.fits}

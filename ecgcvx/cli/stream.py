@@ -41,10 +41,11 @@ these are reported on standard error with their number, counted, and are no samp
 A line of output is an object with time (s), sample, prediction (of the sample `horizon` later), residual (of the
 forecast that was due), score, alarm, patterns (numbers of the active neurons), emptied ('missing' or 'jump', where
 the window was emptied) and outside (true, where the window lies outside the range of the training windows). null: there
-is none. With --intervals also intervals: for every coverage, e.g. "0.9", the ends (mV) round the prediction. They
-follow the stream, so that in the long run that share of the samples lies inside; no statement on a single sample. With
---events also events, where some were found: objects as `ecgcvx detect --json` has them, 1.5 to 3.5 s after the R peak;
-what is usual is learned from the first --learn seconds, anew after --resume.
+is none. With --intervals also horizon (samples) and intervals: for every coverage, e.g. "0.9", the ends (mV) of the
+interval of the prediction. They follow the stream, so that in the long run that share of the samples lies inside; no
+statement on a single sample. `ecgcvx monitor` shows the widest where it fell due. With --events also events, where
+some were found: objects as `ecgcvx detect --json` has them, 1.5 to 3.5 s after the R peak; what is usual is learned
+from the first --learn seconds, anew after --resume.
 
 SIGTERM and Ctrl-C end the run after the samples read, with exit code 130; SIGUSR1 writes the checkpoint, which the end
 does as well. The last line on standard error sums up: samples, missing, jumps, malformed lines, alarms, windows
@@ -135,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
                     counts["jumps" if step.emptied == "jump" else step.emptied] += 1
                 found = () if events is None else pushed(events, step, sample)
                 counts.update(events=len(found))
-                written.append(line(step, sample, model.sampling_frequency, coverages, found))
+                written.append(line(step, sample, model.sampling_frequency, model.horizon, coverages, found))
             output.write("".join(written))
             if signals.save and options.checkpoint is not None:
                 stream.save(options.checkpoint)
@@ -210,6 +211,7 @@ def line(
     step: "Step",
     sample: "Sample",
     frequency: float,
+    horizon: int,
     coverages: Sequence[float] = (),
     events: "Sequence[Event]" = (),
 ) -> str:
@@ -221,6 +223,7 @@ def line(
         "patterns": step.patterns.nonzero()[0].tolist(),
     }  # fmt: skip
     if coverages:
+        told["horizon"] = horizon
         told["intervals"] = {
             f"{coverage:g}": [shown(float(end)) for end in ends]
             for coverage, ends in zip(coverages, step.intervals, strict=True)

@@ -1,6 +1,7 @@
 """A page that shows a stream in the browser, fed by lines of NDJSON.
 
-ECG and forecast on ECG grid (25 mm/s, 10 mm/mV), residual, score and active patterns, as they come. The page is served
+ECG and forecast on ECG grid (25 mm/s, 10 mm/mV) with the interval that was made for each sample, residual, score and
+active patterns, as they come. The page is served
 to one host, asks nobody else for anything, and answers nothing to a request that names another host or comes from
 another origin, so that no web page that is open beside it can read the signal.
 
@@ -40,13 +41,15 @@ BEAT = 0.05  # s between events at least
 SILENCE = 5.0  # s after which an event without samples shows that the line is up
 STUCK = 10.0  # s that a page may take to read
 PAGES = 16  # at once
+FARTHEST = 1 << 16  # samples ahead that an interval is kept for
 NUMBERS = ("time", "sample", "prediction", "residual", "score")
 
 
 class Entry(NamedTuple):
     """A sample, its number since the start, and what the page draws of it.
 
-    events : found by this sample: from when, how long (s), and score of each.
+    events : found by this sample: from when, how long (s), and score of each. band : ends (mV) of the widest interval
+    that was made for this sample, `horizon` samples before it.
     """
 
     number: int
@@ -56,6 +59,7 @@ class Entry(NamedTuple):
     emptied: str
     outside: bool
     events: tuple[tuple[float, float, float], ...] = ()
+    band: tuple[float, float] | None = None
 
 
 class Feed:
@@ -67,6 +71,7 @@ class Feed:
         self.malformed = 0
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._count = 0
+        self._ahead: deque[tuple[float, float] | None] = deque(maxlen=1)  # intervals of samples to come
         self._news = threading.Condition()
 
     def read(self, source: BinaryIO) -> None:
@@ -76,7 +81,7 @@ class Feed:
                 if len(line) == LONGEST and not line.endswith(b"\n"):
                     while (rest := source.readline(LONGEST)) and not rest.endswith(b"\n"):
                         pass
-                    self.malformed += 1
+                    self._skip()
                 elif line.strip():
                     self._take(line)
         finally:
@@ -103,14 +108,36 @@ class Feed:
                 str(found.get("emptied", ""))[:8],
                 bool(found.get("outside", False)),
                 tuple(_event(one) for one in found.get("events", ())),
+                self._due(found),
             )
         except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            self.malformed += 1
+            self._skip()
             return
         with self._news:
             self._count += 1
             self._entries.append(Entry(self._count, *kept))
             self._news.notify_all()
+
+    def _due(self, found: dict[str, Any]) -> tuple[float, float] | None:
+        """The widest interval that fell due with a line, or None; keeps that of the line for later."""
+        horizon, made = found.get("horizon", 1), found.get("intervals", {})
+        if isinstance(horizon, bool) or not isinstance(horizon, int) or not 1 <= horizon <= FARTHEST:
+            raise ValueError
+        widest = max(made, key=float, default=None)
+        low, high = (None, None) if widest is None else map(_number, made[widest])
+        own = None if low is None or high is None else (low, high)
+        if self._ahead.maxlen != horizon:
+            self._ahead = deque(maxlen=horizon)
+        if found.get("emptied") == "jump":
+            self._ahead.clear()
+        due = self._ahead[0] if len(self._ahead) == horizon else None
+        self._ahead.append(own)
+        return None if found.get("residual") is None else due
+
+    def _skip(self) -> None:
+        """Count a line that cannot be read; what was made for samples to come is not known to be theirs any more."""
+        self.malformed += 1
+        self._ahead.clear()
 
 
 def _event(found: Any) -> tuple[float, float, float]:
@@ -228,6 +255,7 @@ class Handler(BaseHTTPRequestHandler):
                 **{name: [entry.values[i] for entry in entries] for i, name in enumerate(NUMBERS)},
                 "alarm": [int(entry.alarm) for entry in entries], "patterns": [entry.patterns for entry in entries],
                 "emptied": [entry.emptied for entry in entries], "outside": [int(entry.outside) for entry in entries],
+                "band": [entry.band for entry in entries],
                 "events": [event for entry in entries for event in entry.events], "malformed": feed.malformed,
                 "ended": feed.ended and not entries,
             }  # fmt: skip

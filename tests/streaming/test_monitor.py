@@ -149,6 +149,29 @@ def test_events_pass_with_the_samples_that_found_them(served):
     answer.close()
 
 
+def test_an_interval_passes_with_the_sample_that_it_was_made_for(served):
+    """The widest one, `horizon` lines later; none without a residual, after a jump or after a line that is lost."""
+    told = [
+        {"sample": 0.1, "residual": 0.0, "horizon": 2, "intervals": {"0.9": [k, k + 1.0], "0.5": [k + 0.4, k + 0.6]}}
+        for k in range(9)
+    ]
+    told[3]["residual"] = None
+    told[5]["emptied"] = "jump"
+    told[6]["intervals"] = {"0.9": [None, None]}
+    feed = monitor.Feed()
+    feed.read(source(json.dumps(one).encode() + b"\n" for one in told))
+    answer, _ = ask(served(feed), "/events")
+    assert events(answer, 1)[0]["band"] == [None, None, [0, 1], None, [2, 3], None, None, [5, 6], None]
+    answer.close()
+    feed.read(source([b"what\n", *(json.dumps(one).encode() + b"\n" for one in told[:3])]))
+    assert [entry.band for entry in feed.after(9, 0.0)] == [None, None, (0.0, 1.0)]
+    before = feed.malformed
+    bad = [{"horizon": 0}, {"horizon": 1 << 30}, {"horizon": "2"}, {"intervals": {"x": [0, 1]}},
+           {"intervals": {"0.9": [0]}}, {"intervals": {"0.9": 3}}]  # fmt: skip
+    feed.read(source(json.dumps({"sample": 0.1} | one).encode() + b"\n" for one in bad))
+    assert feed.malformed == before + len(bad)
+
+
 def test_malformed_lines_are_counted():
     feed = monitor.Feed()
     feed.read(

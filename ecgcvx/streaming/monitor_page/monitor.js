@@ -5,7 +5,7 @@ const SPEED = 25 * MM; // px a second
 const HEIGHT = 10 * MM; // px a mV
 const MOST = 16384; // samples kept: what the widest screen shows at 500 Hz and more
 const byId = (id) => document.getElementById(id);
-const entries = []; // {time, sample, due, residual, score, alarm, patterns, broken, outside}
+const entries = []; // {time, sample, due, residual, score, alarm, patterns, broken, outside, band}
 const unusual = []; // [from s, length s, score] of the events found
 const EVENTS = 200; // kept
 const AXIS = 44; // px that the numbers of the amplitude axis take
@@ -32,7 +32,7 @@ function take(event) {
     entries.push({
       time, sample, residual, due: sample === null || residual === null ? null : sample - residual,
       score: event.score[i], alarm: event.alarm[i], patterns: event.patterns[i], outside: event.outside[i],
-      broken: missed || event.emptied[i] !== "",
+      band: event.band[i], broken: missed || event.emptied[i] !== "",
     });
     for (const neuron of event.patterns[i]) neurons = Math.max(neurons, neuron + 1);
   });
@@ -90,6 +90,27 @@ function line(context, shown, x, y, value, colour, thick, dashes) {
   }
   context.stroke();
   context.setLineDash([]);
+}
+
+// The interval that was made for each sample, as a band behind the traces.
+function drawBand(context, shown, x, y) {
+  context.fillStyle = colours.forecast;
+  context.globalAlpha = 0.2;
+  let run = [];
+  const fill = () => {
+    context.beginPath();
+    for (const entry of run) context.lineTo(x(entry), y(entry.band[0]));
+    for (const entry of run.reverse()) context.lineTo(x(entry), y(entry.band[1]));
+    context.fill();
+    run = [];
+  };
+  for (const entry of shown) {
+    if (entry.broken || !entry.band) fill();
+    if (entry.band) run.push(entry);
+  }
+  fill();
+  context.globalAlpha = 1;
+  byId("band").hidden = !shown.some((entry) => entry.band);
 }
 
 // The neurons whose state varies most, p (1 - p) of the share p of samples at which they are on: a pattern that is always on
@@ -194,6 +215,7 @@ function draw() {
   axes(context, width, height, now);
   const y = (value) => height / 2 - (value - centre) * HEIGHT;
   drawEvents(context, height, shown, x);
+  drawBand(context, shown, x, y);
   line(context, shown, x, y, (entry) => entry.sample, colours.signal, 1.4, []);
   line(context, shown, x, y, (entry) => entry.due, colours.forecast, 1.1, [3, 2]);
   context.fillStyle = colours.alarm;
