@@ -282,7 +282,7 @@ def draw(arguments: argparse.Namespace) -> None:
     found = sorted(
         (line for line in stored_lines(RESULTS) if line["ectopic"]), key=lambda line: -line["vus_pr"]["detect"]
     )
-    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(12, 4.2), layout="constrained")
     places = np.arange(len(found))
     for name, color, marker in (
         ("AR residual", "#b5651d", "x"), ("patterns", "#7f9fbf", "s"), ("timing", "#999999", "^"),
