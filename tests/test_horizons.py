@@ -18,6 +18,7 @@ from ecgcvx.errors import InputError, ModelError
 from ecgcvx.fan import fan_strip
 from ecgcvx.fit_options import fit_options
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.horizon_output import write_horizons
 from ecgcvx.horizons import fit_horizons
 from ecgcvx.interruption import signals
 from ecgcvx.kinds.kind import Limits
@@ -297,6 +298,12 @@ def test_the_folder_tells_of_every_horizon(fan):
     report = (fan / "report.html").read_text()
     assert "How far ahead" in report
     assert report.count("linear predictor") > 1
+
+
+def test_the_report_of_several_horizons_names_one_to_test_again(recording, tmp_path):
+    options = fit_options("gated", beta=1e-2, baselines="none")
+    write_horizons(fit_horizons(recording, options, (2, 5), silent), recording, options, tmp_path / "fan")
+    assert f"ecgcvx interpret {tmp_path}/fan RECORD --horizon 2" in (tmp_path / "fan" / "report.html").read_text()
 
 
 def test_fans_are_of_one_prediction_a_horizon(fan, recording, monkeypatch):

@@ -69,17 +69,18 @@ def report_html(
     drawable = tuple(average for average in reading.beat_averages if usual(average).sum() > 1)
     reading = replace(reading, beat_averages=drawable if drawable[:1] == reading.beat_averages[:1] else ())
     windows, own = reading.part_windows, reading.own
+    retest = command(model, None if horizons is None else reading.forecaster.horizon)
     return render(
         "report.html",
         badge=badge,
         methods=methods(reading, training),
         references=REFERENCES,
         limits=LIMITS,
-        stability=stability_section(reading, model),
+        stability=stability_section(reading, retest),
         example=example_section(reading, windows),
         worst=worst_forecasts(reading),
         horizons=None if horizons is None else horizons_section(horizons, reading.recording),
-        **_first_screen(reading, training, model, windows, own, horizons is not None),
+        **_first_screen(reading, training, retest, windows, own, horizons is not None),
         **_quality(reading, training, windows),
         **beats_section(reading),
         **patterns_section(reading),
@@ -87,7 +88,7 @@ def report_html(
 
 
 def _first_screen(
-    reading: Interpretation, training: Training | None, model: str, windows: Windows, own: bool, several: bool
+    reading: Interpretation, training: Training | None, retest: str, windows: Windows, own: bool, several: bool
 ) -> dict[str, Any]:
     unit = unit_of(reading)
     what = (
@@ -121,7 +122,7 @@ def _first_screen(
         "what_is": what,
         "cards": [_card(reading, place) for place in range(min(CARDS, len(reading.patterns)))],
         "recurring": _recurring(reading) or _measured(reading, training),
-        "untested": None if reading.stability is not None or unit == "neuron" or reading.stages else command(model),
+        "untested": None if reading.stability is not None or unit == "neuron" or reading.stages else retest,
         "contents": [entry for entry in contents if entry[0] not in absent],
     }
 

@@ -203,7 +203,7 @@ def _switching(pattern: PatternSummary, row: "pd.Series[Any]", bias: float) -> s
     return words
 
 
-def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
+def stability_section(reading: Interpretation, retest: str) -> dict[str, Any]:
     """Which patterns recur, or how to find out."""
     if unit_of(reading) == "neuron":
         words = (
@@ -225,7 +225,7 @@ def stability_section(reading: Interpretation, model: str) -> dict[str, Any]:
             "network is trained again (with other seeds, on other parts of the record, at other penalties) was not "
             "tested here. Do not read meaning into a single pattern before that. To test it:"
         )
-        return {"words": words, "command": command(model), "refits": []}
+        return {"words": words, "command": retest, "refits": []}
     found = reading.stability
     summaries = [pattern.stability for pattern in reading.patterns]
     refits = [
@@ -358,6 +358,6 @@ def unit_of(reading: Interpretation) -> str:
     return "neuron" if reading.kind == "polynomial" else "pattern"
 
 
-def command(model: str) -> str:
-    """The command that tests which patterns recur."""
-    return f"ecgcvx interpret {shlex.quote(model)} RECORD"
+def command(model: str, horizon: int | None = None) -> str:
+    """The command that tests which patterns recur; horizon : of a model of several."""
+    return f"ecgcvx interpret {shlex.quote(model)} RECORD" + ("" if horizon is None else f" --horizon {horizon}")
