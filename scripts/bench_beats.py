@@ -59,9 +59,8 @@ KINDS = {"baseline wander": (0.05, 0.8), "muscle-like": (20.0, 120.0), "white": 
 DRAWS = 200  # of patients
 STREAMED, STREAMED_SECONDS = ("200", "213", "233"), 600.0
 TWO_LAYER_BETA = 5e-3
-CHOSEN: dict[str, Any] = {  # on DS1, see docs/beats.md
-    "taps": (9,), "betas": (3e-4,), "weights": ("patients",), "rough": 1.0, "others": 4000,
-}  # fmt: skip
+CHOSEN: dict[str, Any] = {"taps": (9,), "weights": ("patients",), "rough": 1.0, "others": 4000}  # on DS1, docs/beats.md
+BETAS = {2: (1e-3,), 3: (3e-3,)}  # by the number of classes
 PROOF = ((3e-2, 9), (1e-2, 9))
 
 
@@ -98,6 +97,12 @@ def beats_of(arguments: Namespace, names: list[str]) -> tuple[BeatWindows, NDArr
     return windows.subset(kept), truth[kept]
 
 
+def chosen(arguments: Namespace, seed: int = 0) -> TrainOptions:
+    """The options of the final training."""
+    classes = arguments.classes
+    return TrainOptions(classes=classes, betas=BETAS[len(classes)], seed=seed, **CHOSEN)
+
+
 def write(path: Path, found: Any) -> None:
     """Write a result as JSON."""
     path.write_text(json.dumps(found, indent=1) + "\n")
@@ -106,7 +111,7 @@ def write(path: Path, found: Any) -> None:
 def run_train(arguments: Namespace) -> None:
     """Train on DS1."""
     started = time.process_time()
-    options = TrainOptions(classes=arguments.classes, **CHOSEN)
+    options = chosen(arguments)
 
     def say(what: str, share: float | None) -> None:
         print(f"{time.process_time() - started:7.1f} s  {what}", flush=True)
@@ -114,6 +119,8 @@ def run_train(arguments: Namespace) -> None:
     training = train(recordings(arguments.database, DS1), options, say)
     write_training(training, arguments.folder / "model")
     print("\n".join(training_words(training)))
+    print(json.dumps(training.classifier.training.get("crowded", {}).get("held_out_measures")))
+    print(training.classifier.training["trials"])
     print(f"{time.process_time() - started:.1f} s in all")
 
 
@@ -292,7 +299,7 @@ def run_peers(arguments: Namespace) -> None:
     """Train and evaluate the peers: a machine for each class but the first, with the weights that ours have."""
     windows, truth = beats_of(arguments, DS1)
     test_windows, test_truth = beats_of(arguments, DS2)
-    options = TrainOptions(classes=arguments.classes, **CHOSEN)
+    options = chosen(arguments)
     folds, _ = patient_folds(windows, truth, options)
     stored = arguments.folder / f"peers_{len(arguments.classes)}.json"
     out: dict[str, Any] = json.loads(stored.read_text()) if stored.is_file() else {}
@@ -360,8 +367,8 @@ def run_noise(arguments: Namespace) -> None:
 
     classifier = ConvexBeatClassifier.load(arguments.folder / "model")
     windows, truth = beats_of(arguments, DS1)
-    rows = rows_of(truth, "V", TrainOptions(classes=arguments.classes, **CHOSEN))
-    folds, _ = patient_folds(windows, truth, TrainOptions(classes=arguments.classes, **CHOSEN))
+    rows = rows_of(truth, "V", chosen(arguments))
+    folds, _ = patient_folds(windows, truth, chosen(arguments))
     make = boosting(HistGradientBoostingClassifier)
     theirs = peer_machine(make, windows.X[:, :-1], truth == "V", windows.record, rows, folds)
     clean = recordings(arguments.database, DS2)
@@ -425,8 +432,8 @@ def run_proof(arguments: Namespace) -> None:
     """Prove gaps on 1,000 beats of V and 3,000 of N at betas from large to small, 100 s each."""
     windows, truth = beats_of(arguments, DS1)
     random = np.random.default_rng(0)
-    chosen = [random.permutation(np.flatnonzero(truth == name))[:count] for name, count in (("V", 1000), ("N", 3000))]
-    rows = np.sort(np.concatenate(chosen))
+    drawn = [random.permutation(np.flatnonzero(truth == name))[:count] for name, count in (("V", 1000), ("N", 3000))]
+    rows = np.sort(np.concatenate(drawn))
     part, there = windows.subset(rows), truth[rows]
     out = []
     for beta, taps in PROOF:
@@ -452,7 +459,7 @@ def run_seeds(arguments: Namespace) -> None:
     X = test_windows.X
     out = []
     for seed in (0, 1):
-        options = TrainOptions(classes=arguments.classes, seed=seed, **CHOSEN)
+        options = chosen(arguments, seed)
         program = program_of(windows, truth, "V", options.settings[0], options)
         started = time.process_time()
         machine = train_machine("V", program, options.solver)

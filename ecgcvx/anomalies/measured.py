@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.beats import find_beats, why_no_beats
-from ecgcvx.classify.context import rhythm
+from ecgcvx.classify.context import local_intervals
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.models.units import Units
@@ -78,6 +78,6 @@ def measure_beats(forecaster: Forecaster, recording: Recording) -> MeasuredBeats
         if gated:
             on[i] = active.reshape(bins, width, -1).mean(axis=1)
     return MeasuredBeats(
-        beats.samples[whole], on if gated else None, adds, rhythm(beats.samples / rate)[whole, :2], units.neurons,
+        beats.samples[whole], on if gated else None, adds, local_intervals(beats.samples / rate)[whole], units.neurons,
         1e3 * width / rate, len(beats) - len(whole),
     )  # fmt: skip

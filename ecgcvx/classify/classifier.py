@@ -22,7 +22,7 @@ from ecgcvx.records import Recording
 from ecgcvx.tensor_file import digest_of, read_tensors, short, write_tensors
 from ecgcvx.types import Array, Progress
 
-FORMAT = 3
+FORMAT = 4
 LONGEST_TEXT = 1000  # characters
 MOST_CLASSES = 4
 

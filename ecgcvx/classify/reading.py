@@ -16,7 +16,7 @@ MOST = 1500  # beats of a class that means are over
 class FilterReading:
     """One filter of a machine; log-odds are the calibrated ones.
 
-    template : (taps,) of norm 1. context : (10,) weights of the measures of `context.NAMES` and of the constant, on the
+    template : (taps,) of norm 1. context : (11,) weights of the measures of `context.NAMES` and of the constant, on the
     same scale. sign : +1 where it speaks for the class. times : (K,) s from the R peak of the middle of each patch.
     fires : (2, K) what it adds to the log-odds there, mean over the others and over the class. adds : (2,) sums of
     these. example : a beat, rightly called, that it decides more than other filters do; peak : the patch where it fires

@@ -1,6 +1,7 @@
 """Training a classifier of beats: choices by leaving patients out, calibration on them, then all of them.
 
-recordings -> beat windows -> for every fold of patients, setting and class: a convex program on the others
+recordings -> beat windows, for class S also those of copies with many early beats
+           -> for every fold of patients, setting and class: a convex program on the others
            -> scores of beats of patients that were left out -> setting, calibration, threshold, limit of novelty
            -> the convex programs on all patients -> classifier
 """
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgcvx.atoms.family import Atoms
+from ecgcvx.beats import find_beats
 from ecgcvx.classify.classes import PACED, check_classes, class_of
 from ecgcvx.classify.classifier import ConvexBeatClassifier
+from ecgcvx.classify.crowded import Copies, crowded_copies
 from ecgcvx.classify.machine import (
     Machine,
     Setting,
@@ -25,7 +28,7 @@ from ecgcvx.classify.machine import (
     prove_machine,
     train_machine,
 )
-from ecgcvx.classify.measures import average_precision, roc_area
+from ecgcvx.classify.measures import average_precision, measures_of, roc_area
 from ecgcvx.classify.novelty import Novelty
 from ecgcvx.classify.windows import CONTEXT, BeatWindows, beat_windows, evenly, joined
 from ecgcvx.errors import InputError
@@ -40,6 +43,7 @@ TAPS, BETAS = (9, 15), (1e-3, 3e-4)
 KNOWN = 0.995  # share of held-out beats that are like the training
 STARTS = 60  # fresh ones of a round
 ROUGH_GAP, ROUGH_ROUNDS = 5e-2, 8  # of the networks that settings are chosen by
+PATIENTS, PARTS = "patients", "parts of recordings"  # that are left out
 BLOCKS = 20  # of a record, that the folds take in turn where patients cannot be left out
 MOST_PACED = 0.01  # share of the beats of a recording
 
@@ -123,18 +127,20 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
     windows, truth = windows.subset(kept), truth[kept]
     _check_counts(truth, options, ", ".join(windows.records))
     folds, held = patient_folds(windows, truth, options)
+    copies = copies_of(recordings, options) if held == PATIENTS else None
 
     def say(what: str, share: float | None) -> None:
         if progress is not None:
             progress(what, share)
 
-    trials = _trials(windows, truth, folds, options, say)
+    trials = _trials(windows, truth, folds, copies, options, say)
     chosen = max(trials, key=lambda setting: trials[setting].average_precision)
     odds, thresholds, calibrations = [], [], []
-    held_scores = trials[chosen].scores
+    held_scores, copied_scores = trials[chosen].scores, trials[chosen].copied
     if options.rough < 1:  # networks like the final ones, for their scores are what is calibrated
         solver = replace(options.solver, confirm_starts=0)
-        held_scores = _scores(windows, truth, folds, (chosen,), options, 1.0, solver, say)[chosen][0]
+        final = _scores(windows, truth, folds, copies, (chosen,), options, 1.0, solver, say)[chosen]
+        held_scores, copied_scores = final.scores, final.copied
     for k, name in enumerate(options.classes[1:]):
         scores = held_scores[:, k]
         slope, shift = calibration(scores, truth == name)
@@ -144,7 +150,7 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
     machines: list[Machine] = []
     proofs: dict[str, Any] = {}
     for k, name in enumerate(options.classes[1:]):
-        program = program_of(windows, truth, name, chosen, options)
+        program = program_of(windows, truth, name, chosen, options, copies=copies)
         solver = options.solver
         machine = train_machine(name, program, solver, progress=progress)
         if options.prove and machine.atoms is not None:
@@ -168,14 +174,20 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
     classifier = ConvexBeatClassifier(
         options.classes, tuple(machines), _novelty(windows, folds), chosen, lead, facts
     )  # fmt: skip
+    if copies is not None:
+        facts["crowded"] = _crowded_facts(classifier, copies, copied_scores)
     return Training(classifier, windows, truth, np.stack(odds, axis=1))
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Held-out scores (n, classes - 1) of a setting, and what they are worth: means over the classes but the first."""
+    """Held-out scores (n, classes - 1) of a setting, and what they are worth: means over the classes but the first.
+
+    copied : scores (c, classes - 1) of the beats of the copies of patients left out.
+    """
 
     scores: Array
+    copied: Array
     filters: float
     f1: float
     roc_area: float
@@ -199,14 +211,30 @@ def patient_folds(windows: BeatWindows, truth: NDArray[np.str_], options: TrainO
     if (np.sum(counts > 0, axis=0) < 2).any():
         n = np.bincount(windows.record, minlength=len(windows.records))
         place = np.arange(len(windows)) - np.concatenate([[0], np.cumsum(n)[:-1]])[windows.record]
-        return (place * BLOCKS // n[windows.record]) % options.folds, "parts of recordings"
+        return (place * BLOCKS // n[windows.record]) % options.folds, PARTS
     shares = counts / counts.sum(axis=0)
     sums = np.zeros((options.folds, len(options.classes)))
     fold_of = np.zeros(len(counts), dtype=np.intp)
     for r in np.argsort(-shares.max(axis=1), kind="stable"):
         fold_of[r] = int(np.argmin(((sums + shares[r]) ** 2).sum(axis=1) - (sums**2).sum(axis=1)))
         sums[fold_of[r]] += shares[r]
-    return fold_of[windows.record], "patients"
+    return fold_of[windows.record], PATIENTS
+
+
+def copies_of(recordings: Sequence[Recording], options: TrainOptions) -> Copies | None:
+    """Return crowded copies of the recordings, None where class S is not asked for or none has enough early beats."""
+    found: list[tuple[int, BeatWindows]] = []
+    for number, recording in enumerate(recordings if "S" in options.classes else ()):
+        beats = find_beats(recording)
+        assert beats is not None  # they were checked
+        part = beat_windows(recording, beats)
+        copies = crowded_copies(part, beats, recording.sampling_frequency, options.seed)
+        found += [(number, one) for one in copies]
+    if not found:
+        return None
+    windows = joined([one for _, one in found])
+    source = np.array([number for number, _ in found], dtype=np.intp)[windows.record]
+    return Copies(windows, class_of(windows.symbols), source)
 
 
 def rows_of(
@@ -226,46 +254,52 @@ def rows_of(
 
 def program_of(
     windows: BeatWindows, truth: NDArray[np.str_], name: str, setting: Setting, options: TrainOptions,
-    allowed: NDArray[np.bool_] | None = None, share: float = 1.0,
+    allowed: NDArray[np.bool_] | None = None, share: float = 1.0, copies: Copies | None = None,
 ) -> AllPatterns:  # fmt: skip
-    """Return the program that a class is learned by, on the beats of `rows_of`."""
+    """Return the program that a class is learned by, on the beats of `rows_of` and a share of the copies' beats."""
     rows = rows_of(truth, name, options, allowed, share)
-    part = windows.subset(rows)
-    return beat_program(part.X, np.where(truth[rows] == name, 1.0, -1.0), part.record, setting)
+    part, names = windows.subset(rows), truth[rows]
+    if copies is not None and len(copies.truth):
+        n = len(copies.truth)
+        more = copies.subset(evenly(np.arange(n), int(np.ceil(share * n))))
+        part, names = joined([part, more.windows]), np.concatenate([names, more.truth])
+    return beat_program(part.X, np.where(names == name, 1.0, -1.0), part.record, setting)
 
 
 def _trials(
-    windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], options: TrainOptions,
-    say: Callable[[str, float | None], None],
+    windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], copies: Copies | None,
+    options: TrainOptions, say: Callable[[str, float | None], None],
 ) -> dict[Setting, Trial]:  # fmt: skip
     """Held-out scores of every setting, on a share of the beats."""
     solver = ActiveSetSolver(
         gap=ROUGH_GAP, rounds=ROUGH_ROUNDS, starts=STARTS, confirm_starts=0, seed=options.seed
     )  # fmt: skip
-    found = _scores(windows, truth, folds, options.settings, options, options.rough, solver, say)
-    return {
-        setting: _trial(scores, truth, options.classes[1:], filters) for setting, (scores, filters) in found.items()
-    }
+    return _scores(windows, truth, folds, copies, options.settings, options, options.rough, solver, say)
 
 
 def _scores(
-    windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], settings: tuple[Setting, ...],
-    options: TrainOptions, share: float, solver: ActiveSetSolver, say: Callable[[str, float | None], None],
-) -> dict[Setting, tuple[Array, float]]:  # fmt: skip
-    """For every setting the scores (n, classes - 1) of beats whose fold was left out, and the filters, a mean."""
+    windows: BeatWindows, truth: NDArray[np.str_], folds: NDArray[np.intp], copies: Copies | None,
+    settings: tuple[Setting, ...], options: TrainOptions, share: float, solver: ActiveSetSolver,
+    say: Callable[[str, float | None], None],
+) -> dict[Setting, Trial]:  # fmt: skip
+    """For every setting the scores of beats whose fold was left out, by networks on a share of the others."""
     names = options.classes[1:]
     scores = {setting: np.zeros((len(truth), len(names))) for setting in settings}
+    fold_of = np.array([folds[windows.record == r][0] for r in range(len(windows.records))])
+    copied_folds = np.zeros(0, dtype=np.intp) if copies is None else fold_of[copies.source]
+    copied = {setting: np.zeros((len(copied_folds), len(names))) for setting in settings}
     filters = dict.fromkeys(settings, 0)
     present = np.unique(folds)
     total, done = len(present) * len(names) * len(settings), 0
     for fold in present:
-        held = windows.subset(folds == fold).X
+        held, out = windows.subset(folds == fold).X, copied_folds == fold
+        stay = None if copies is None else copies.subset(~out)
         for k, name in enumerate(names):
             warm: Atoms | None = None
             before: Setting | None = None
             for setting in settings:
                 say(f"{name}, {setting.words}, fold {fold + 1} of {len(present)} left out", done / total)
-                program = program_of(windows, truth, name, setting, options, folds != fold, share)
+                program = program_of(windows, truth, name, setting, options, folds != fold, share, stay)
                 if len(np.unique(program.y)) < 2:
                     raise InputError(
                         f"classes: too few beats of class {name} to leave patients out; give more recordings"
@@ -273,15 +307,31 @@ def _scores(
                 same = before is not None and (before.taps, before.weights) == (setting.taps, setting.weights)
                 machine = train_machine(name, program, solver, warm=warm if same else None)
                 scores[setting][folds == fold, k] = machine.scores(held)
+                if copies is not None and out.any():
+                    copied[setting][out, k] = machine.scores(copies.windows.subset(out).X)
                 filters[setting] += machine.network.neurons
                 warm, before, done = machine.atoms, setting, done + 1
-    return {setting: (scores[setting], filters[setting] / len(present)) for setting in settings}
+    return {
+        setting: _trial(scores[setting], copied[setting], truth, names, filters[setting] / len(present))
+        for setting in settings
+    }
 
 
-def _trial(scores: Array, truth: NDArray[np.str_], names: tuple[str, ...], filters: float) -> Trial:
+def _crowded_facts(classifier: ConvexBeatClassifier, copies: Copies, scores: Array) -> dict[str, Any]:
+    """What is known of the copies, and measures of S on those of patients that were left out."""
+    odds = np.stack([m.slope * scores[:, k] + m.shift for k, m in enumerate(classifier.machines)], axis=1)
+    called = classifier.decide(odds)
+    return {
+        "records": list(copies.windows.records),
+        "beats": len(copies.truth),
+        "held_out_measures": {name: asdict(measures_of(copies.truth, called, name)) for name in ("N", "S")},
+    }
+
+
+def _trial(scores: Array, copied: Array, truth: NDArray[np.str_], names: tuple[str, ...], filters: float) -> Trial:
     columns = [(scores[:, k], truth == name) for k, name in enumerate(names)]
     return Trial(
-        scores, filters,
+        scores, copied, filters,
         float(np.mean([best_threshold(*column)[1] for column in columns])),
         float(np.mean([roc_area(*column) for column in columns])),
         float(np.mean([average_precision(*column) for column in columns])),

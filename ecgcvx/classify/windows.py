@@ -1,4 +1,4 @@
-"""From the beats of a recording to the rows that a classifier sees: 125 samples at 180 Hz, nine measures, a one."""
+"""From the beats of a recording to the rows that a classifier sees: 125 samples at 180 Hz, ten measures, a one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter
 
 from ecgcvx.beats import Beats, find_beats, why_no_beats
-from ecgcvx.classify.context import NAMES, likeness, rhythm
+from ecgcvx.classify.context import NAMES, SCALE, likeness, rhythm
 from ecgcvx.errors import InputError
 from ecgcvx.filters import between_gaps
 from ecgcvx.formats.resampling import ratio, resample
@@ -28,10 +28,10 @@ FILTERED = 2.0  # s: shorter stretches between gaps are left out
 class BeatWindows:
     """n beats as rows.
 
-    signal : (n, 125) at 180 Hz between 0.5 and 40 Hz, in units of the recording's standard deviation. context : (n, 9),
-    what the beat is against the others of its recording (`ecgcvx.classify.context`). samples : (n,) R peaks in samples
-    of the recording. symbols : WFDB's, '?' from a detector. record : (n,) the number of the recording, of those named
-    in `records`. scale : (n,) the standard deviation, in the recording's unit.
+    signal : (n, 125) at 180 Hz between 0.5 and 40 Hz, in units of the recording's standard deviation. context :
+    (n, 10), what the beat is against the others of its recording (`ecgcvx.classify.context`). samples : (n,) R peaks in
+    samples of the recording. symbols : WFDB's, '?' from a detector. record : (n,) the number of the recording, of those
+    named in `records`. scale : (n,) the standard deviation, in the recording's unit.
     """
 
     signal: Array
@@ -47,8 +47,8 @@ class BeatWindows:
 
     @property
     def X(self) -> Array:
-        """The rows (n, 135): window, context, one."""
-        return np.concatenate([self.signal, self.context, np.ones((len(self), 1))], axis=1)
+        """The rows (n, 136): window, context in units of `context.SCALE`, one."""
+        return np.concatenate([self.signal, self.context * SCALE, np.ones((len(self), 1))], axis=1)
 
     def subset(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "BeatWindows":
         """The beats of an index, or of a mask (n,)."""

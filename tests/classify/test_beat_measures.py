@@ -7,6 +7,7 @@ from scipy.spatial.distance import mahalanobis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, roc_auc_score
 
+from ecgcvx.classify.context import SCALE
 from ecgcvx.classify.machine import Setting, beat_program, best_threshold, calibration, prove_machine, train_machine
 from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
 from ecgcvx.classify.novelty import RANK, Novelty
@@ -103,7 +104,7 @@ def test_the_objective_is_the_formula_and_the_gap_is_proved(beats, weights):
     f = np.zeros(len(y))
     for j in range(network.neurons):
         for k in range(0, 125 - 4, 3):
-            patch = np.concatenate([beats.signal[:, k : k + 5], beats.context, np.ones((len(y), 1))], axis=1)
+            patch = np.concatenate([beats.signal[:, k : k + 5], beats.context * SCALE, np.ones((len(y), 1))], axis=1)
             f += network.W2[j] * np.maximum(patch @ network.W1[:, j], 0) / 41
     penalty = np.sum(np.linalg.norm(network.W1, axis=0) * np.abs(network.W2))
     P = np.mean(w * np.log1p(np.exp(-y * (f + machine.offset)))) + 0.05 * penalty

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import wfdb
-from beat_records import synthetic_recording
+from beat_records import RATE, synthetic_recording
 
+from ecgcvx.beats import find_beats
 from ecgcvx.classify import ConvexBeatClassifier, TrainOptions, beat_windows, train
-from ecgcvx.classify.context import likeness, rhythm
+from ecgcvx.classify.context import likeness, local_intervals, rhythm
+from ecgcvx.classify.crowded import SHARES, crowded_copies
 from ecgcvx.classify.output import training_json, write_annotations, write_training
 from ecgcvx.classify.windows import AFTER, BEFORE, CONTEXT
 from ecgcvx.cli import main
@@ -71,9 +73,10 @@ def test_rr_ratios_against_the_usual_interval():
     times = np.cumsum(np.full(40, 0.8))
     times[20] -= 0.4  # early, with a pause after it
     ratios = rhythm(times)
-    np.testing.assert_allclose(ratios[20], [-0.5, 0.5, -0.5, -0.5, 0.0], atol=1e-12)
-    np.testing.assert_allclose(ratios[19], [0.0, -0.5, 0.0, 0.0, 0.0], atol=1e-12)
-    np.testing.assert_allclose(ratios[21], [0.5, 0.0, 0.5, 2.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[20], [-0.5, 0.5, -0.5, -0.5, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[19], [0.0, -0.5, 0.0, 0.0, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ratios[21], [0.5, 0.0, 0.5, 2.0, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_array_equal(ratios[:, :2], local_intervals(times))
     assert ratios[0, 0] == ratios[1, 3] == ratios[-1, 1] == 0.0
     long = np.concatenate([times, times[-1] + 60 + np.cumsum(np.full(30, 0.8))])
     np.testing.assert_array_equal(rhythm(long)[39:41, :2], [[rhythm(long)[39, 0], 0.0], [0.0, rhythm(long)[40, 1]]])
@@ -81,13 +84,61 @@ def test_rr_ratios_against_the_usual_interval():
 
 def test_irregularity_is_the_median_change_of_the_interval():
     random = np.random.default_rng(1)
-    intervals = 0.8 * (1 + 0.3 * random.uniform(-1, 1, 80))
+    intervals = 0.8 * (1 + 0.1 * random.uniform(-1, 1, 80))
     found = rhythm(np.concatenate([[0.0], np.cumsum(intervals)]))[:, 4]
     usual = [np.median(intervals[max(i - 10, 0) : i + 11]) for i in range(80)]
     changes = [abs(intervals[i] - intervals[i - 1]) / usual[i] for i in range(1, 80)]  # changes[i - 1] leads to i
     expected = [np.median(changes[max(i - 33, 0) : i + 32]) for i in range(80)]
     np.testing.assert_allclose(found[1:], expected)
     assert found[0] == 0.0
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.75])
+def test_the_usual_interval_is_the_long_one_where_early_beats_abound(share):
+    random = np.random.default_rng(3)
+    early = random.random(400) < share
+    intervals = np.where(early, 0.55, 0.95) * (1 + 0.02 * random.standard_normal(400))
+    found = rhythm(np.concatenate([[0.0], np.cumsum(intervals)]))[1:]
+    inner = slice(40, -40)
+    for place in (0, 2):
+        np.testing.assert_allclose(found[inner, place], intervals[inner] / 0.95 - 1, atol=0.02)
+    assert found[inner, 4].mean() > 2 * found[inner, 5].mean() or share > 0.7  # there most follow one of their kind
+    assert (found[inner, 5] < 0.05).all()  # one early beat follows the other as regularly as one usual beat the other
+    cut = 0.75
+    for i in (100, 200, 300):  # against a plain loop
+        changes = []
+        for j in range(i - 32, i + 33):
+            last = [k for k in range(j - 20, j) if (intervals[k] < cut) == (intervals[j] < cut)]
+            changes += [abs(intervals[j] - intervals[last[-1]]) / 0.95] if last else []
+        assert found[i, 5] == pytest.approx(np.median(changes), rel=0.02)
+
+
+def test_fibrillation_is_of_one_kind():
+    random = np.random.default_rng(4)
+    intervals = 0.7 * np.exp(0.22 * random.standard_normal(400))
+    times = np.concatenate([[0.0], np.cumsum(intervals)])
+    found = rhythm(times)
+    assert np.mean(found[:, :2] == local_intervals(times)) > 0.98
+    assert np.median(found[:, 5]) > 0.08
+
+
+def test_copies_with_many_early_beats():
+    recording = synthetic_recording(7, beats=150, share=0.2, others="S")
+    beats = find_beats(recording)
+    part = beat_windows(recording, beats)
+    copies = crowded_copies(part, beats, RATE)
+    assert len(copies) == len(SHARES)
+    for share, copy in zip(SHARES, copies, strict=True):
+        early = np.array(copy.symbols) == "S"
+        assert np.mean(early) == pytest.approx(share, abs=0.06)
+        for row, symbol in zip(copy.signal, copy.symbols, strict=True):  # each is a beat of the recording
+            assert symbol in {part.symbols[i] for i in np.flatnonzero((part.signal == row).all(axis=1))}
+        assert copy.records == (f"patient7 ({100 * share:.0f} % early)",)
+        assert (copy.context[early, 0] < -0.15).mean() > 0.9
+    again = crowded_copies(part, beats, RATE)
+    np.testing.assert_array_equal(copies[1].context, again[1].context)
+    none = synthetic_recording(7, beats=150, share=0.1, others="S")
+    assert crowded_copies(beat_windows(none), find_beats(none), RATE) == []
 
 
 def test_a_beat_against_the_usual_one():
@@ -112,7 +163,7 @@ def test_beats_of_a_patient_it_never_saw(training):
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
     assert not found.unknown.any()
     assert found.left_out == 0
-    assert training.classifier.parameters == 23 * training.classifier.filters
+    assert training.classifier.parameters == 24 * training.classifier.filters
 
 
 def test_the_gap_of_the_training_is_within_what_was_asked_for(training):
@@ -135,6 +186,19 @@ def test_what_is_like_nothing_in_training_is_unknown(training):
     assert found.classes[where] == "Q"
     assert found.distances[where] > 1
     assert found.unknown.sum() <= 3
+
+
+def test_copies_are_left_out_with_their_patients():
+    recordings = [synthetic_recording(seed, beats=160, share=0.35, others="SSV") for seed in range(4)]
+    training = train(recordings, TrainOptions(**QUICK | {"classes": ("N", "S", "V")}))
+    facts = training.classifier.training["crowded"]
+    assert facts["records"] == [f"patient{seed} ({share} % early)" for seed in range(4) for share in (40, 70)]
+    assert facts["held_out_measures"]["S"]["f1"] > 0.9
+    assert len(training.truth) == len(training.held_out) == 640
+    for share in (0.15, 0.7):
+        new = synthetic_recording(99, beats=120, share=share, others="S")
+        found = training.classifier.classify(new)
+        assert np.mean(found.classes == np.array(new.annotation.symbols)) > 0.93
 
 
 def test_three_classes():
@@ -176,7 +240,7 @@ def test_refusals_name_what_is_wrong(recordings):
     paced = replace(first, annotation=Annotation(first.annotation.samples, ("/",) * 30 + first.annotation.symbols[30:]))
     with pytest.raises(InputError, match="30 of its 60 beats are paced"):
         train([paced])
-    with pytest.raises(InputError, match="fewer than the 25 weights"):
+    with pytest.raises(InputError, match="fewer than the 26 weights"):
         train([first])
     with pytest.raises(InputError, match="MLII, V1"):
         train([first, replace(first, lead="V1")])
