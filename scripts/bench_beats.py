@@ -33,11 +33,12 @@ from ecgcvx.atoms.relu import ReluFamily
 from ecgcvx.beats import find_beats
 from ecgcvx.classify.classes import class_of
 from ecgcvx.classify.classifier import ConvexBeatClassifier
+from ecgcvx.classify.crowded import Copies
 from ecgcvx.classify.machine import Setting, best_threshold, calibration, loss_weights, prove_machine, train_machine
 from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
 from ecgcvx.classify.output import training_words, write_training
 from ecgcvx.classify.stream import BeatStream
-from ecgcvx.classify.training import TrainOptions, patient_folds, program_of, rows_of, train
+from ecgcvx.classify.training import TrainOptions, copies_of, patient_folds, program_of, rows_of, train
 from ecgcvx.classify.windows import BeatWindows, beat_windows, joined
 from ecgcvx.figures import save_figure
 from ecgcvx.programs.all_patterns import AllPatterns
@@ -57,6 +58,7 @@ DS2 = [
 RATIOS = (24, 18, 12, 6, 0, -6)  # dB
 KINDS = {"baseline wander": (0.05, 0.8), "muscle-like": (20.0, 120.0), "white": None}  # of noise: bands in Hz
 DRAWS = 200  # of patients
+NOISY_SECONDS = 600.0
 STREAMED, STREAMED_SECONDS = ("200", "213", "233"), 600.0
 TWO_LAYER_BETA = 5e-3
 CHOSEN: dict[str, Any] = {"taps": (9,), "weights": ("patients",), "rough": 1.0, "others": 4000}  # on DS1, docs/beats.md
@@ -270,23 +272,34 @@ def fitted(model: Any, X: Array, y: NDArray[np.bool_], weights: Array) -> Any:
 
 
 def peer_machine(
-    make: Callable[[], Any], X: Array, y: NDArray[np.bool_], record: NDArray[np.intp], rows: NDArray[np.intp],
-    folds: NDArray[np.intp],
+    make: Callable[[], Any], windows: BeatWindows, truth: NDArray[np.str_], name: str, options: TrainOptions,
+    copies: Copies | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """One class by one peer: its model, its calibrated log-odds of rows, threshold, seconds of the last fit."""
+    """One class by one peer: its model, its calibrated log-odds of rows, threshold, seconds of the last fit.
 
-    def fit(used: NDArray[np.intp]) -> Any:
-        weights = loss_weights(np.where(y[used], 1.0, -1.0), record[used], "patients")
+    It learns from the beats that ours learns from, those of copies included, with their weights.
+    """
+    X, y = windows.X[:, :-1], truth == name
+    rows, (folds, _) = rows_of(truth, name, options), patient_folds(windows, truth, options)
+
+    def fit(used: NDArray[np.intp], left_out: int | None) -> Any:
+        X_used, y_used, record = X[used], y[used], windows.record[used]
+        if copies is not None:
+            stay = np.flatnonzero(~np.isin(copies.source, windows.record[folds == left_out]))
+            X_used = np.concatenate([X_used, copies.windows.X[stay, :-1]])
+            y_used = np.concatenate([y_used, copies.truth[stay] == name])
+            record = np.concatenate([record, len(windows.records) + copies.windows.record[stay]])
+        weights = loss_weights(np.where(y_used, 1.0, -1.0), record, "patients")
         assert weights is not None
-        return fitted(make(), X[used], y[used], weights)
+        return fitted(make(), X_used, y_used, weights)
 
     held = np.zeros(len(y))
     for fold in np.unique(folds):
-        held[folds == fold] = scores_of(fit(rows[folds[rows] != fold]), X[folds == fold])
+        held[folds == fold] = scores_of(fit(rows[folds[rows] != fold], fold), X[folds == fold])
     slope, shift = calibration(held, y)
     held = slope * held + shift
     started = time.process_time()
-    model = fit(rows)
+    model = fit(rows, None)
     seconds = time.process_time() - started
     return {
         "model": model, "log_odds": lambda T: slope * scores_of(model, T) + shift,
@@ -300,18 +313,13 @@ def run_peers(arguments: Namespace) -> None:
     windows, truth = beats_of(arguments, DS1)
     test_windows, test_truth = beats_of(arguments, DS2)
     options = chosen(arguments)
-    folds, _ = patient_folds(windows, truth, options)
+    copies = copies_of(recordings(arguments.database, DS1), options)
     stored = arguments.folder / f"peers_{len(arguments.classes)}.json"
     out: dict[str, Any] = json.loads(stored.read_text()) if stored.is_file() else {}
     for name, make in peers().items():
         if name in out or name not in (arguments.peer or [name]):
             continue
-        machines = {
-            one: peer_machine(
-                make, windows.X[:, :-1], truth == one, windows.record, rows_of(truth, one, options), folds
-            )
-            for one in arguments.classes[1:]
-        }  # fmt: skip
+        machines = {one: peer_machine(make, windows, truth, one, options, copies) for one in arguments.classes[1:]}
         T = test_windows.X[:, :-1]
         scores = {one: machine["log_odds"](T) for one, machine in machines.items()}
         above = np.stack([scores[one] - machine["threshold"] for one, machine in machines.items()], axis=1)
@@ -359,7 +367,7 @@ def noisy(recording: Recording, kind: str, ratio: float, seed: int) -> Recording
 
 
 def run_noise(arguments: Namespace) -> None:
-    """F1 of V with noise in DS2, every fifth beat; ours and boosting's at the thresholds chosen on clean DS1.
+    """F1 of V with noise in ten minutes of each record of DS2; ours and boosting's, thresholds from clean DS1.
 
     Needs the results of 'train'.
     """
@@ -367,23 +375,19 @@ def run_noise(arguments: Namespace) -> None:
 
     classifier = ConvexBeatClassifier.load(arguments.folder / "model")
     windows, truth = beats_of(arguments, DS1)
-    rows = rows_of(truth, "V", chosen(arguments))
-    folds, _ = patient_folds(windows, truth, chosen(arguments))
-    make = boosting(HistGradientBoostingClassifier)
-    theirs = peer_machine(make, windows.X[:, :-1], truth == "V", windows.record, rows, folds)
-    clean = recordings(arguments.database, DS2)
+    theirs = peer_machine(boosting(HistGradientBoostingClassifier), windows, truth, "V", chosen(arguments), None)
+    clean = [read_recording(arguments.database / name, "MLII", end=NOISY_SECONDS) for name in DS2]
 
     def evaluate(changed: list[Recording]) -> tuple[float, float]:
         parts = joined([beat_windows(one) for one in changed])
-        kept = np.flatnonzero(np.isin(class_of(parts.symbols), ["N", "V"]))[::5]
-        parts = parts.subset(kept)
+        parts = parts.subset(np.isin(class_of(parts.symbols), ["N", "V"]))
         there = class_of(parts.symbols)
         ours = measures_of(there, classifier.decide(classifier.log_odds(parts)), "V").f1
         called = np.where(theirs["log_odds"](parts.X[:, :-1]) > theirs["threshold"], "V", "N")
         return ours, measures_of(there, called, "V").f1
 
     def at_rate(target: float) -> list[Recording]:
-        return [read_recording(arguments.database / name, "MLII", resample=target) for name in DS2]
+        return [read_recording(arguments.database / name, "MLII", end=NOISY_SECONDS, resample=target) for name in DS2]
 
     changes: dict[str, Callable[[], list[Recording]]] = {"clean": lambda: clean}
     for kind in KINDS:
@@ -423,7 +427,7 @@ def other_lead(path: Path) -> Recording | None:
     from ecgcvx.errors import RecordError
 
     try:
-        return read_recording(path, "V1")
+        return read_recording(path, "V1", end=NOISY_SECONDS)
     except RecordError:
         return None
 

@@ -79,6 +79,10 @@ def training_words(training: Training) -> list[str]:
         lines.append(
             f"  {facts['held_out']} left out: {measures_words(measures_of(training.truth, decided, machine.name))}"
         )
+    if "crowded" in facts:
+        crowded = facts["crowded"]
+        found = ClassMeasures(**crowded["held_out_measures"]["S"])
+        lines.append(f"{len(crowded['records'])} copies with many early beats, S, left out: {measures_words(found)}")
     return [*lines, f"{classifier.parameters:,} weights; {NO_DEVICE}"]
 
 
