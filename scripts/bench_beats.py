@@ -121,6 +121,15 @@ def run_train(arguments: Namespace) -> None:
     training = train(recordings(arguments.database, DS1), options, say)
     write_training(training, arguments.folder / "model")
     print("\n".join(training_words(training)))
+    decided = training.classifier.decide(training.held_out)
+    if len(arguments.classes) == 3:
+        print(f"jk index with patients left out {jk_of(training.truth, decided):.3f}")
+    np.savez(
+        arguments.folder / "held_out.npz",
+        log_odds=training.held_out,
+        truth=training.truth,
+        record=training.windows.record,
+    )
     print(json.dumps(training.classifier.training.get("crowded", {}).get("held_out_measures")))
     print(training.classifier.training["trials"])
     print(f"{time.process_time() - started:.1f} s in all")

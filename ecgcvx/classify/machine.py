@@ -28,6 +28,7 @@ from ecgcvx.types import Array, Progress
 STRIDE = 3  # samples: at 180 Hz with nothing above 40 Hz every third patch is enough
 COARSE = 6  # one row in so many is solved first, to COARSE_GAP: a round on all rows costs as many times more
 Weights: TypeAlias = Literal["none", "balanced", "patients"]
+TURNS = 10  # of every class at most, to set its threshold
 COARSE_GAP, COARSE_ROUNDS, COARSE_ROWS = 0.1, 8, 6000
 
 
@@ -180,3 +181,21 @@ def best_threshold(log_odds: Array, positive: NDArray[np.bool_]) -> tuple[float,
     best = int(np.argmax(np.where(last, f1, -1.0)))
     below = sorted_odds[best + 1] if best + 1 < len(order) else sorted_odds[best] - 2.0
     return float((sorted_odds[best] + below) / 2), float(f1[best])
+
+
+def joint_thresholds(log_odds: Array, positive: NDArray[np.bool_]) -> Array:
+    """Return thresholds (k,) of log-odds (n, k) of classes whose beats are positive (n, k), for one decision of all.
+
+    A beat is of the class whose log-odds exceed its threshold most, of none where they exceed no threshold. Each in
+    turn gets the threshold with the largest F1 of its class in that decision, the others fixed, until none changes.
+    """
+    k = log_odds.shape[1]
+    found = np.array([best_threshold(log_odds[:, j], positive[:, j])[0] for j in range(k)])
+    for _ in range(TURNS if k > 1 else 0):
+        before = found.copy()
+        for j in range(k):
+            above = np.delete(log_odds - found, j, axis=1).max(axis=1)
+            found[j] = best_threshold(log_odds[:, j] - np.maximum(above, 0.0), positive[:, j])[0]
+        if np.array_equal(found, before):
+            break
+    return found

@@ -25,6 +25,7 @@ from ecgcvx.classify.machine import (
     beat_program,
     best_threshold,
     calibration,
+    joint_thresholds,
     prove_machine,
     train_machine,
 )
@@ -135,7 +136,7 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
 
     trials = _trials(windows, truth, folds, copies, options, say)
     chosen = max(trials, key=lambda setting: trials[setting].average_precision)
-    odds, thresholds, calibrations = [], [], []
+    odds, calibrations = [], []
     held_scores, copied_scores = trials[chosen].scores, trials[chosen].copied
     if options.rough < 1:  # networks like the final ones, for their scores are what is calibrated
         solver = replace(options.solver, confirm_starts=0)
@@ -146,7 +147,8 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
         slope, shift = calibration(scores, truth == name)
         odds.append(slope * scores + shift)
         calibrations.append((slope, shift))
-        thresholds.append(best_threshold(odds[-1], truth == name)[0])
+    names = np.array(options.classes[1:])
+    thresholds = joint_thresholds(np.stack(odds, axis=1), truth[:, None] == names).tolist()
     machines: list[Machine] = []
     proofs: dict[str, Any] = {}
     for k, name in enumerate(options.classes[1:]):

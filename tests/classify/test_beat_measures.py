@@ -8,7 +8,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, roc_auc_score
 
 from ecgcvx.classify.context import SCALE
-from ecgcvx.classify.machine import Setting, beat_program, best_threshold, calibration, prove_machine, train_machine
+from ecgcvx.classify.machine import (
+    Setting,
+    beat_program,
+    best_threshold,
+    calibration,
+    joint_thresholds,
+    prove_machine,
+    train_machine,
+)
 from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
 from ecgcvx.classify.novelty import RANK, Novelty
 from ecgcvx.classify.training import TrainOptions, patient_folds
@@ -34,6 +42,28 @@ def test_the_best_threshold_is_that_of_trying_all(scored):
     threshold, f1 = best_threshold(scores, positive)
     assert f1 == pytest.approx(f1_score(positive, scores > threshold))
     assert f1 == pytest.approx(max(f1_score(positive, scores >= one) for one in np.unique(scores)))
+
+
+def test_thresholds_of_one_decision_are_best_each_given_the_other():
+    random = np.random.default_rng(5)
+    kind = random.choice(3, 400, p=[0.7, 0.15, 0.15])
+    positive = kind[:, None] == [1, 2]
+    odds = 2.0 * positive + 1.2 * positive[:, ::-1] + random.standard_normal((400, 2))
+
+    def f1(thresholds, j):
+        above = odds - thresholds
+        called = np.where(above.max(axis=1) > 0, above.argmax(axis=1) + 1, 0)
+        return f1_score(positive[:, j], called == j + 1)
+
+    found = joint_thresholds(odds, positive)
+    alone = np.array([best_threshold(odds[:, j], positive[:, j])[0] for j in (0, 1)])
+    assert sum(f1(found, j) for j in (0, 1)) >= sum(f1(alone, j) for j in (0, 1))
+    for j in (0, 1):
+        for one in np.linspace(-3, 5, 60):
+            other = found.copy()
+            other[j] = one
+            assert f1(other, j) <= f1(found, j) + 1e-12
+    np.testing.assert_array_equal(joint_thresholds(odds[:, :1], positive[:, :1]), alone[:1])
 
 
 def test_calibration_is_logistic_regression_on_the_targets_of_platt(scored):
