@@ -21,7 +21,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,12 +197,15 @@ def run_test(arguments: Namespace) -> None:
     out["records"] = {}
     for number, name in enumerate(windows.records):
         here = record == number
-        one = measures_of(truth[here], called[here], "V")
+        kinds = {one: measures_of(truth[here], called[here], one) for one in classifier.classes[1:]}
         out["records"][name] = {
-            "V": one.beats, "sensitivity": one.sensitivity, "precision": one.precision, "f1": one.f1,
             "unknown": float(unknown[windows.record == number].mean()),
-        }  # fmt: skip
-        print(f"  {name}: V {one.beats:5d} Se {one.sensitivity:.3f} P+ {one.precision:.3f} F1 {one.f1:.3f}")
+            **{one: asdict(found) | {"called": int(np.sum(called[here] == one))} for one, found in kinds.items()},
+        }
+        words = (
+            f"{one} {m.beats:5d} Se {m.sensitivity:.3f} P+ {m.precision:.3f} F1 {m.f1:.3f}" for one, m in kinds.items()
+        )
+        print(f"  {name}:", "; ".join(words))
     bins = np.linspace(0, 1, 11)
     p, positive = probabilities[kept, list(classifier.classes).index("V")], truth == "V"
     place = np.clip(np.digitize(p, bins) - 1, 0, 9)
