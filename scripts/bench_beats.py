@@ -58,7 +58,7 @@ DS2 = [
 RATIOS = (24, 18, 12, 6, 0, -6)  # dB
 KINDS = {"baseline wander": (0.05, 0.8), "muscle-like": (20.0, 120.0), "white": None}  # of noise: bands in Hz
 DRAWS = 200  # of patients
-NOISY_SECONDS = 600.0
+NOISY_SECONDS = 300.0
 STREAMED, STREAMED_SECONDS = ("200", "213", "233"), 600.0
 TWO_LAYER_BETA = 5e-3
 CHOSEN: dict[str, Any] = {"taps": (9,), "weights": ("patients",), "rough": 1.0, "others": 4000}  # on DS1, docs/beats.md
@@ -379,7 +379,7 @@ def noisy(recording: Recording, kind: str, ratio: float, seed: int) -> Recording
 
 
 def run_noise(arguments: Namespace) -> None:
-    """F1 of V with noise in ten minutes of each record of DS2; ours and boosting's, thresholds from clean DS1.
+    """F1 of V with noise in five minutes of each record of DS2; ours and boosting's, thresholds from clean DS1.
 
     Needs the results of 'train'.
     """
