@@ -66,12 +66,14 @@ def _setting(training: Training) -> tuple[int, float, str]:
 def _summary(training: Training) -> str:
     classifier, facts = training.classifier, training.classifier.training
     counts = ", ".join(f"{count:,} {NAMES[name]}" for name, count in facts["beats"].items())
+    crowded = facts.get("crowded", {"records": ()})["records"]
+    copies = f", and from {len(crowded)} copies of some with more early beats" if crowded else ""
     return (
         f"A convolutional network of {filters_words(classifier.filters)} of {classifier.setting.taps} samples "
         f"({1e3 * classifier.setting.taps / RATE:.0f} ms) learned from {counts} beats of {len(facts['records'])} "
-        f"recordings in lead {classifier.lead}. It is the solution of a convex program: another start of the training "
-        f"ends at the same network, up to the gap below. All figures of how good it is are of {facts['held_out']} that "
-        f"the networks behind them did not see."
+        f"recordings in lead {classifier.lead}{copies}. It is the solution of a convex program: another start of the "
+        f"training ends at the same network, up to the gap below. All figures of how good it is are of "
+        f"{facts['held_out']} that the networks behind them did not see."
     )
 
 
