@@ -219,6 +219,8 @@ def _calibration(coverages: object, tensors: dict[str, Array], window: int) -> C
     """A calibration of checked coverages and arrays."""
     if not isinstance(coverages, list):
         raise TypeError("coverages is no list")
+    if "calibration.tree" not in tensors:
+        raise ValueError("its prediction intervals are of an earlier version, or none")
     tree, edges, residuals, counts = (tensors[f"calibration.{name}"] for name in CALIBRATION)
     check_tree(tree, min(window, NEWEST))
     return Calibration(tree, edges, residuals, counts, tuple(number(one, "coverages") for one in coverages))
