@@ -47,7 +47,7 @@ class Setting:
     def __post_init__(self) -> None:
         Convolution(self.taps, STRIDE, "average", CONTEXT)
         if not (np.isfinite(self.beta) and self.beta > 0):
-            raise InputError(f"beta = {self.beta}: it must be a positive number, e.g. 3e-4")
+            raise InputError(f"beta = {self.beta}: it must be a positive number, e.g. 1e-3")
         if self.weights not in get_args(Weights):
             raise InputError(f"weights = {self.weights!r}: choose one of {', '.join(get_args(Weights))}")
 

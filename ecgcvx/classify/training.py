@@ -40,7 +40,7 @@ from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.types import Array, Progress
 
-TAPS, BETAS = (9, 15), (1e-3, 3e-4)
+TAPS, BETAS = (9, 15), (3e-3, 1e-3)
 KNOWN = 0.995  # share of held-out beats that are like the training
 STARTS = 60  # fresh ones of a round
 ROUGH_GAP, ROUGH_ROUNDS = 5e-2, 8  # of the networks that settings are chosen by

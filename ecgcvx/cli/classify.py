@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         **none,
     )
     add(
-        "--beta", dest="betas", type=float, nargs="+", metavar="B", help="betas to choose from (default 1e-3 3e-4)",
+        "--beta", dest="betas", type=float, nargs="+", metavar="B", help="betas to choose from (default 3e-3 1e-3)",
         **none,
     )  # fmt: skip
     add(
