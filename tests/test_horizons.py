@@ -143,7 +143,7 @@ def networks(horizons, window=WINDOW, seed=0):
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True).map(sorted),
-    st.integers(40, 80),
+    st.integers(50, 80),
     st.integers(0, 10**6),
     st.integers(0, 39),
 )
