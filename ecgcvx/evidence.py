@@ -84,5 +84,5 @@ def at_most(gap: float) -> str:
     value = max(100.0 * gap, 1e-4)
     if not math.isfinite(value):
         return "unbounded"
-    digits = 0 if value >= 10 else 1 - math.floor(math.log10(value))
+    digits = 0 if value >= 10 else min(1 - math.floor(math.log10(value)), 4)
     return f"{math.ceil(value * 10**digits - 1e-9) / 10**digits:.{digits}f} %"

@@ -137,7 +137,7 @@ def _read_lead(line: str, source: str) -> WfdbLead:
     match = _match(_SIGNAL_LINE, line, source)
     if match["file"] != "~" and match["format"] not in (*_BLOCK, *_FLAC):
         raise RecordError(f"{source}: signal format {match['format']} is none of WFDB's; correct the header")
-    gain = float(match["gain"] or 0) or (DEFAULT_GAIN if not float(match["gain"] or 0) else 0.0)
+    gain = float(match["gain"] or 0) or DEFAULT_GAIN
     if not _GAINS[0] <= abs(gain) <= _GAINS[1] or (
         match["gain"] and float(match["gain"]) == 0 and _digits(match["gain"])
     ):

@@ -20,7 +20,7 @@ from ecgcvx.baselines.backprop import Layers
 from ecgcvx.baselines.linear import least_squares, persistence_weights
 from ecgcvx.baselines.minibatch import train_minibatch
 from ecgcvx.baselines.problem import Problem
-from ecgcvx.evidence import Evidence, Gap, percent
+from ecgcvx.evidence import Evidence, Gap, at_most
 from ecgcvx.models import ReluNetwork
 from ecgcvx.programs.circular import FrequencyFeatures, circular_program
 from ecgcvx.records import read_recording
@@ -62,7 +62,7 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table."""
-        gap = ("–", "") if self.gap is None else (percent(self.gap.relative), f"{self.gap.evidence} {self.gap.whose}")
+        gap = ("–", "") if self.gap is None else (at_most(self.gap.relative), f"{self.gap.evidence} {self.gap.whose}")
         neurons = "–" if self.neurons is None else f"{self.neurons:,}"
         return self.name, str(self.horizon), f"{self.error:.4f}", neurons, gap[0], gap[1].strip(), f"{self.seconds:.1f}"
 
@@ -89,8 +89,8 @@ def reproduce(reduced: bool) -> Entry:
         Claim(
             "Every network of the lecture is trained by a convex program that states its gap.",
             f"{len(convex)} trainings of {len(NETWORKS) + 1} networks; {len(exact)} gaps proved or exact over given "
-            f"patterns, at most {percent(max(exact))}; {len(searched)} searched, median {percent(middle)}, largest "
-            f"{percent(max(searched))}",
+            f"patterns, at most {at_most(max(exact))}; {len(searched)} searched, median {at_most(middle)}, largest "
+            f"{at_most(max(searched))}",
             len(convex) == (len(NETWORKS) + 1) * len(horizons)
             and max(exact) <= EXACT
             and all(gap.dual > 0 for gap in gaps),

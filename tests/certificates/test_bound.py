@@ -37,6 +37,7 @@ def test_it_proves_what_enumeration_finds_and_nothing_below(name, seed):
     price = enumerated_price(X, v)
     proved = bound_price(X, v, price, factor=1.001, time_limit=20.0, threads=1)
     assert proved.status == "reached"
+    assert proved.seconds >= 0
     assert price * (1 - 1e-9) <= proved.price <= 1.001 * price * (1 + 1e-9)
     below = bound_price(X, v, price, factor=0.999, threads=1)
     assert below.status == "out of reach"

@@ -207,6 +207,10 @@ def test_beats_of_an_annotation_split_by_type_with_segments_by_counting():
     mine = inside & (offset == 40) & np.isin(nearest, peaks[1::2])
     assert average.mean_mv[at] == pytest.approx(model.scaler.restore(windows.y)[mine].mean())
     assert average.windows[at] == mine.sum()
+    number = {t: int((inside & (offset == t) & np.isin(nearest, peaks[1::2])).sum()) for t in np.unique(offset)}
+    reached = [t for t, count in number.items() if count >= max(number.values()) / 2]
+    np.testing.assert_allclose(average.offsets_ms[[0, -1]], [min(reached), max(reached)])
+    assert average.windows.tolist() == [number[t] for t in average.offsets_ms]
 
 
 def test_no_beat_and_no_pattern_are_said():

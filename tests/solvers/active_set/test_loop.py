@@ -123,6 +123,16 @@ def test_a_killed_run_resumes_to_the_same_result(windows, tmp_path):
         solver.solve(AllPatterns(X, y, 1e-4), checkpoint=checkpoint, resume=True)
 
 
+def test_rounds_that_gain_are_no_stall(windows):
+    """More rounds than those without progress that end a training, each with a gain: it goes on to its limit."""
+    X, y = windows.X[:1500], windows.y[:1500]
+    told = []
+    solver = ActiveSetSolver(gap=1e-6, rounds=loop.STALL + 6, starts=4, confirm_starts=0)
+    found = solver.solve(AllPatterns(X, y, 3e-5), callback=lambda step: told.append(step.primal))
+    assert found.status == "round limit"
+    assert len(set(told)) > loop.STALL + 4
+
+
 @pytest.mark.parametrize(
     ("X", "y"),
     [
