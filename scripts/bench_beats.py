@@ -34,7 +34,15 @@ from ecgcvx.beats import find_beats
 from ecgcvx.classify.classes import class_of
 from ecgcvx.classify.classifier import ConvexBeatClassifier
 from ecgcvx.classify.crowded import Copies
-from ecgcvx.classify.machine import Setting, best_threshold, calibration, loss_weights, prove_machine, train_machine
+from ecgcvx.classify.machine import (
+    Setting,
+    best_threshold,
+    calibration,
+    joint_thresholds,
+    loss_weights,
+    prove_machine,
+    train_machine,
+)
 from ecgcvx.classify.measures import average_precision, bootstrap, confusion, jk_index, measures_of, roc_area
 from ecgcvx.classify.output import training_words, write_training
 from ecgcvx.classify.stream import BeatStream
@@ -315,7 +323,7 @@ def peer_machine(
     model = fit(rows, None)
     seconds = time.process_time() - started
     return {
-        "model": model, "log_odds": lambda T: slope * scores_of(model, T) + shift,
+        "model": model, "log_odds": lambda T: slope * scores_of(model, T) + shift, "held": held,
         "threshold": best_threshold(held, y)[0], "held_out_f1": best_threshold(held, y)[1],
         "held_out_ap": average_precision(held, y), "seconds": seconds, "words": getattr(model, "words", ""),
     }  # fmt: skip
@@ -333,6 +341,10 @@ def run_peers(arguments: Namespace) -> None:
         if name in out or name not in (arguments.peer or [name]):
             continue
         machines = {one: peer_machine(make, windows, truth, one, options, copies) for one in arguments.classes[1:]}
+        held = np.stack([machine["held"] for machine in machines.values()], axis=1)
+        thresholds = joint_thresholds(held, truth[:, None] == np.array(arguments.classes[1:]))
+        for machine, threshold in zip(machines.values(), thresholds, strict=True):
+            machine["threshold"] = float(threshold)
         T = test_windows.X[:, :-1]
         scores = {one: machine["log_odds"](T) for one, machine in machines.items()}
         above = np.stack([scores[one] - machine["threshold"] for one, machine in machines.items()], axis=1)

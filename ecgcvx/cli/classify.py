@@ -19,7 +19,7 @@ Tell normal (N), supraventricular (S), ventricular (V) and fusion (F) beats apar
 
 'ecgcvx classify train RECORD...' trains convolutional networks as convex programs on annotated records, each taken as
 one patient. Patients are left out in turn to choose filter length, beta and weights, to calibrate the probabilities and
-to set the thresholds. With class S, copies of patients with more early beats than they had are learned from as well. The
+to set the thresholds. With class S, copies of patients with more early beats than they had are learned from, too. The
 folder gets model.safetensors, metrics.json and report.html, which shows every filter.
 
 'ecgcvx classify MODEL RECORD' classifies the beats at the R peaks of the annotation file, or of a detector. A beat that
