@@ -7,7 +7,8 @@ from ecgcvx.errors import RecordError
 from ecgcvx.formats.csv_cells import cells_of
 from ecgcvx.formats.units import is_ecg_name, is_time, plain_unit, read_head, seconds_per
 
-COMMENT = re.compile(r"\s*(#|%|//|;|!|\*)")
+COMMENT = re.compile(r"\s*(?![#](REF!|N/A|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|SPILL!|CALC!))(#|%|//|;|!|\*)")
+"""Begin of a comment; errors of spreadsheets are none, but cells."""
 _KEY_VALUE = re.compile(
     r"[\s#%/;!*\"']*(?P<key>[^\W\d_][^:=,;\t]{0,60}?)[\"']?\s*[:=,;\t]\s*[\"']?(?P<value>.*?)[\s\"',;]*"
 )
@@ -18,6 +19,7 @@ _RATE = re.compile(
 _BLANK_RATE = re.compile(
     rf"[\s#%/;!*]*(?P<key>{_RATE_KEY.pattern})\s+(?P<value>[0-9]+([.,][0-9]+)?\s*(k?hz)?)\s*", re.IGNORECASE
 )
+_NUMBERS = re.compile(r"[\s0-9.,;:+\-eE\"']*")
 _UNIT_KEY = re.compile(r"(unit|units|y[ _-]?unit|voltage unit|amplitude unit)", re.IGNORECASE)
 _LEAD_KEY = re.compile(r"(lead|channel|lead name|channel name)", re.IGNORECASE)
 
@@ -61,6 +63,9 @@ def read_before(lines: list[str], start: int, separator: str, width: int, source
         table_like = width > 1 or _KEY_VALUE.fullmatch(line) is None
         named = table_like and not headed and _is_named(cells_of(line, separator, source, number), width)
         if headed and (number, line) not in last[1:]:
+            # Rows of numbers may stand between the names and the line that is wrong.
+            wrong = [one for one in [*plain, *last] if one[0] >= number and not _NUMBERS.fullmatch(one[1])]
+            number, line = wrong[0] if wrong else (number, line)
             raise RecordError(f"{source}: line {number}: {line.strip()[:40]} is not a number; correct or empty it")
         headed = headed or named
         if (number, line) in plain and not named and not _take(line, said) and _KEY_VALUE.fullmatch(line) is None:

@@ -244,6 +244,26 @@ def test_what_is_not_understood_is_refused_with_line_and_cure(tmp_path, text, ma
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("cell", ["#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"])
+@pytest.mark.parametrize("line", [2, 3, 150, 301])
+def test_an_error_of_a_spreadsheet_is_no_comment(tmp_path, cell, line):
+    """In a single column, and in the first of two, such a line looked like a comment and was left out."""
+    cells, stamps = list(Y), list(T)
+    cells[line - 2] = stamps[line - 2] = cell
+    for text in ("ECG\n" + rows(cells), "ECG,time\n" + rows(cells, T), "time,ECG\n" + rows(stamps, Y)):
+        with pytest.raises(RecordError, match=f"line {line}"):
+            read(tmp_path, text)
+
+
+@pytest.mark.parametrize("line", [2, 150, 301])
+def test_what_a_spreadsheet_does_not_have_is_a_gap(tmp_path, line):
+    cells = list(Y)
+    cells[line - 2] = "#N/A"
+    expected = SIGNAL.copy()
+    expected[line - 2] = np.nan
+    np.testing.assert_allclose(read(tmp_path, "time,ECG\n" + rows(T, cells)).signal, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     "cell", ["1_000", "١٢", "inf", "-Infinity", "1e999", "True", "0x1F", "1 000", "1.2.3", "--1", "abc", "1,5"]
 )
