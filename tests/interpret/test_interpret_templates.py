@@ -1,6 +1,7 @@
 """Filters of a convolutional network as templates: a planted pulse is found where it was put."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,3 +86,18 @@ def test_the_command_shows_filters(record_208, tmp_path, capsys):
     (one, *_) = json.loads(capsys.readouterr().out)["filters"]
     assert len(one["shape_mv"]) == len(one["filter"]["taps"]) == 5
     assert 0 < one["share"] <= 1
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_patches_are_those_that_windows_have(planted, stride):
+    """Share of the patches that a filter fires at, of all samples that the last patch of a window can begin at."""
+    forecaster, windows, _ = planted
+    weights = np.ones(3)
+    convolution = Convolution(TAPS, stride=stride)
+    network = ConvolutionalNetwork(forecaster.network.W1, weights, convolution, LENGTH + 1)
+    found = filter_templates(replace(forecaster, network=network), windows, None)
+    reach = (LENGTH - TAPS) // stride * stride
+    starts = np.r_[0 : 900 + reach, 950 : 2000 + reach]
+    patches = np.c_[np.lib.stride_tricks.sliding_window_view(windows.signal, TAPS)[starts], np.ones(len(starts))]
+    for one in found:
+        assert one.on == pytest.approx((patches @ network.W1[:, one.number] > 0).mean(), abs=1e-12)

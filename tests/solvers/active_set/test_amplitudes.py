@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import nnls
+from scipy.optimize import minimize, nnls
 
-from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, nonnegative_quadratic
+from ecgcvx.atoms.family import Atoms
+from ecgcvx.programs.all_patterns import AllPatterns
+from ecgcvx.programs.losses import LogisticLoss
+from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem, amplitudes, nonnegative_quadratic
 
 
 @settings(deadline=None)  # the first call compiles
@@ -64,3 +67,26 @@ def test_an_atom_without_output_gets_nothing(beta):
     np.testing.assert_allclose(c[[0, 2]], [1 - beta, (1 - beta) / 2])
     assert beta == 0 or c[1] == 0
     assert not nonnegative_quadratic(AmplitudeSystem(np.zeros((2, 2)), np.zeros(2)), beta, np.ones(2)).any()
+
+
+@pytest.mark.parametrize("seed", range(3, 9))
+def test_newton_of_the_logistic_loss_ends_at_the_optimum_from_afar(seed):
+    """From amplitudes so large that full steps make P larger and are halved; the optimum by SciPy's L-BFGS-B."""
+    rng = np.random.default_rng(seed)
+    X = np.c_[rng.standard_normal((40, 3)), np.ones(40)]
+    y = np.sign(rng.standard_normal(40) + X[:, 0])
+    beta, signs = 1e-3, np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    program = AllPatterns(X, y, beta, loss=LogisticLoss())
+    units = program.family.units(Atoms(rng.standard_normal((6, 4)), signs[:, None]))
+    outputs = np.maximum(X @ (units.points / np.linalg.norm(units.points, axis=1, keepdims=True)).T, 0) * signs
+
+    def objective(c):
+        margins = y * (outputs @ c)
+        gradient = -(outputs.T @ (y / (1 + np.exp(margins)))) / len(y) + beta
+        return np.logaddexp(0, -margins).mean() + beta * c.sum(), gradient
+
+    best = minimize(objective, np.ones(6), jac=True, bounds=[(0, None)] * 6, method="L-BFGS-B",
+                    options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000})  # fmt: skip
+    c = amplitudes(program, units, np.full(6, 20.0))
+    assert (c >= 0).all()
+    assert objective(c)[0] <= best.fun * (1 + 1e-8)
