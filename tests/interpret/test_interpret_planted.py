@@ -9,6 +9,8 @@ import pytest
 from planted_signals import AMPLITUDES, GATES, THRESHOLDS, autoregression, fitted, recording_of
 
 from ecgcvx.interpretation import Refitting, interpret
+from ecgcvx.interpretation.stability import _least_norm, _train
+from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.windows import split_windows
 
 NEAR = 0.95  # cosine with the planted gate from which on a kink is counted as its
@@ -81,3 +83,18 @@ def test_a_shuffled_record_has_no_stable_pattern(seed):
     assert refits[-1] < 1
     assert len(found.patterns) > 3
     assert all(pattern.stability.verdict != "stable" for pattern in found.patterns)
+
+
+def test_the_network_of_least_norm_is_as_good_as_those_it_is_made_of():
+    """On the neurons of two near-optimal networks: no larger objective, none of the neurons that carry it left out."""
+    rng = np.random.default_rng(0)
+    X = np.c_[rng.standard_normal((200, 3)), np.ones(200)]
+    program = AllPatterns(X, np.abs(X[:, 0]) - 0.5 * np.maximum(X[:, 1] + X[:, 2], 0), 1e-2)
+    parts = [_train(program, seed).atoms for seed in (0, 1)]
+
+    def objective(atoms):
+        return program.at_atoms(atoms).loss + program.beta * float(program.family.norms(atoms).sum())
+
+    found = _least_norm(program, parts)
+    assert len(found) >= 2
+    assert objective(found) <= min(map(objective, parts)) * (1 + 1e-3)
