@@ -387,3 +387,11 @@ def test_large_files_are_read_in_blocks(tmp_path, monkeypatch):
                     text.replace(f"\r\n{T[200].replace('.', ',')};{UV[200]}", f"\r\n{T[200].replace('.', ',')};x"),
                     encoding,
                 )
+
+
+def test_a_second_that_whole_seconds_leave_out_is_named(tmp_path):
+    """Times too coarse to place a gap: a second without samples is no tick like the others."""
+    kept = [i for i in range(2500) if not 1000 <= i < 1250]
+    text = "time,ECG\n" + rows([str(i // 250) for i in kept], [f"{np.sin(i / 9):.3f}" for i in kept])
+    with pytest.raises(RecordError, match="its times jump at line 1002, too coarse to place a gap"):
+        read(tmp_path, text, sampling_frequency=RATE)
