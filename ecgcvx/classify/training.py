@@ -287,7 +287,8 @@ def _scores(
     """For every setting the scores of beats whose fold was left out, by networks on a share of the others."""
     names = options.classes[1:]
     scores = {setting: np.zeros((len(truth), len(names))) for setting in settings}
-    fold_of = np.array([folds[windows.record == r][0] for r in range(len(windows.records))])
+    fold_of = np.zeros(len(windows.records), dtype=np.intp)
+    fold_of[windows.record] = folds  # a record may have no beat that is learned from
     copied_folds = np.zeros(0, dtype=np.intp) if copies is None else fold_of[copies.source]
     copied = {setting: np.zeros((len(copied_folds), len(names))) for setting in settings}
     filters = dict.fromkeys(settings, 0)
