@@ -290,7 +290,7 @@ def path_table(path: RegularisationPath) -> Table:
             f"{point.beta:.2e}",
             str(point.neurons),
             f"{point.objective:.5e}",
-            f"{point.gap:.1e}",
+            at_most(point.gap),
             f"{point.train_rmse_mv:.5f}",
             f"{point.validation_rmse_mv:.5f}",
             f"{point.test_rmse_mv:.5f}",

@@ -14,7 +14,7 @@ from ecgcvx.certificates.bound import PriceBound, bound_price
 from ecgcvx.certificates.certify import ROUNDING
 from ecgcvx.classify.windows import CONTEXT
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence, Gap, searched
+from ecgcvx.evidence import Evidence, Gap, at_most, searched
 from ecgcvx.interruption import check
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.patches import Convolution
@@ -120,7 +120,7 @@ def train_machine(
 
     def tell(line: Round) -> None:
         if progress is not None:
-            words = f"{name}: filters {line.neurons}, P = {line.primal:.5e}, gap {line.gap:.1e}"
+            words = f"{name}: filters {line.neurons}, P = {line.primal:.5e}, gap {at_most(line.gap)}"
             progress(f"{words}, {line.rows:,} beats", None)
 
     if warm is None and program.n >= COARSE_ROWS:

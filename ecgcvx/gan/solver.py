@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from ecgcvx.compilation import cached_njit
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import relative_gap
+from ecgcvx.evidence import at_most, relative_gap
 from ecgcvx.gan.pricing import ascend, distinct, starts
 from ecgcvx.gan.program import GeneratorProgram, Neurons
 from ecgcvx.solvers.solution import check_stopping
@@ -91,7 +91,7 @@ class GeneratorSolver:
             dual = program.dual_value(V, max(float(prices.max()), own))
             gap = (primal - dual) / primal if primal > 0 else 0.0
             if progress is not None:
-                progress(f"ReLU generator: {len(here)} neurons, gap {gap:.1e}", None)
+                progress(f"ReLU generator: {len(here)} neurons, gap {at_most(gap)}", None)
             if gap <= self.gap:
                 status = "optimal"
                 break

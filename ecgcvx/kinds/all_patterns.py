@@ -8,7 +8,7 @@ import numpy as np
 
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence, Gap, searched
+from ecgcvx.evidence import Evidence, Gap, at_most, searched
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -93,7 +93,7 @@ class AllPatternsProblem:
             share = min(1.0, np.log(max(line.gap, 1e-12)) / np.log(solver.gap)) if line.rows == program.n else 0.0
             progress(
                 f"all patterns of {line.rows:,} windows: {line.neurons} neurons, P = {line.primal:.6e}, gap "
-                f"{line.gap:.1e}",
+                f"{at_most(line.gap)}",
                 max(0.0, share),
             )
 

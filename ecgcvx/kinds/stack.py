@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ecgcvx.evidence import searched
+from ecgcvx.evidence import at_most, searched
 from ecgcvx.kinds.kind import BoundProgram, Limits, NetworkKind, Problem, Trained
 from ecgcvx.options import option
 
@@ -113,7 +113,7 @@ def _notes(found: "TrainedStack") -> list[str]:
         for number, stage in enumerate(member, 1):
             lines.append(
                 f"{name}stage {number}: {stage.features} features, beta = {stage.beta:.2e}, {stage.neurons} neurons, "
-                f"P = {stage.primal:.6e}, gap {stage.gap:.1e} (searched, {stage.starts:,} starts)"
+                f"P = {stage.primal:.6e}, gap {at_most(stage.gap)} (searched, {stage.starts:,} starts)"
             )
     if found.cut:
         lines.append(f"interrupted: {found.cut}")
