@@ -129,17 +129,9 @@ def run_train(arguments: Namespace) -> None:
     training = train(recordings(arguments.database, DS1), options, say)
     write_training(training, arguments.folder / "model")
     print("\n".join(training_words(training)))
-    decided = training.classifier.decide(training.held_out)
     if len(arguments.classes) == 3:
+        decided = training.classifier.decide(training.held_out)
         print(f"jk index with patients left out {jk_of(training.truth, decided):.3f}")
-    np.savez(
-        arguments.folder / "held_out.npz",
-        log_odds=training.held_out,
-        truth=training.truth,
-        record=training.windows.record,
-    )
-    print(json.dumps(training.classifier.training.get("crowded", {}).get("held_out_measures")))
-    print(training.classifier.training["trials"])
     print(f"{time.process_time() - started:.1f} s in all")
 
 
@@ -319,12 +311,13 @@ def peer_machine(
         held[folds == fold] = scores_of(fit(rows[folds[rows] != fold], fold), X[folds == fold])
     slope, shift = calibration(held, y)
     held = slope * held + shift
+    threshold, f1 = best_threshold(held, y)
     started = time.process_time()
     model = fit(rows, None)
     seconds = time.process_time() - started
     return {
         "model": model, "log_odds": lambda T: slope * scores_of(model, T) + shift, "held": held,
-        "threshold": best_threshold(held, y)[0], "held_out_f1": best_threshold(held, y)[1],
+        "threshold": threshold, "held_out_f1": f1,
         "held_out_ap": average_precision(held, y), "seconds": seconds, "words": getattr(model, "words", ""),
     }  # fmt: skip
 
@@ -334,7 +327,8 @@ def run_peers(arguments: Namespace) -> None:
     windows, truth = beats_of(arguments, DS1)
     test_windows, test_truth = beats_of(arguments, DS2)
     options = chosen(arguments)
-    copies = copies_of(recordings(arguments.database, DS1), options)
+    records = recordings(arguments.database, DS1)
+    copies = copies_of(records, [beat_windows(record) for record in records], options)
     stored = arguments.folder / f"peers_{len(arguments.classes)}.json"
     out: dict[str, Any] = json.loads(stored.read_text()) if stored.is_file() else {}
     for name, make in peers().items():

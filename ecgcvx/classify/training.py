@@ -121,14 +121,15 @@ def train(
 def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Progress | None) -> Training:
     lead = _common_lead(recordings)
     _check_different(recordings)
-    windows = joined([beat_windows(_checked(recording)) for recording in recordings])
+    parts = [beat_windows(_checked(recording)) for recording in recordings]
+    windows = joined(parts)
     truth = class_of(windows.symbols)
     kept = np.isin(truth, options.classes)
     left_out = {name or "?": int(np.sum(truth[~kept] == name)) for name in np.unique(truth[~kept])}
     windows, truth = windows.subset(kept), truth[kept]
     _check_counts(truth, options, ", ".join(windows.records))
     folds, held = patient_folds(windows, truth, options)
-    copies = copies_of(recordings, options) if held == PATIENTS else None
+    copies = copies_of(recordings, parts, options) if held == PATIENTS else None
 
     def say(what: str, share: float | None) -> None:
         if progress is not None:
@@ -223,13 +224,17 @@ def patient_folds(windows: BeatWindows, truth: NDArray[np.str_], options: TrainO
     return fold_of[windows.record], PATIENTS
 
 
-def copies_of(recordings: Sequence[Recording], options: TrainOptions) -> Copies | None:
-    """Return crowded copies of the recordings, None where class S is not asked for or none has enough early beats."""
+def copies_of(recordings: Sequence[Recording], parts: Sequence[BeatWindows], options: TrainOptions) -> Copies | None:
+    """Return crowded copies of recordings with the windows of each, parts.
+
+    None where class S is not asked for, and where none has enough early beats.
+    """
+    if "S" not in options.classes:
+        return None
     found: list[tuple[int, BeatWindows]] = []
-    for number, recording in enumerate(recordings if "S" in options.classes else ()):
+    for number, (recording, part) in enumerate(zip(recordings, parts, strict=True)):
         beats = find_beats(recording)
-        assert beats is not None  # they were checked
-        part = beat_windows(recording, beats)
+        assert beats is not None  # it has windows of them
         copies = crowded_copies(part, beats, recording.sampling_frequency, options.seed)
         found += [(number, one) for one in copies]
     if not found:
