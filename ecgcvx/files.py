@@ -17,7 +17,7 @@ from shutil import rmtree
 from typing import BinaryIO, TypeVar
 
 from ecgcvx.errors import InputError
-from ecgcvx.interruption import keeping
+from ecgcvx.interruption import keep, keeping
 
 SCRATCH, MADE, ABSENT = ".writing-", ".made", ".absent"
 STALE = 3600.0  # s: a scratch folder of that age belongs to no one any more
@@ -50,6 +50,7 @@ def atomic_write(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+        keep()
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose a writable folder") from error
     finally:
@@ -152,6 +153,7 @@ def write_files(folder: Path, fill: Callable[[Path], Result], without: Sequence[
             for file in scratch.iterdir():
                 _sync(file)
             os.rename(scratch, folder / MADE)
+            keep()
         except OSError as error:
             raise InputError(f"output = {folder}: cannot be written ({error.strerror}); name another folder") from error
         finally:

@@ -26,6 +26,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 INTERRUPTED = 130  # exit code
+ENDING = (signal.SIGINT, signal.SIGTERM)
 _RAISE, _NOTE = True, False
 _MOMENT = 0.02  # s until a KeyboardInterrupt that was lost is raised again
 
@@ -35,6 +36,7 @@ class _Scope:
 
     def __init__(self) -> None:
         self.wanted = False
+        self.kept = False
         self.depth = 0
         self.modes: list[bool] = []
         self.hook = sys.unraisablehook
@@ -51,6 +53,16 @@ _scope = _Scope()
 def wanted() -> bool:
     """Whether a signal has asked the work to stop."""
     return _scope.wanted
+
+
+def kept() -> bool:
+    """Whether anything was written since the outermost block of `signals` or `keeping` began, also just after it."""
+    return _scope.kept
+
+
+def keep() -> None:
+    """Note that something was written and stays."""
+    _scope.kept = True
 
 
 def check() -> None:
@@ -114,6 +126,19 @@ def signals() -> Iterator[None]:
         yield
 
 
+def deaf() -> None:
+    """Make a worker process ignore signals that end a program, but inside its tasks, which are `hearing` them."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def hearing() -> Iterator[None]:
+    """A task of a worker process that is `deaf`: Ctrl-C and SIGTERM do what they do in a program."""
+    with _handled(ENDING, signal.SIG_IGN):
+        yield
+
+
 @contextmanager
 def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
     """Handle signals where they are handled as usual; the outermost block forgets what was noted."""
@@ -124,6 +149,7 @@ def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
     ours = {number: handler for number, handler in before.items() if handler is usual or handler == usual}
     _scope.depth += 1
     if _scope.depth == 1:
+        _scope.kept = False
         _scope.hook, sys.unraisablehook = sys.unraisablehook, _lost
     for number in ours:
         signal.signal(number, _handle)

@@ -19,11 +19,11 @@ from ecgcvx.cli import main
 from ecgcvx.dataset import DatasetOptions, Reading, expand_sources, fit_records, read_rows, write_dataset
 from ecgcvx.dataset.patience import in_time
 from ecgcvx.dataset.pooled import pooled_windows
-from ecgcvx.dataset.run import _in_processes
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import fit_options
 from ecgcvx.types import silent
 from ecgcvx.windows import split_windows
+from ecgcvx.workers import side_by_side
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_ctrl_c_begins_no_task_that_waits(tmp_path):
     threading.Thread(target=interrupt, daemon=True).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(_in_processes(_begins, [(tmp_path, number) for number in range(6)], 2))
+        list(side_by_side(_begins, [(tmp_path, number) for number in range(6)], 2))
     assert len(list(tmp_path.glob("begun*"))) == 2
     assert time.monotonic() - started < 50  # no task came to its end
 

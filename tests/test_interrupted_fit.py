@@ -18,6 +18,7 @@ from ecgcvx.records import read_recording
 from ecgcvx.report.training import read_training
 
 WHOLE = ("metrics.json", "model.safetensors", "predictions.png", "report.html")
+KEPT = "ecgcvx: interrupted; what was finished is kept\n"
 READABLE = ("--choose", "within:1%")  # with a beta: no path
 
 
@@ -89,8 +90,55 @@ def test_while_results_are_written_they_are_written_to_their_end(interrupted):
     assert code == 130
     assert sorted(file.name for file in folder.iterdir()) == sorted(WHOLE)
     assert json.loads((folder / "metrics.json").read_text())["interrupted"] is None
-    assert "interrupted while the results were written" in told
+    assert told.endswith(KEPT)
     assert "wrote" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "kept"),
+    [
+        ("raise KeyboardInterrupt", "before there was a result", False),
+        ("atomic_write('one', lambda file: file.write(b'1')); raise KeyboardInterrupt",
+         "what was finished is kept", True),
+        ("atomic_write('one', stop)", "before there was a result", False),
+        ("write_files(Path(), lambda to: (to / 'one').write_text('1')); raise KeyboardInterrupt",
+         "what was finished is kept", True),
+        ("atomic_write('one', lambda file: file.write(b'1')); os.kill(os.getpid(), 15); time.sleep(9)",
+         "what was finished is kept", True),
+        ("(Path() / 'one').write_text('1'); note()", "what was finished is kept", True),
+    ],
+)  # fmt: skip
+def test_the_last_word_is_on_what_is_kept(tmp_path, words, what, kept):
+    """Whatever the command: a signal that finds it after its last write too."""
+    program = (
+        "import os, sys, time, types\nfrom pathlib import Path\nfrom ecgcvx.cli import commands\n"
+        "from ecgcvx.files import atomic_write, write_files\nfrom ecgcvx.interruption import note\n"
+        "def stop(file):\n    raise KeyboardInterrupt\n"
+        f"def run(options):\n    {words}\n    return 0\n"
+        "commands.parse = lambda arguments: types.SimpleNamespace(command='doctor')\n"
+        "commands.command = lambda name: types.SimpleNamespace(run=run)\n"
+        "sys.exit(commands.main([]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, f"ecgcvx: interrupted{' ' if what[0] == 'b' else '; '}{what}\n")
+    assert [file.name for file in tmp_path.iterdir()] == ["one"] * kept
+
+
+@pytest.mark.parametrize("network", ["gated", "polynomial"])
+def test_a_path_that_is_whole_says_that_it_was_interrupted(record_208, tmp_path, monkeypatch, capsys, network):
+    """The signal comes after the last beta, while the results are written."""
+
+    @contextmanager
+    def bar():
+        yield lambda what, _share: os.kill(os.getpid(), signal.SIGTERM) if what == "writing the results" else None
+
+    monkeypatch.setattr("ecgcvx.cli.path.progress_bar", bar)
+    words = ["path", str(record_208), "--end", "8", "--network", network, "--betas", "3", "--output", str(tmp_path)]
+    assert main(words) == 130
+    captured = capsys.readouterr()
+    assert captured.err == KEPT
+    assert f"wrote {tmp_path}/path.csv" in captured.out
+    assert (tmp_path / "path.csv").read_text().count("\n") == 4
 
 
 def test_a_point_that_was_cut_short_takes_no_part_in_the_choice(record_208):

@@ -9,7 +9,7 @@ from typing import Protocol
 from ecgcvx import __version__
 from ecgcvx.cli.standard import guarded
 from ecgcvx.errors import EcgcvxError
-from ecgcvx.interruption import INTERRUPTED, signals, wanted
+from ecgcvx.interruption import INTERRUPTED, kept, signals, wanted
 
 COMMANDS = {
     "fit": "train on a record and compare",
@@ -41,6 +41,7 @@ exit codes:
   2    refused: a wrong argument, an unusable record or model; one line on standard error says why
   130  interrupted by Ctrl-C or SIGTERM; what was finished is kept"""
 BEFORE = "ecgcvx: interrupted before there was a result"
+KEPT = "ecgcvx: interrupted; what was finished is kept"
 
 
 class Command(Protocol):
@@ -61,17 +62,18 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it succeeded, 2 for what ecgcvx refuses (one line on standard error), 130 after Ctrl-C.
 
-    SIGTERM is as Ctrl-C. A command that has something to keep says so itself and ends as usual.
+    SIGTERM is as Ctrl-C. A command that has something to keep ends as usual and says what was cut short.
     """
 
     def run() -> int:
         try:
             with signals():
                 code = _run(arguments)
-                return INTERRUPTED if wanted() else code
-        except KeyboardInterrupt:  # just after the handlers were set
-            print(BEFORE, file=sys.stderr)
-            return INTERRUPTED
+                if wanted():
+                    return _interrupted(KEPT) if code == 0 else INTERRUPTED
+                return code
+        except KeyboardInterrupt:  # just after the handlers were set, or before they are set back
+            return _interrupted()
         finally:
             # After a KeyboardInterrupt in code that is text, as that which makes a named tuple, Python ends by SIGINT
             # rather than with the exit code, though it was caught. Other such code makes it forget.
@@ -90,13 +92,17 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"ecgcvx: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(BEFORE, file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted()
     except Exception:
         if not wanted():
             raise
-        print(BEFORE, file=sys.stderr)  # KeyboardInterrupt, as compiled code passes it on
-        return INTERRUPTED
+        return _interrupted()  # KeyboardInterrupt, as compiled code passes it on
+
+
+def _interrupted(words: str = "") -> int:
+    """Say that the command was interrupted, and whether anything is kept."""
+    print(words or (KEPT if kept() else BEFORE), file=sys.stderr)
+    return INTERRUPTED
 
 
 def command(name: str) -> Command:

@@ -68,18 +68,19 @@ def run(options: argparse.Namespace) -> int:
     folder = options.output or Path("out") / f"{Path(recording.name).name}-compare"
     check_folder(folder)
     make_folder(folder)
-    with keeping(), progress_bar() as progress:
-        found = compare(recording, chosen, progress)
-        progress("writing the results", None)
-        facts = write_comparison(found, recording, folder)
-    if options.json:
-        print(json.dumps(facts, allow_nan=False))
+    with keeping():
+        with progress_bar() as progress:
+            found = compare(recording, chosen, progress)
+            progress("writing the results", None)
+            facts = write_comparison(found, recording, folder)
+        if options.json:
+            print(json.dumps(facts, allow_nan=False))
+            return 0
+        show(
+            f"{recording.name}, lead {recording.lead}: {chosen.window} samples predict the one {chosen.horizon} later; "
+            f"{len(found.split.train):,} training windows, beta = {chosen.beta:g}\n",
+            compare_table(found), "", linear_table(found), "", fairness(found),
+            *([] if found.complete else [f"interrupted: {len(found.runs)} runs were done"]),
+            f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} in {folder}",
+        )  # fmt: skip
         return 0
-    show(
-        f"{recording.name}, lead {recording.lead}: {chosen.window} samples predict the one {chosen.horizon} later; "
-        f"{len(found.split.train):,} training windows, beta = {chosen.beta:g}\n",
-        compare_table(found), "", linear_table(found), "", fairness(found),
-        *([] if found.complete else [f"interrupted: {len(found.runs)} runs were done"]),
-        f"wrote {', '.join(sorted(file.name for file in folder.iterdir()))} in {folder}",
-    )  # fmt: skip
-    return 0

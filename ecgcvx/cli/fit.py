@@ -82,8 +82,6 @@ examples:
   ecgcvx fit data/mitdb208/208 --network gated --beta 1e-5 --horizon 1:36 --output out/fan
   ecgcvx fit data/mitdb208/208 --json | jq '.models[] | {name, test_rmse_mv}'"""
 
-WRITTEN = "interrupted while the results were written, which are whole"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
@@ -194,7 +192,6 @@ def _run_horizons(options: argparse.Namespace, chosen: "FitOptions", horizons: t
 
 def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "FitOptions", folder: Path) -> None:
     from ecgcvx.horizon_output import horizon_cautions, horizon_table
-    from ecgcvx.interruption import wanted as stopped
     from ecgcvx.multi_horizon import horizon_words
 
     counts = result.fits[0].split.counts
@@ -204,7 +201,7 @@ def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "F
         f"windows of every horizon: {counts.train:,} train, {counts.test:,} test, {counts.excluded:,} excluded\n",
         horizon_table(result, recording.sampling_frequency),
         "",
-        *([result.interrupted or WRITTEN] if result.interrupted or stopped() else []),
+        *([result.interrupted] if result.interrupted else []),
         *(f"note: {caution}" for caution in horizon_cautions(result)),
         f"test: root-mean-square error; gap: relative to P, {result.fits[0].trained.gap.evidence}\n"
         f"wrote {folder}/model.safetensors, metrics.json, horizons.png"
@@ -213,7 +210,6 @@ def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "F
 
 
 def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: dict[str, Any], folder: Path) -> None:
-    from ecgcvx.interruption import wanted as stopped
     from ecgcvx.output import (
         check_note,
         choice_note,
@@ -244,7 +240,7 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         *map(check_note, result.checks),
         *([interval_note(found["intervals"])] if "intervals" in found else []),
         *([] if result.proof is None else [proof_words(result.proof)]),
-        *([result.interrupted or WRITTEN] if result.interrupted or stopped() else []),
+        *([result.interrupted] if result.interrupted else []),
         *(f"note: {caution}" for caution in result.cautions),
         f"train, test: root-mean-square error; gap: relative to P\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"

@@ -72,22 +72,23 @@ def run(options: argparse.Namespace) -> int:
     beats = aligned_beats(recordings, options.before, options.after)
     folder = options.output or Path("out") / f"{Path(beats.name).name}-generated"
     check_folder(folder)
-    with keeping(), progress_bar() as progress:
-        found = generate(
-            beats, options.classes, options.count, kind=options.kind, seed=options.seed, mixed=options.mixed,
-            joint_rr=options.rr, beta_d=options.beta_d, rank=options.rank, progress=progress,
-        )  # fmt: skip
-        files = write_generated(found, folder, options.seed)
-    if options.json:
-        print(json.dumps([metrics(one) for one in found], allow_nan=False))
+    with keeping():
+        with progress_bar() as progress:
+            found = generate(
+                beats, options.classes, options.count, kind=options.kind, seed=options.seed, mixed=options.mixed,
+                joint_rr=options.rr, beta_d=options.beta_d, rank=options.rank, progress=progress,
+            )  # fmt: skip
+            files = write_generated(found, folder, options.seed)
+        if options.json:
+            print(json.dumps([metrics(one) for one in found], allow_nan=False))
+            return 0
+        show(f"{beats.name}, {'leads' if len(beats.leads) > 1 else 'lead'} {', '.join(beats.leads)}: {beats.counts}")
+        for one in found:
+            show(_summary(one))
+        if wanted() and len(found) < (1 if options.mixed else len(set(options.classes))):
+            show(f"interrupted: {', '.join(one.classes for one in found)} done, of {', '.join(options.classes)}")
+        show(f"wrote {', '.join(file.name for file in files if file.suffix in ('.hea', '.png', '.json'))} in {folder}")
         return 0
-    show(f"{beats.name}, {'leads' if len(beats.leads) > 1 else 'lead'} {', '.join(beats.leads)}: {beats.counts}")
-    for one in found:
-        show(_summary(one))
-    if wanted():
-        show(f"interrupted: {', '.join(one.classes for one in found)} done, of {', '.join(options.classes)}")
-    show(f"wrote {', '.join(file.name for file in files if file.suffix in ('.hea', '.png', '.json'))} in {folder}")
-    return 0
 
 
 def _summary(one: "Generated") -> str:

@@ -93,11 +93,11 @@ def run(options: argparse.Namespace) -> int:
             atomic_write(options.csv, lambda file: file.write(table_csv(found).encode()))
         if report is not None:
             write_report(report, found, training, str(options.model))
-    if options.json:
-        print(json.dumps(interpretation_json(found), allow_nan=False))
+        if options.json:
+            print(json.dumps(interpretation_json(found), allow_nan=False))
+            return 0
+        files = ", ".join(str(file) for file in (report, options.csv) if file is not None)
+        filters = (template_table(found), "") if found.templates else ()
+        cut = ["interrupted: which patterns recur is left out"] if wanted() and found.stability is None else []
+        show(heading(found), "", *filters, pattern_table(found), "", notes(found), *cut, f"wrote {files}")
         return 0
-    files = ", ".join(str(file) for file in (report, options.csv) if file is not None)
-    filters = (template_table(found), "") if found.templates else ()
-    cut = ["interrupted: which patterns recur is left out"] if wanted() else []
-    show(heading(found), "", *filters, pattern_table(found), "", notes(found), *cut, f"wrote {files}")
-    return 0

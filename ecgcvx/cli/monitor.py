@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted; the end of standard input ends the signal, not the page."""
-    from ecgcvx.interruption import stoppable
+    from ecgcvx.interruption import INTERRUPTED, stoppable
     from ecgcvx.streaming.monitor import Feed, Monitor
 
     feed = Feed(clean(options.title, 80))
@@ -38,6 +38,6 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"port = {options.host}:{options.port}: {reason}; choose another --port") from None
     print(f"monitor at {server.address}", file=sys.stderr, flush=True)
     threading.Thread(target=feed.read, args=(os.fdopen(0, "rb"),), daemon=True).start()
-    with stoppable():
+    with stoppable() as serving:
         server.serve_forever()
-    return 0
+    return INTERRUPTED if serving.stopped else 0

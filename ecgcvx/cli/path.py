@@ -49,25 +49,26 @@ def run(options: argparse.Namespace) -> int:
     folder = options.output or Path("out") / f"{Path(recording.name).name}-path"
     check_folder(folder)
     make_folder(folder)
-    with keeping(), progress_bar() as progress:
-        path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, progress)
-        progress("writing the results", None)
-        write_path(path, recording, folder)
-    if options.json:
-        print(json.dumps(path_json(path, recording, chosen, folder), allow_nan=False))
+    with keeping():
+        with progress_bar() as progress:
+            path, _ = regularisation_path(recording, chosen, options.betas, options.ratio, progress)
+            progress("writing the results", None)
+            write_path(path, recording, folder)
+        if options.json:
+            print(json.dumps(path_json(path, recording, chosen, folder), allow_nan=False))
+            return 0
+        train, validation, test = path.windows
+        smallest = "\nthe smallest beta was chosen; a lower --ratio may do better" if path.floor_reached else ""
+        if path.status != "complete":
+            smallest = f"\nthe path ended by {path.status} after {len(path.points)} of {options.betas} betas"
+        show(
+            f"{recording.name}, lead {recording.lead}: {train:,} training, {validation:,} validation, {test:,} test "
+            f"windows\nthe solution is zero from beta = {path.largest_beta:.4e} up\n",
+            path_table(path),
+            f"{smallest}\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on "
+            f"all of it:\n  {_fit_command(options, path.chosen.beta)}\nwrote {folder}/path.csv, path.png",
+        )
         return 0
-    train, validation, test = path.windows
-    smallest = "\nthe smallest beta was chosen; a lower --ratio may do better" if path.floor_reached else ""
-    if path.status != "complete":
-        smallest = f"\nthe path ended by {path.status} after {len(path.points)} of {options.betas} betas"
-    show(
-        f"{recording.name}, lead {recording.lead}: {train:,} training, {validation:,} validation, {test:,} test "
-        f"windows\nthe solution is zero from beta = {path.largest_beta:.4e} up\n",
-        path_table(path),
-        f"{smallest}\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on "
-        f"all of it:\n  {_fit_command(options, path.chosen.beta)}\nwrote {folder}/path.csv, path.png",
-    )
-    return 0
 
 
 def _fit_command(options: argparse.Namespace, beta: float) -> str:

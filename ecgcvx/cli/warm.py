@@ -25,20 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command: one process a part, so that parts compile side by side."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    from ecgcvx.cores import usable_cores
     from ecgcvx.warmup import compile_part
+    from ecgcvx.workers import side_by_side
 
     names = list(options.only or PARTS)
     seconds = {}
-    with ProcessPoolExecutor(min(usable_cores(), len(names)), mp_context=get_context("spawn")) as pool:
-        runs = {pool.submit(compile_part, name): name for name in names}
-        for done in as_completed(runs):
-            seconds[runs[done]] = done.result()
-            if not options.json:
-                show(f"{runs[done]:15} {done.result():5.1f} s")
+    for name, took in side_by_side(compile_part, names):
+        seconds[name] = took
+        if not options.json:
+            show(f"{name:15} {took:5.1f} s")
     if options.json:
         print(json.dumps({"seconds": {name: round(seconds[name], 3) for name in names}}))
     return 0

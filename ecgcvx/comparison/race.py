@@ -1,15 +1,9 @@
 """Runs of the comparison: each on one thread with the same time, as many at once as there are processes."""
 
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
-from multiprocessing import active_children, get_context, parent_process
 from typing import Any
 
 import numpy as np
@@ -20,7 +14,8 @@ from ecgcvx.baselines.clock import Clock
 from ecgcvx.baselines.problem import Problem
 from ecgcvx.comparison.contenders import CONTENDERS, SCHEDULES
 from ecgcvx.errors import SolverError
-from ecgcvx.interruption import check, stoppable
+from ecgcvx.interruption import stoppable
+from ecgcvx.workers import side_by_side
 
 MARKS, FIRST_MARK = 14, 0.01  # evaluations on the way of a run, the first at this share of its time
 TUNING = 10**6  # seeds of tuning runs start here: they are no initialisation of the race
@@ -107,81 +102,10 @@ def complete(context: RunContext, tasks: Iterable[Task], jobs: int, seen: Callab
     """
     made: dict[Task, Run] = {}
     ordered = list(tasks)
-    try:
-        with stoppable():
-            for done in _runs(context, ordered, jobs):
-                if done.status == "interrupted":
-                    break
-                made[done.task] = done
-                seen(done)
-    except BrokenProcessPool:
-        raise SolverError(f"jobs = {jobs}: a process ended, perhaps for want of memory; ask for fewer") from None
+    with stoppable():
+        for task, done in side_by_side(partial(run, context), ordered, jobs):
+            if done.status == "interrupted":
+                break
+            made[task] = done
+            seen(done)
     return [made[task] for task in ordered if task in made]
-
-
-def _runs(context: RunContext, tasks: list[Task], jobs: int) -> Iterator[Run]:
-    if jobs == 1:
-        yield from (run(context, task) for task in tasks)
-        return
-    # A fresh interpreter for each: threads of BLAS and Numba do not survive a fork.
-    others = set(active_children())
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (context,)) as pool:
-        with _deaf():
-            futures = [pool.submit(_run_here, task) for task in tasks]
-        try:
-            check()
-            for future in as_completed(futures):
-                yield future.result()
-        except (KeyboardInterrupt, GeneratorExit):
-            for process in set(active_children()) - others:  # a run may last
-                process.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Ignore Ctrl-C, and so in processes that start meanwhile: they would die of it with a traceback."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-_context: RunContext | None = None  # of this worker process
-
-
-def _begin(context: RunContext) -> None:
-    global _context
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _context = context
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it has been killed."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _run_here(task: Task) -> Run:
-    assert _context is not None
-    with _interruptible():
-        return run(_context, task)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C reach a run, but not a worker that waits for one: it would die with a traceback."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)

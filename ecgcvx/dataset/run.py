@@ -1,22 +1,17 @@
 """The fits of a data set: one a record, side by side, each whole in a folder of its own; or one network for several."""
 
 import json
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-from ecgcvx.cores import usable_cores
 from ecgcvx.dataset.options import DatasetOptions
 from ecgcvx.dataset.table import Row, row_of_fit
 from ecgcvx.errors import EcgcvxError, InputError
 from ecgcvx.types import Progress, silent
+from ecgcvx.workers import side_by_side
 
 
 @dataclass(frozen=True)
@@ -53,13 +48,15 @@ def fit_records(records: Sequence[str], options: DatasetOptions, output: Path, p
     yield from kept.values()
     left = [task for task in tasks if task not in kept]
     done = len(kept)
-    for row in _in_processes(fit_one, left, options.jobs):
+    for _, row in side_by_side(fit_one, left, options.jobs, bound=True):
         done += 1
         progress(f"{done} of {len(tasks)} signals; last: {row.name}", done / len(tasks))
         if options.strict and row.skipped:
             named = row.skipped.startswith(row.record)
             raise InputError(f"{'' if named else f'{row.record}: '}{row.skipped} (strict)")
         yield row
+        if row.status == "interrupted":
+            raise KeyboardInterrupt
 
 
 def _tasks(records: Sequence[str], options: DatasetOptions, output: Path) -> list[Task]:
@@ -106,65 +103,3 @@ def _kept(task: Task) -> Row | None:
     same = found.get("options") == json.loads(json.dumps(task.options.fit.settings))
     same = same and found.get("reading") == task.reading
     return replace(row, kept=True) if same and row.status != "interrupted" else None
-
-
-def _in_processes(run: Callable[[Task], Row], tasks: Sequence[Task], jobs: int | None) -> Iterator[Row]:
-    """Yield results as they come, each process on a core of its own."""
-    if not tasks:
-        return
-    count = min(jobs or usable_cores(), len(tasks))
-    if count == 1:
-        for row in map(run, tasks):
-            yield row
-            if row.status == "interrupted":
-                raise KeyboardInterrupt
-        return
-    context, others = get_context("spawn"), set(active_children())
-    cores: Any = context.Queue()
-    for core in _cores(count):
-        cores.put(core)
-    ending = context.Event()
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(cores, ending))
-    try:
-        waiting: set[Future[Row]] = {pool.submit(_unless_ending, run, task) for task in tasks}
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    except KeyboardInterrupt:
-        ending.set()
-        for process in set(active_children()) - others:  # SIGTERM, or a signal to this process alone
-            with suppress(ProcessLookupError):
-                os.kill(process.pid or 0, signal.SIGINT)
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _cores(count: int) -> list[int | None]:
-    if not hasattr(os, "sched_getaffinity"):
-        return [None] * count
-    usable = sorted(os.sched_getaffinity(0))
-    return [usable[k % len(usable)] for k in range(count)]
-
-
-_ending: Any = None  # of this worker process: an event
-
-
-def _begin(cores: Any, ending: Any) -> None:
-    """Bind this process to one core, so that every library in it takes one thread."""
-    global _ending
-    _ending = ending
-    core = cores.get()
-    if core is not None:
-        os.sched_setaffinity(0, {core})
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-
-
-def _unless_ending(run: Callable[[Task], Row], task: Task) -> Row:
-    """Run a task, but not after Ctrl-C: a worker has its next task waiting, and may start after the signal."""
-    if _ending.is_set():
-        raise KeyboardInterrupt
-    return run(task)

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,16 +46,16 @@ class Ended:
 class Child:
     """A running command."""
 
-    def __init__(self, pid: int, words: Path) -> None:
-        self.pid, self.words = pid, words
+    def __init__(self, pid: int, words: Path, told: int) -> None:
+        self.pid, self.words, self.told = pid, words, told
         self.sent: float | None = None
+        self.sent_at = 0.0
         self.started = time.monotonic()
 
     @property
     def used(self) -> float:
-        """Processor seconds of the process and of its children that have ended."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / TICKS
+        """Processor seconds of the process and of its children, those that run and those that have ended."""
+        return sum(sum(map(int, fields[11:15])) for fields in _session(self.pid)) / TICKS
 
     def send(self, number: int, after: float = 0.0, group: bool = False) -> None:
         """Send a signal after some processor seconds, to the whole session if `group`; nothing if it ends before.
@@ -67,11 +67,11 @@ class Child:
             if self.used > before:
                 before, worked = self.used, time.monotonic()
             if before >= after or time.monotonic() - worked > IDLE:
-                self.sent = self.used
+                self.sent, self.sent_at = self.used, time.monotonic()
                 with suppress(ProcessLookupError):
                     (os.killpg if group else os.kill)(self.pid, number)
                 return
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def wait(self) -> Ended:
         """Wait for the end, for `LONGEST` seconds at most."""
@@ -88,12 +88,23 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         words = self.words.read_text(errors="replace")
+        returned = float(os.read(self.told, 32) or math.inf)  # what follows is the system's
+        os.close(self.told)
         return Ended(
             os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             words + (f"\nstill there after {LONGEST:g} s" if hung else ""),
-            None if self.sent is None else max(seconds - self.sent, 0.0), left,
+            None if self.sent is None or returned <= self.sent_at else max(seconds - self.sent, 0.0), left,
         )  # fmt: skip
+
+
+def _session(leader: int) -> Iterator[list[str]]:
+    """The fields of /proc/PID/stat from the state on, of each process of a session."""
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            fields = (one / "stat").read_text().rpartition(")")[2].split()
+            if fields[3] == str(leader):
+                yield fields
 
 
 def _alive(session: int) -> bool:
@@ -116,8 +127,7 @@ def start(work: Callable[[], int], words: Path) -> Child:
     if pid:
         os.close(tell)
         os.read(ready, 1)  # before that it has no session, and a signal may be ignored
-        os.close(ready)
-        return Child(pid, words)
+        return Child(pid, words, ready)
     code = 1
     try:
         os.setsid()
@@ -129,8 +139,9 @@ def start(work: Callable[[], int], words: Path) -> Child:
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.close(ready)
-        os.close(tell)
+        os.write(tell, b"1")
         code = work()
+        os.write(tell, str(time.monotonic()).encode())
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # a child must not go on with what its parent was doing
