@@ -4,15 +4,14 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecgcvx.evidence import at_most
-from ecgcvx.files import atomic_write
+from ecgcvx.files import atomic_write, settle, write_files
 from ecgcvx.text import clean
 
 if TYPE_CHECKING:
@@ -160,22 +159,21 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 
 def write_dataset(rows: Sequence[Row], folder: Path, about: Mapping[str, Any]) -> list[Path]:
-    """Write dataset.json, dataset.csv and dataset.html into a folder, and return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write dataset.json, dataset.csv and dataset.html into a folder, all or none, and return the files."""
     text = json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=2, allow_nan=False) + "\n"
     parts = {"dataset.json": text, "dataset.csv": rows_csv(rows), "dataset.html": page(rows, folder, about)}
-    for name, content in parts.items():
-        data = content.encode("utf-8")
-        atomic_write(folder / name, partial(_write, data))
+
+    def fill(scratch: Path) -> None:
+        for name, content in parts.items():
+            (scratch / name).write_bytes(content.encode())
+
+    write_files(folder, fill)
     return [folder / name for name in parts]
-
-
-def _write(data: bytes, file: BinaryIO) -> None:
-    file.write(data)
 
 
 def read_rows(folder: Path) -> list[Row]:
     """The rows of a data set that was written."""
+    settle(folder)
     return [Row.of_json(found) for found in json.loads((folder / "dataset.json").read_text())["rows"]]
 
 

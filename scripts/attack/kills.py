@@ -62,6 +62,10 @@ def cheap_writers() -> tuple[Writer, ...]:
 
 def writers() -> tuple[Writer, ...]:
     """All ways in which results are written, made of results that are there already, so that a child only writes."""
+    from attack.interrupts import records
+    from ecgcvx.classify.output import write_training
+    from ecgcvx.classify.training import TrainOptions, train
+    from ecgcvx.dataset import DatasetOptions, fit_records, write_dataset
     from ecgcvx.fit_options import fit_options
     from ecgcvx.fitting import fit
     from ecgcvx.gan.records import write_record
@@ -74,6 +78,13 @@ def writers() -> tuple[Writer, ...]:
     fits = [fit(recording, one, silent) for one in options]
     paths = [regularisation_path(recording, fit_options("polynomial"), count, 1e-3, silent)[0] for count in (2, 3)]
 
+    with tempfile.TemporaryDirectory() as name:
+        tables, patients, _ = records(Path(name))
+        rows = list(fit_records([RECORD.with_suffix("").as_posix(), tables[0]], DatasetOptions(options[0], jobs=1),
+                                Path(name) / "out", silent))  # fmt: skip
+        trained = [train([read_recording(one) for one in patients], TrainOptions(taps=(9,), betas=(beta,), folds=2))
+                   for beta in (1e-2, 3e-2)]  # fmt: skip
+
     def beats(folder: Path, k: int) -> object:
         signals = [recording.signal[:, None] * (k + 1)]
         return write_files(
@@ -84,6 +95,8 @@ def writers() -> tuple[Writer, ...]:
         Writer("fit", lambda folder, k: write_output(fits[k], recording, options[k], folder), 1.5),
         Writer("path", lambda folder, k: write_path(paths[k], recording, folder), 0.5),
         Writer("record", beats, 0.1),
+        Writer("records", lambda folder, k: write_dataset(rows[: k + 1], folder, {"network": "polynomial"}), 0.05),
+        Writer("classify train", lambda folder, k: write_training(trained[k], folder), 0.5),
         Writer("model", lambda folder, k: fits[k].forecaster.save(folder / "model.safetensors"), 0.02),
         *cheap_writers(),
     )
