@@ -57,6 +57,11 @@ class Forecaster:
         if not self.kind:
             object.__setattr__(self, "kind", self.network.activation)
 
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads of a row of windows, in its order: the joined ones, and last the one that is forecast."""
+        return (*self.joined, self.lead)
+
     def predict(self, recording: Recording, outside: Outside = "flag") -> Array:
         """Return the forecast of every sample (samples,) in mV, made `horizon` samples before it; NaN where none is.
 
@@ -137,7 +142,7 @@ class Forecaster:
     def check_single(self, what: str) -> None:
         """Raise ModelError where leads are joined. what : what takes models of one lead only."""
         if self.joined:
-            leads = ", ".join((*self.joined, self.lead))
+            leads = ", ".join(self.leads)
             raise ModelError(f"{what}: not of a model of joined leads ({leads}); fit one of a single lead for it")
 
     def beyond(self, windows: Windows) -> Bools:
@@ -163,7 +168,7 @@ class Forecaster:
 
     def trained_on(self, recording: Recording, split: Split) -> bool:
         """Whether the training part of a split of a recording is the one that the scaler belongs to."""
-        ours, theirs = ([(one.mean, one.scale) for one in (*all_.joined, all_)] for all_ in (self.scaler, split.scaler))
+        ours, theirs = ([(one.mean, one.scale) for one in all_.leads] for all_ in (self.scaler, split.scaler))
         same = len(ours) == len(theirs) and np.allclose(theirs, ours, rtol=1e-9)
         return same and recording.sampling_frequency == self.sampling_frequency
 

@@ -50,12 +50,24 @@ class Scaler:
                 raise InputError(f"signal: {part} is constant ({one.mean:g} mV); {why}")
         return cls(found.mean, found.scale, tuple(joined))
 
+    @property
+    def leads(self) -> "tuple[Scaler, ...]":
+        """The scaler of every lead, in the order of their windows in a row."""
+        return (*self.joined, self)
+
+    def columns(self, length: int) -> tuple[Array, Array]:
+        """Return the mean and the scale (mV) of the samples in a row of windows of `length`.
+
+        Both are (leads * length,) of joined leads, the last one that of the lead that is forecast; of one lead ().
+        """
+        mean, scale = (np.array([getattr(one, name) for one in self.leads]) for name in ("mean", "scale"))
+        return (np.repeat(mean, length), np.repeat(scale, length)) if self.joined else (mean[0, ...], scale[0, ...])
+
     def standardise(self, signal: Array) -> Array:
         """Return (signal - mean) / scale, dimensionless, same shape; joined leads (leads, samples) each by its own."""
         if not self.joined:
             return (signal - self.mean) / self.scale
-        every = zip(signal, (*self.joined, self), strict=True)
-        return np.stack([(lead - one.mean) / one.scale for lead, one in every])
+        return np.stack([(lead - one.mean) / one.scale for lead, one in zip(signal, self.leads, strict=True)])
 
     def restore(self, z: Array) -> Array:
         """Return the values in mV of standardised values."""

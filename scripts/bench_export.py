@@ -27,7 +27,7 @@ PROGRAM = """\
 #include <x86intrin.h>
 #include "model.h"
 #define SAMPLES 100000
-static float signal[SAMPLES + MODEL_WINDOW];
+static float signal[SAMPLES + INPUTS];
 static double seconds(void)
 {
     struct timespec now;
@@ -37,7 +37,7 @@ static double seconds(void)
 int main(void)
 {
     uint32_t state = 1;
-    for (int i = 0; i < SAMPLES + MODEL_WINDOW; i++) {
+    for (int i = 0; i < SAMPLES + INPUTS; i++) {
         state = state * 1664525u + 1013904223u;
         signal[i] = (float)(state >> 8) / 16777216.0f - 0.5f;
     }
@@ -83,7 +83,8 @@ def measured(path: Path) -> tuple[str, ...]:
         subprocess.run([compiler, "-std=c99", "-O2", "-c", "model.c"], cwd=folder, check=True)
         told = subprocess.run(["size", "model.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
         code = int(re.split(r"\s+", told.splitlines()[1].strip())[0]) - 4 * weights
-        subprocess.run([compiler, "-O2", "-o", "run", "main.c", "model.o"], cwd=folder, check=True)
+        inputs = f"-DINPUTS={forecaster.network.inputs - 1}"
+        subprocess.run([compiler, "-O2", inputs, "-o", "run", "main.c", "model.o"], cwd=folder, check=True)
         lines = subprocess.run([folder / "run"], capture_output=True, text=True, check=True).stdout.splitlines()
     cycles, microseconds = zip(*(map(float, line.split()) for line in lines), strict=True)
     return (

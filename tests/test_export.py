@@ -21,6 +21,7 @@ from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.maps import balance
 from ecgcvx.models.three_layer import ThreeLayerNetwork
 from ecgcvx.patches import Convolution
+from ecgcvx.records import Lead, Recording
 from ecgcvx.windows import Scaler
 
 WINDOW = 6
@@ -55,9 +56,18 @@ def networks():
 NETWORKS = networks()
 
 
-@pytest.fixture(params=list(NETWORKS))
+JOINED = "joined leads, "  # the same networks on two windows of half the length
+
+
+@pytest.fixture(
+    params=[*NETWORKS, *(JOINED + name for name in ("relu", "gated", "polynomial", "three layers", "stack"))]
+)
 def forecaster(request):
-    return Forecaster(NETWORKS[request.param], Scaler(-0.3, 0.6), "MLII", 360.0, WINDOW, 2, 1e-3)
+    network = NETWORKS[request.param.removeprefix(JOINED)]
+    if request.param.startswith(JOINED):
+        scaler = Scaler(-0.3, 0.6, (Scaler(0.2, 1.7),))
+        return Forecaster(network, scaler, "MLII", 360.0, WINDOW // 2, 2, 1e-3, joined=("V*/1",))
+    return Forecaster(network, Scaler(-0.3, 0.6), "MLII", 360.0, WINDOW, 2, 1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +76,14 @@ def windows():
 
 
 def expected(forecaster, windows):
-    z = forecaster.scaler.standardise(windows)
-    return forecaster.scaler.restore(forecaster.network.predict(np.concatenate([z, np.ones((len(z), 1))], axis=1)))
+    """What the model says of a recording of these windows, one after another."""
+    length, horizon = forecaster.window, forecaster.horizon
+    rows = windows.reshape(len(windows), -1, length)
+    every = np.concatenate([rows, np.zeros((*rows.shape[:2], horizon))], axis=2)
+    *others, signal = every.transpose(1, 0, 2).reshape(rows.shape[1], -1)
+    joined = tuple(Lead(name, other) for name, other in zip(forecaster.joined, others, strict=True))
+    recording = Recording(signal, forecaster.sampling_frequency, forecaster.lead, "r", joined=joined)
+    return forecaster.predict(recording)[length - 1 + horizon :: length + horizon]
 
 
 def test_c_compiles_without_a_warning_and_forecasts_in_float32(forecaster, windows, tmp_path):
@@ -82,7 +98,7 @@ def test_c_compiles_without_a_warning_and_forecasts_in_float32(forecaster, windo
 #include "ecg_model.h"
 int main(void)
 {
-    float window[ECG_MODEL_WINDOW];
+    float window[INPUTS];
     while (fread(window, sizeof window, 1, stdin) == 1) {
         const float f = ecg_model_predict(window);
         fwrite(&f, sizeof f, 1, stdout);
@@ -92,13 +108,15 @@ int main(void)
 """
     )
     flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    subprocess.run([compiler, *flags, "-o", tmp_path / "run", program, source], check=True, cwd=tmp_path)
+    size = "-DINPUTS=ECG_MODEL_LEADS*ECG_MODEL_WINDOW" if forecaster.joined else "-DINPUTS=ECG_MODEL_WINDOW"
+    subprocess.run([compiler, *flags, size, "-o", tmp_path / "run", program, source], check=True, cwd=tmp_path)
     asked = windows.astype(np.float32)
     done = subprocess.run([tmp_path / "run"], input=asked.tobytes(), capture_output=True, check=True)
     made = np.frombuffer(done.stdout, dtype=np.float32)
     wanted = expected(forecaster, asked.astype(np.float64))
     np.testing.assert_allclose(made, wanted, rtol=0, atol=2e-6 * max(1.0, np.abs(wanted).max()))
     assert f"#define ECG_MODEL_HORIZON {forecaster.horizon} " in header.read_text()
+    assert ("of the leads V* /1, MLII at" in header.read_text()) == bool(forecaster.joined)
 
 
 def test_the_header_says_what_a_forecast_costs(forecaster, tmp_path):
@@ -120,14 +138,15 @@ def test_the_header_says_what_a_forecast_costs(forecaster, tmp_path):
 int products;
 int main(void)
 {
-    const float window[ECG_MODEL_WINDOW] = {0};
+    const float window[INPUTS] = {0};
     ecg_model_predict(window);
-    return printf("%d", products + ECG_MODEL_WINDOW + 1) < 1;
+    return printf("%d", products + INPUTS + 1) < 1;
 }
 """
     )
     each = 3 if isinstance(forecaster.network, PolynomialNetwork) else 1
-    subprocess.run([compiler, f"-DPER_NEURON={each}", "-o", tmp_path / "run", program, source], check=True)
+    sizes = [f"-DPER_NEURON={each}", f"-DINPUTS={WINDOW}"]
+    subprocess.run([compiler, *sizes, "-o", tmp_path / "run", program, source], check=True)
     done = subprocess.run([tmp_path / "run"], capture_output=True, text=True, check=True)
     (told,) = re.findall(r"One forecast: ([\d,]+) products", header.read_text())
     assert told.replace(",", "") == done.stdout
@@ -137,7 +156,8 @@ def test_arrays_hold_the_network_and_its_scaler(forecaster, windows, tmp_path):
     (file,) = export(forecaster, "numpy", tmp_path / "model")
     with np.load(file, allow_pickle=False) as found:
         about = json.loads(str(found["about"]))
-        assert (about["network"], about["window"]) == (forecaster.network.activation, WINDOW)
+        assert (about["network"], about["window"]) == (forecaster.network.activation, forecaster.window)
+        assert about.get("leads", []) == (["V*/1", "MLII"] if forecaster.joined else [])
         if about["network"] not in ("relu", "gated", "polynomial", "batchnorm"):
             assert set(forecaster.network.tensors()) < set(found)
             return
@@ -148,7 +168,7 @@ def test_arrays_hold_the_network_and_its_scaler(forecaster, windows, tmp_path):
             "relu": lambda: np.maximum(z, 0), "batchnorm": lambda: np.maximum(z, 0),
             "gated": lambda: z * (x @ found["gates"] >= 0), "polynomial": lambda: a * z**2 + b * z + c,
         }[about["network"]]()  # fmt: skip
-        made = activations @ found["W2"] * found["scale"] + found["mean"]
+        made = activations @ found["W2"] * found["scale"].flat[-1] + found["mean"].flat[-1]
     np.testing.assert_allclose(made, expected(forecaster, windows), rtol=1e-12, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from ecgcvx.export import TARGETS
 
 DESCRIPTION = """\
 Write a fitted model for use without ecgcvx. Every target takes a window in mV, oldest sample first, and gives the
-forecast in mV:
+forecast in mV; of joined leads it takes the windows of all, one lead after another, that of the forecast last:
 
     numpy    arrays in one .npz file
     c        a C99 header and source: float32, no malloc, one function

@@ -6,6 +6,8 @@
     torch    a state dict and the module that it belongs to; needs torch
 
 All of them take a window in mV, oldest sample first, and return the forecast in mV: the scaler is part of the model.
+Of joined leads they take the windows of all leads at the same samples, one lead after another in the order of
+`Forecaster.leads`, that of the forecast last (`ecgcvx.windows`); each lead has its own mean and scale.
 """
 
 from importlib import import_module
@@ -26,10 +28,9 @@ def export(forecaster: "Forecaster", target: str, path: str | Path) -> list[Path
     target : 'numpy', 'c', 'onnx' or 'torch'. path : of the files, without ending.
 
     Raises InputError for another target and where its library is missing, ModelError for a network that cannot be
-    exported, and for a model of joined leads.
+    exported.
     """
     if target not in TARGETS:
         raise InputError(f"target = {target!r}: choose one of {', '.join(TARGETS)}")
-    forecaster.check_single("export")
     found: list[Path] = import_module(f"ecgcvx.export.{TARGETS[target]}").write(forecaster, Path(path))
     return found

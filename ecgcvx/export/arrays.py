@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 def write(forecaster: "Forecaster", path: Path) -> list[Path]:
     """Write PATH.npz: the network's arrays by name, `mean` and `scale` of the scaler in mV, and `about` as JSON.
 
-    With z = (window - mean)/scale, oldest sample first, and x = (z, 1), the forecast is scale f(x) + mean.
+    With z = (window - mean)/scale, oldest sample first, and x = (z, 1), the forecast is scale f(x) + mean. Of joined
+    leads `mean` and `scale` are (leads * window,) and the last of each is that of the forecast; `about` names `leads`
+    in their order.
     """
+    mean, scale = forecaster.scaler.columns(forecaster.window)
     about = {
         "network": forecaster.network.activation,
         **forecaster.network.attributes(),
@@ -25,10 +28,12 @@ def write(forecaster: "Forecaster", path: Path) -> list[Path]:
         "horizon": forecaster.horizon,
         "sampling_frequency_hz": forecaster.sampling_frequency,
         "lead": forecaster.lead,
+        **({"leads": forecaster.leads} if forecaster.joined else {}),
         "beta": forecaster.beta,
     }
-    arrays: dict[str, Any] = {"mean": forecaster.scaler.mean, "scale": forecaster.scaler.scale}
-    arrays |= {"about": json.dumps(about), **forecaster.network.tensors()}
+    arrays: dict[str, Any] = {
+        "mean": mean, "scale": scale, "about": json.dumps(about), **forecaster.network.tensors()
+    }  # fmt: skip
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     file = path.with_name(path.name + ".npz")

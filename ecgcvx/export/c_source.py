@@ -1,13 +1,14 @@
 """C99: a header and a source with the weights in float32, one function, no allocation, no library but <stddef.h>."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ecgcvx.errors import InputError
-from ecgcvx.export.parts import Part, parts_of
+from ecgcvx.export.parts import Part, asked, parts_of
 from ecgcvx.files import atomic_write
 from ecgcvx.types import Array
 
@@ -19,6 +20,8 @@ NUMBERS_A_LINE = 8
 
 def write(forecaster: "Forecaster", path: Path) -> list[Path]:
     """Write PATH.h and PATH.c, which define `float NAME_predict(const float window[])`, NAME the last part of PATH.
+
+    The header says what `window` holds; of joined leads it is NAME_LEADS windows of NAME_WINDOW samples.
 
     Raises InputError for a name that is no C identifier, ModelError for a network that cannot be exported.
     """
@@ -35,6 +38,9 @@ def write(forecaster: "Forecaster", path: Path) -> list[Path]:
 def header_text(forecaster: "Forecaster", name: str) -> str:
     """Return the header."""
     guard, upper = f"{name.upper()}_H", name.upper()
+    words = asked(forecaster).replace("*/", "* /").replace("/*", "/ *")
+    comment = textwrap.fill(words, 100, initial_indent="/* ", subsequent_indent="   ", break_long_words=False)
+    leads = f"#define {upper}_LEADS {len(forecaster.leads)} /* windows in a row */\n" if forecaster.joined else ""
     weights, products = cost(forecaster)
     return f"""\
 /* {forecaster.network.neurons} neurons; made by ecgcvx.
@@ -43,15 +49,15 @@ def header_text(forecaster: "Forecaster", name: str) -> str:
 #define {guard}
 
 #define {upper}_WINDOW {forecaster.window} /* samples in a window */
-#define {upper}_HORIZON {forecaster.horizon} /* samples from the last one to the one that is forecast */
+{leads}#define {upper}_HORIZON {forecaster.horizon} /* samples from the last one to the one that is forecast */
 #define {upper}_HZ {_number(forecaster.sampling_frequency)} /* sampling frequency */
 
 #ifdef __cplusplus
 extern "C" {{
 #endif
 
-/* The forecast in mV of a window in mV, oldest sample first. */
-float {name}_predict(const float window[{upper}_WINDOW]);
+{comment} */
+float {name}_predict(const float window[{_size(forecaster, name)}]);
 
 #ifdef __cplusplus
 }}
@@ -92,7 +98,12 @@ def source_text(forecaster: "Forecaster", name: str) -> str:
             arrays += _arrays(part, f"{k}_{s}")
             body += _calls(part, f"{k}_{s}", width, keep=part is not member[-1])
             width += part.neurons
-    scaler = forecaster.scaler
+    scaler, length = forecaster.scaler, forecaster.window
+    scaled = [
+        f"    for (size_t i = {k * length}; i < {(k + 1) * length}; i++)\n"
+        f"        h[i] = (window[i] - {_number(one.mean)}) / {_number(one.scale)};"
+        for k, one in enumerate(scaler.leads)
+    ]
     mean, scale = _number(scaler.mean), _number(scaler.scale)
     phi = f"    float phi[{widest}];\n" if any(part.projection is not None for one in members for part in one) else ""
     outer = "f" if len(members) == 1 else f"f / {_number(len(members))}"
@@ -111,17 +122,22 @@ static float dot(const float *a, const float *b, size_t n)
 }}
 
 {_neurons_function(members[0][0])}
-float {name}_predict(const float window[{name.upper()}_WINDOW])
+float {name}_predict(const float window[{_size(forecaster, name)}])
 {{
     float h[{columns}];
 {phi}    float f = 0.0f;
-    for (size_t i = 0; i < {inputs - 1}; i++)
-        h[i] = (window[i] - {mean}) / {scale};
+{chr(10).join(scaled)}
     h[{inputs - 1}] = 1.0f;
 {chr(10).join(body)}
     return ({outer}) * {scale} + {mean};
 }}
 """
+
+
+def _size(forecaster: "Forecaster", name: str) -> str:
+    """How many samples a forecast takes, by the names of the header."""
+    upper = name.upper()
+    return f"{upper}_LEADS * {upper}_WINDOW" if forecaster.joined else f"{upper}_WINDOW"
 
 
 def _neurons_function(part: Part) -> str:

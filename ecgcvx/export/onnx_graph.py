@@ -1,4 +1,4 @@
-"""ONNX: a graph in float64 from windows (n, window) in mV to forecasts (n,) in mV."""
+"""ONNX: a graph in float64 from windows (n, leads * window) in mV to forecasts (n,) in mV."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecgcvx.errors import InputError
-from ecgcvx.export.parts import Part, parts_of
+from ecgcvx.export.parts import Part, asked, parts_of
 from ecgcvx.files import atomic_write
 from ecgcvx.types import Array
 
@@ -39,8 +39,8 @@ def graph(forecaster: "Forecaster") -> Any:
     build = _Builder()
     members = parts_of(forecaster.network)
     scaler = forecaster.scaler
-    mean, scale = build.constant(np.array(scaler.mean)), build.constant(np.array(scaler.scale))
-    z = build.node("Div", build.node("Sub", "window", mean), scale)
+    means, scales = map(build.constant, scaler.columns(forecaster.window))
+    z = build.node("Div", build.node("Sub", "window", means), scales)
     outputs = []
     for member in members:
         h, f = build.node("Pad", z, build.integers([0, 0, 0, 1]), build.constant(np.array(1.0))), ""
@@ -54,14 +54,16 @@ def graph(forecaster: "Forecaster") -> Any:
     for other in outputs[1:]:  # not Mean: onnxruntime has none in float64
         total = build.node("Add", total, other)
     total = build.node("Div", total, build.constant(np.array(float(len(outputs)))))
+    mean, scale = (build.constant(np.array(number)) for number in (scaler.mean, scaler.scale))
     restored = build.node("Add", build.node("Mul", total, scale), mean)
     build.nodes.append(helper.make_node("Squeeze", [restored, build.integers([1])], ["forecast"]))
     made = helper.make_graph(
         build.nodes,
         "ecgcvx",
-        [helper.make_tensor_value_info("window", TensorProto.DOUBLE, ["n", forecaster.window])],
+        [helper.make_tensor_value_info("window", TensorProto.DOUBLE, ["n", forecaster.network.inputs - 1])],
         [helper.make_tensor_value_info("forecast", TensorProto.DOUBLE, ["n"])],
         build.initialisers,
+        doc_string=asked(forecaster),
     )
     model = helper.make_model(
         made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="ecgcvx"

@@ -8,6 +8,7 @@ adds nothing to f, the outer ones the next.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,11 @@ from ecgcvx.models.batch_norm import FoldedNetwork
 from ecgcvx.models.convolutional import ConvolutionalNetwork
 from ecgcvx.models.model import Model
 from ecgcvx.models.three_layer import ThreeLayerNetwork
+from ecgcvx.text import clean
 from ecgcvx.types import Array
+
+if TYPE_CHECKING:
+    from ecgcvx.forecaster import Forecaster
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,17 @@ def parts_of(network: Model) -> tuple[tuple[Part, ...], ...]:
     if type(network) is ReluNetwork or isinstance(network, FoldedNetwork):
         return ((Part(network.W1, network.W2, linear=network.linear),),)
     raise ModelError(f"network = {network.activation!r}: it cannot be exported to this target; export it to numpy")
+
+
+def asked(forecaster: "Forecaster") -> str:
+    """Return what a forecast is made from, in words."""
+    if not forecaster.joined:
+        return "The forecast in mV of a window in mV, oldest sample first."
+    leads = ", ".join(clean(name) for name in forecaster.leads)
+    return (
+        f"The forecast of {clean(forecaster.lead)} in mV of the windows in mV of the leads {leads} at the same "
+        "samples, one lead after another in this order, each oldest sample first."
+    )
 
 
 def _unrolled(network: ConvolutionalNetwork) -> Part:

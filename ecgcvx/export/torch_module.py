@@ -1,4 +1,4 @@
-"""PyTorch: a module in float64 from windows (n, window) in mV to forecasts (n,) in mV, and its state dict."""
+"""PyTorch: a module in float64 from windows (n, leads * window) in mV to forecasts (n,) in mV, and its state dict."""
 
 import io
 from pathlib import Path
@@ -68,8 +68,9 @@ def module(forecaster: "Forecaster") -> Any:
             super().__init__()
             members = parts_of(forecaster.network)
             self.members = nn.ModuleList(nn.ModuleList(Stage(part) for part in member) for member in members)
-            self.register_buffer("mean", torch.tensor(forecaster.scaler.mean, dtype=torch.float64))
-            self.register_buffer("scale", torch.tensor(forecaster.scaler.scale, dtype=torch.float64))
+            mean, scale = forecaster.scaler.columns(forecaster.window)
+            self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))
+            self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
 
         def forward(self, window: Any) -> Any:
             z = (window.to(torch.float64) - self.mean) / self.scale
@@ -80,7 +81,8 @@ def module(forecaster: "Forecaster") -> Any:
                     f, a = stage(h)
                     total = total + f
                     h = torch.cat([h, a], dim=1)
-            return total / len(self.members) * self.scale + self.mean
+            mean, scale = self.mean.reshape(-1)[-1], self.scale.reshape(-1)[-1]  # of the lead that is forecast
+            return total / len(self.members) * scale + mean
 
     return Network()
 
