@@ -55,13 +55,21 @@ def streams() -> None:
     from ecgcvx.windows import Scaler
 
     W1, W2 = np.eye(16)[:, :3], np.ones(3)
-    known = calibrate(_rows(), _rows())
-    for network in (ReluNetwork(W1, W2), GatedNetwork(W1, W2, W1)):
-        model = Forecaster(network, Scaler(0.0, 1.0), "", 360.0, 15, 1, 1e-3, calibration=known)
+    known, one = calibrate(_rows(), _rows()), Scaler(0.0, 1.0)
+    joined = Forecaster(
+        ReluNetwork(W1, W2), Scaler(0.0, 1.0, (one, one)), "", 360.0, 5, 1, 1e-3, calibration=known,
+        joined=("a", "b"),
+    )  # fmt: skip
+    alone = [
+        Forecaster(network, one, "", 360.0, 15, 1, 1e-3, calibration=known)
+        for network in (ReluNetwork(W1, W2), GatedNetwork(W1, W2, W1))
+    ]
+    for model in (*alone, joined):
         stream = StreamPredictor(model, coverages=known.coverages)
-        for sample in np.linspace(0, 1, 20).tolist():
+        samples = np.linspace(np.zeros(len(model.leads)), 1, 20) if model.joined else np.linspace(0, 1, 20)
+        for sample in samples.tolist():
             stream.push(sample)
-        stream.push_chunk(np.linspace(0, 1, 20))
+        stream.push_chunk(samples.T)
 
 
 PARTS: dict[str, Callable[[], None]] = {

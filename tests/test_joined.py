@@ -1,6 +1,9 @@
 """Leads that are joined as further columns of one window, against `sliding_window_view` and least squares by hand."""
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,9 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgcvx import api
+from ecgcvx.anomalies.stream import EventStream
 from ecgcvx.cli import main
+from ecgcvx.cli.stream import channels_of
 from ecgcvx.dataset import DatasetOptions, Reading, fit_records
 from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.fit_options import fit_options
@@ -20,6 +25,7 @@ from ecgcvx.interpretation.explanation import explain
 from ecgcvx.model_file import load
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Lead, Recording, read_recording
+from ecgcvx.streaming.adaptation import AdaptiveStream, SizeStatistics
 from ecgcvx.tensor_file import read_tensors, write_tensors
 from ecgcvx.types import silent
 from ecgcvx.windows import Scaler, all_windows, split_windows
@@ -237,13 +243,94 @@ def test_records_without_the_leads_are_refused(record, model):
 def test_what_takes_one_lead_says_so(record, model):
     found = read_recording(record, "II", join="all")
     calls = {
-        "stream": model.stream,
+        "detect (--events)": lambda: EventStream(model),
         "interpret": lambda: interpret(model, found),
         "explain": lambda: explain(model, found, 5.0),
     }
     for name, call in calls.items():
-        with pytest.raises(ModelError, match=rf"{name}: not of a model of joined leads \(V1, V5, II\)"):
+        with pytest.raises(ModelError, match=rf"{re.escape(name)}: not of a model of joined leads \(V1, V5, II\)"):
             call()
+
+
+@pytest.mark.parametrize("outside", ["flag", "linear", "nan"])
+def test_a_stream_says_what_the_whole_recording_says(model, outside):
+    leads = [lead.copy() for lead in leads_of(7, count=3)]
+    leads[0][200:203], leads[2][900], leads[1][500:520] = np.nan, np.nan, 9.0  # gaps, and what no training window has
+    found = Recording(leads[0], RATE, "II", "r", joined=(Lead("V1", leads[1]), Lead("V5", leads[2])))
+    forecasts, flags = model.predict_and_flag(found, outside)
+    interval = model.predict_interval(found, 0.5, adapt=True)
+    stream = model.stream(outside=outside, coverages=(0.5,))
+    first, steps = stream.push_chunk(found.signals[:, :700]), [stream.push(row) for row in found.signals[:, 700:].T]
+    due = np.flatnonzero(np.isfinite(forecasts) | flags)
+    assert 0 < flags.sum() < len(due) < len(found.signal) - 3
+
+    def made(name):
+        return np.concatenate([getattr(first, name + "s"), [getattr(step, name) for step in steps]])[due - 1]
+
+    np.testing.assert_array_equal(made("prediction"), forecasts[due])
+    np.testing.assert_array_equal(
+        np.concatenate([first.outside, [step.outside for step in steps]])[due - 1], flags[due]
+    )  # fmt: skip
+    if outside == "flag":
+        ends = np.concatenate([first.intervals, [step.intervals for step in steps]])[due - 1]
+        np.testing.assert_array_equal(ends[:, 0], np.stack(interval, axis=1)[due])
+    whole = model.stream(2, outside=outside).push_chunk(np.stack([found.signals] * 2))
+    np.testing.assert_array_equal(whole.predictions[1][due - 1], forecasts[due])
+
+
+def test_a_stack_of_joined_leads_streams():
+    joined = Recording(leads_of(2)[0], RATE, "II", "r", joined=(Lead("V1", leads_of(2)[1]),))
+    stack = api.fit(joined, "stack", window=4, baselines="none", stages=1).forecaster
+    stream, forecasts = stack.stream(), stack.predict(joined)
+    first, steps = stream.push_chunk(joined.signals[:, :1400]), [stream.push(row) for row in joined.signals[:, 1400:].T]
+    made = np.concatenate([first.predictions, [step.prediction for step in steps]])
+    np.testing.assert_array_equal(made[3:-1], forecasts[4:])
+
+
+def test_adaptation_remembers_the_windows_of_all_leads(model):
+    """The sums of a few pieces are those of all windows at once, by their age."""
+    found = Recording(leads_of(9)[0], RATE, "II", "r", joined=tuple(map(Lead, ("V1", "V5"), leads_of(9, count=3)[1:])))
+    signals = found.signals.copy()
+    signals[1, 700] = np.nan
+    statistics = SizeStatistics(model, memory=5.0)
+    for piece in np.split(signals, [300, 301, 705], axis=1):
+        statistics.absorb(piece)
+    windows = all_windows(signals, model.scaler, model.window, model.horizon)
+    units = np.sign(model.network.W2) / model.network.directions
+    residuals = windows.y if model.network.linear is None else windows.y - windows.X[:] @ model.network.linear
+    features = model.network.activations(windows.X[:]) * units
+    weights = np.exp(-(signals.shape[1] - 1 - windows.targets) / (5.0 * RATE))
+    assert statistics._n == pytest.approx(weights.sum(), rel=1e-9)
+    np.testing.assert_allclose(statistics._b, features.T @ (weights * residuals), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(statistics._Q, features.T * weights @ features, rtol=1e-7, atol=1e-9)
+    assert statistics.solve().certified
+    reports = []
+    adaptive = AdaptiveStream(model.stream(), 5.0, every=2.0, report=reports.append)
+    emptied = [adaptive.push(row, k + (k > 99)).emptied for k, row in enumerate(signals[:, :600].T)]
+    adaptive.close()
+    assert (emptied[100], adaptive.skipped + len(reports)) == ("jump", 3)
+    assert all(one.certified for one in reports)
+
+
+def test_the_stream_command_is_the_whole_recording(record, model, tmp_path):
+    """By the record, and by lines that name their leads in another order."""
+    model.save(tmp_path / "model.safetensors")
+    found = read_recording(record, "II", join="all")
+    command = [sys.executable, "-m", "ecgcvx", "stream", str(tmp_path / "model.safetensors")]
+    text = (tmp_path / "r.csv").read_text().replace("II,V1,V5", "II,V1 (mV),V5")
+    for more, lines in ((["--record", record, "--speed", "0"], ""), ([], text)):
+        done = subprocess.run([*command, *more], input=lines, capture_output=True, text=True, check=True)
+        told = [json.loads(line) for line in done.stdout.splitlines()]
+        np.testing.assert_array_equal([line["sample"] for line in told], found.signal)
+        made = np.array([line["prediction"] for line in told], dtype=float)
+        np.testing.assert_array_equal(made[:-1], model.predict(found)[1:])
+
+
+def test_channels_are_one_a_lead(model):
+    assert channels_of("2, 0,1", model) == (2, 0, 1)
+    for text in (None, "1", "0,1,2,3", "0,1,-2", "0,1,a"):
+        with pytest.raises(InputError, match="give the number of that of V1, V5, II, from 0"):
+            channels_of(text, model)
 
 
 def test_the_command_line_joins_leads_and_predicts(record, tmp_path, capsys):

@@ -27,10 +27,11 @@ class EventStream:
     learn : seconds at the start that are learned from; where they have too few beats, the later half is kept and
     learning goes on. threshold : of the score of a beat.
 
-    Raises InputError for a threshold or seconds that are no such number.
+    Raises InputError for a threshold or seconds that are no such number, ModelError for a model of joined leads.
     """
 
     def __init__(self, forecaster: Forecaster, learn: float = LEARN, threshold: float = THRESHOLD) -> None:
+        forecaster.check_single("detect (--events)")
         check_threshold(threshold)
         if not MEMORY <= learn < float("inf"):
             raise InputError(f"learn = {learn:g}: a stream learns from {MEMORY:g} s at least, e.g. {LEARN:g}")

@@ -51,8 +51,8 @@ activations; each stage is a convex program with a gap of its own, and validatio
 has no gap.
 
 --leads all --join forecasts one lead (--lead) from the windows of all leads, side by side in one row; --leads without
---join makes each lead a signal of its own. A model of joined leads takes records that have them all; stream, detect,
-interpret and explain take models of one lead.
+--join makes each lead a signal of its own. A model of joined leads takes records that have them all; detect, interpret
+and explain take models of one lead.
 
 --intervals calibrates prediction intervals by the errors on the validation part, made by a network that was trained
 without it; they are kept in the model file, for predict, stream and the report.

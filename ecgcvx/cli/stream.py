@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ecgcvx.forecaster import Forecaster
     from ecgcvx.streaming import Step
     from ecgcvx.streaming.adaptation import Adapted
-    from ecgcvx.streaming.source import Sample
+    from ecgcvx.streaming.line import Sample
 
 DESCRIPTION = """\
 Forecast a signal sample by sample: samples in mV from standard input, a record or a Lab Streaming Layer, one line of
@@ -37,6 +37,11 @@ JSON a sample on standard output.
 A line of input is a number, `time,sample` (seconds, mV) or an object with `sample` and, if there is one, `sequence`
 (a count) or `time`. An empty sample, nan or null is a gap. A first line of names is passed over. Lines that are none of
 these are reported on standard error with their number, counted, and are no samples.
+
+For a model of joined leads a line has a sample of each, in the order in which the model has them (the one that is
+forecast last), alone or behind the time; a first line of names puts them in its own order, among other columns. In an
+object `sample` is a list in that order, or an object by name. Where a lead is missing, all are. The output shows the
+lead that is forecast.
 
 A line of output is an object with time (s), sample, prediction (of the sample `horizon` later), residual (of the
 forecast that was due), score, alarm, patterns (numbers of the active neurons), emptied ('missing' or 'jump', where
@@ -68,7 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=float, help="second of the record to start at")
     parser.add_argument("--end", type=float, help="second of the record to end at")
     parser.add_argument("--speed", type=float, default=1.0, help="times its own (default 1), 0: as fast as it goes")
-    parser.add_argument("--channel", type=int, default=0, help="of the Lab Streaming Layer, from 0 (default 0)")
+    parser.add_argument(
+        "--channel", metavar="N", help="of the Lab Streaming Layer, from 0 (default 0); of joined leads one each: 1,0"
+    )
     parser.add_argument("--rate", type=float, default=1e-4, help="share of the scores that are alarms (default 1e-4)")
     add_outside(parser)
     add_intervals(parser)
@@ -86,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
     from ecgcvx.records import read_recording
     from ecgcvx.streaming import StreamPredictor
     from ecgcvx.streaming.adaptation import AdaptiveStream
+    from ecgcvx.streaming.line import Columns
     from ecgcvx.streaming.source import ClockCheck, Lines, Output, Signals, inlet, replay
 
     if options.resume and options.intervals:
@@ -107,16 +115,16 @@ def run(options: argparse.Namespace) -> int:
     if options.record is not None:
         recording = read_recording(
             options.record, options.lead or model.lead, options.start, options.end,
-            default_unit=model.unit, resample=model.resample,
+            default_unit=model.unit, resample=model.resample, join=model.joined or None,
         )  # fmt: skip
         say_warnings(recording, options.record)
     events = event_stream(options, model)
     signals = Signals()  # from here on they are noted: what comes before ends at once
-    lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals)
+    lines = Lines(sys.stdin.fileno(), model.sampling_frequency, signals, Columns(model.leads))
     if recording is not None:
         batches = replay(recording, options.speed, model, stream.samples, signals)
     elif options.lsl is not None:
-        batches = inlet(options.lsl, options.channel, model, signals)
+        batches = inlet(options.lsl, channels_of(options.channel, model), model, signals)
     else:
         batches = lines.batches()
     clock = ClockCheck(model.sampling_frequency)
@@ -129,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
                 if clock.see(sample.time):
                     print(f"ecgcvx: {clock.hint}", file=sys.stderr, flush=True)
                 begun = time.perf_counter_ns()
-                step = push(sample.value, sample.position)
+                step = push(sample.taken, sample.position)
                 latencies.add(time.perf_counter_ns() - begun)
                 counts.update(samples=1, alarms=int(step.alarm), outside=int(step.outside))
                 if step.emptied:
@@ -188,6 +196,17 @@ class Latencies:
                 if name not in found and total and below >= share * total:
                     found[name] = (tenth + 1) / 10 if tenth < TENTHS else self.longest / 1e3
         return found | {"max": self.longest / 1e3}
+
+
+def channels_of(text: str | None, model: "Forecaster") -> tuple[int, ...]:
+    """The channel of every lead of the model; InputError for text that does not name as many."""
+    leads = len(model.leads)
+    if text is None and leads == 1:
+        return (0,)
+    parts = [] if text is None else text.split(",")
+    if len(parts) == leads and all(part.strip().isascii() and part.strip().isdecimal() for part in parts):
+        return tuple(int(part) for part in parts)
+    raise InputError(f"channel = {text}: give the number of that of {', '.join(model.leads)}, from 0, commas between")
 
 
 def event_stream(options: argparse.Namespace, model: "Forecaster") -> "EventStream | None":

@@ -13,8 +13,9 @@ below GAP in it. Directions that the network lacks are not found: that is what t
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,21 +78,26 @@ class SizeStatistics:
         self._forget = float(np.exp(-1.0 / (memory * model.sampling_frequency)))
         m = network.neurons
         self._Q, self._b, self._yy, self._n = np.zeros((m, m)), np.zeros(m), 0.0, 0.0
-        self._tail = np.empty(0)
+        self._tail: Array = np.empty((len(model.leads), 0) if model.joined else 0)
 
     def absorb(self, samples: Array) -> None:
-        """Take in samples (T,) in mV that follow those before; NaN where one is missing or does not follow."""
+        """Take in samples (T,) in mV that follow those before, of joined leads (leads, T).
+
+        NaN where one is missing or does not follow.
+        """
         model = self.model
-        signal = np.concatenate([self._tail, samples])
-        self._tail = signal[len(signal) - min(len(signal), model.window + model.horizon - 1) :].copy()
-        left = self._forget ** len(samples)
+        signal = np.concatenate([self._tail, samples], axis=-1)
+        length = signal.shape[-1]
+        self._tail = signal[..., length - min(length, model.window + model.horizon - 1) :].copy()
+        left = self._forget ** samples.shape[-1]
         self._Q *= left
         self._b *= left
         self._yy, self._n = self._yy * left, self._n * left
-        if not window_runs(np.isfinite(signal), model.window, model.horizon, 0, len(signal)):
+        valid = np.isfinite(np.atleast_2d(signal)).all(axis=0)
+        if not window_runs(valid, model.window, model.horizon, 0, length):
             return
         windows = all_windows(signal, model.scaler, model.window, model.horizon)
-        weights = self._forget ** (len(signal) - 1.0 - windows.targets)
+        weights = self._forget ** (length - 1.0 - windows.targets)
         features = self._network.activations(windows.X[:]) * self._units
         weighted = weights[:, None] * features
         self._Q += features.T @ weighted
@@ -161,7 +167,8 @@ class AdaptiveStream:
         self.stream, self.skipped = stream, 0
         self._statistics = SizeStatistics(stream.model, memory)
         self._report = report
-        self._interval = [0.0] * max(round(every * stream.model.sampling_frequency), 1)
+        self._interval: list[Any] = [0.0] * max(round(every * stream.model.sampling_frequency), 1)
+        self._gap = [np.nan] * len(stream.model.leads) if stream.model.joined else np.nan
         self._filled = 0
         self._ready: TwoLayerNetwork | None = None
         self._handed: queue.Queue[Array | None] = queue.Queue(maxsize=1)
@@ -169,14 +176,14 @@ class AdaptiveStream:
         self._thread = threading.Thread(target=self._work, name="ecgcvx-adaptation", daemon=True)
         self._thread.start()
 
-    def push(self, sample: float, position: float | None = None) -> Step:
+    def push(self, sample: float | Sequence[float] | Array, position: float | None = None) -> Step:
         """As `StreamPredictor.push`; a network that lies ready is used from this sample on."""
         if self._ready is not None:
             ready, self._ready = self._ready, None
             self.stream.replace(ready)
         step = self.stream.push(sample, position)
         if step.emptied == "jump" and self._filled:
-            self._interval[self._filled - 1] = np.nan
+            self._interval[self._filled - 1] = self._gap
         elif step.emptied == "jump":
             self._follows = False
         self._interval[self._filled] = sample
@@ -191,10 +198,10 @@ class AdaptiveStream:
         self._thread.join()
 
     def _hand_over(self) -> None:
-        samples = np.array(self._interval)
+        samples = np.array(self._interval).T  # (T,), of joined leads (leads, T)
         samples[~np.isfinite(samples)] = np.nan
         if not self._follows:
-            samples[0] = np.nan
+            samples[..., 0] = np.nan
         self._filled, self._follows = 0, True
         try:
             self._handed.put_nowait(samples)

@@ -20,18 +20,28 @@ class Engine(Protocol):
     """Evaluates one network on the windows of a stream."""
 
     def push(
-        self, sample: float, state: State, rules: Rules, on: Bools, fixed: Array | None, intervals: Array | None
+        self,
+        sample: float,
+        others: Array | None,
+        state: State,
+        rules: Rules,
+        on: Bools,
+        fixed: Array | None,
+        intervals: Array | None,
     ) -> Outcome:
         """Take one sample of one channel; on (m,) is where the active neurons are written.
 
-        fixed, intervals : numbers and state of the intervals (`ecgcvx.streaming.intervals`), None without them.
+        others : (leads - 1,) samples of joined leads, standardised, None without (`ecgcvx.streaming.kernels`). fixed,
+        intervals : numbers and state of the intervals (`ecgcvx.streaming.intervals`), None without them.
         """
         ...
 
-    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
+    def forecast(
+        self, chunk: Array, others: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools
+    ) -> None:
         """Write the forecasts of a chunk (c, T) into out[0] (c, T), active neurons into on (c T, m) unless empty.
 
-        outside : (c T,) becomes which windows lie outside the training range.
+        others : (c, leads - 1, T). outside : (c T,) becomes which windows lie outside the training range.
         """
         ...
 
@@ -44,15 +54,24 @@ class CompiledEngine:
         self._work = np.empty((2, len(layers.W2)))
 
     def push(
-        self, sample: float, state: State, rules: Rules, on: Bools, fixed: Array | None, intervals: Array | None
+        self,
+        sample: float,
+        others: Array | None,
+        state: State,
+        rules: Rules,
+        on: Bools,
+        fixed: Array | None,
+        intervals: Array | None,
     ) -> Outcome:
         outcome: Outcome = push_sample(
-            sample, state, rules, self._columns, self._border, self._work, on, fixed, intervals
+            sample, others, state, rules, self._columns, self._border, self._work, on, fixed, intervals
         )
         return outcome
 
-    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
-        forecast_chunk(chunk, state, rules, self._layers, self._border, out, on, outside)
+    def forecast(
+        self, chunk: Array, others: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools
+    ) -> None:
+        forecast_chunk(chunk, others, state, rules, self._layers, self._border, out, on, outside)
 
 
 class BatchEngine:
@@ -62,20 +81,30 @@ class BatchEngine:
         self._network, self._range, self._policy = network, known, policy
 
     def push(
-        self, sample: float, state: State, rules: Rules, on: Bools, fixed: Array | None, intervals: Array | None
+        self,
+        sample: float,
+        others: Array | None,
+        state: State,
+        rules: Rules,
+        on: Bools,
+        fixed: Array | None,
+        intervals: Array | None,
     ) -> Outcome:
         chunk, out, alarms = np.array([[sample]]), np.empty((3, 1, 1)), np.zeros((1, 1), dtype=np.bool_)
         outside = np.zeros(1, dtype=np.bool_)
-        self.forecast(chunk, state, rules, out, on[None], outside)
+        beside = np.empty((1, 0, 1)) if others is None else others[None, :, None]
+        self.forecast(chunk, beside, state, rules, out, on[None], outside)
         settle_chunk(chunk, state, rules, out, alarms, on[None], outside)
         prediction, residual, score = (float(value) for value in out[:, 0, 0])
         if fixed is not None and intervals is not None:
             push_interval(sample, prediction, residual, state.windows[0], fixed, intervals)
         return prediction, residual, score, bool(alarms[0, 0]), bool(outside[0])
 
-    def forecast(self, chunk: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools) -> None:
-        rows = np.empty((chunk.size, rules.window + 1))
-        slide_chunk(chunk, state, rules, rows)
+    def forecast(
+        self, chunk: Array, others: Array, state: State, rules: Rules, out: Array, on: Bools, outside: Bools
+    ) -> None:
+        rows = np.empty((chunk.size, self._network.inputs))
+        slide_chunk(chunk, others, state, rules, rows)
         known = np.isfinite(rows).all(axis=1)
         f = self._network.predict(rows[known])
         if self._range is not None:

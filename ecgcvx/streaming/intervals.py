@@ -2,8 +2,8 @@
 
 What a compiled call costs is the number of its arrays: there are two, one that all channels share and one a channel.
 
-fixed   window, G, C, h, gamma; steps of a miss (C,) and of a hit (C,); the tree (nodes, 10): `flat`, middle and spread
-        in mV, group
+fixed   samples in a row, G, C, h, gamma; steps of a miss (C,) and of a hit (C,); the tree (nodes, 10): `flat`, middle
+        and spread in mV, group
 state   place of the next forecast, how many fell due, how many of each coverage held (C,); centres and widths (G, C);
         lower and upper ends (h, 2, C) and groups (h,) of forecasts to come; ends of the last forecast (C, 2)
 """
@@ -28,10 +28,10 @@ def push_interval(sample: float, forecast: float, residual: float, x: Array, fix
     """Learn from a sample (mV) whose intervals fell due, and make those of a new forecast (mV).
 
     residual : NaN where no forecast was due. fixed, state : see the module; the state changes.
-    x : (at least window,) the standardised window of the forecast.
+    x : the row of the forecast, standardised.
     """
     # Places in the vectors, since each view of a part would cost as much as what is done with it.
-    window, G, C, h = int(fixed[0]), int(fixed[1]), int(fixed[2]), int(fixed[3])
+    inputs, G, C, h = int(fixed[0]), int(fixed[1]), int(fixed[2]), int(fixed[3])
     head, centres = int(state[0]), 2 + C
     widths = centres + G * C
     lower = widths + G * C + 2 * C * head
@@ -51,7 +51,7 @@ def push_interval(sample: float, forecast: float, residual: float, x: Array, fix
     state[group] = -1.0
     if np.isfinite(forecast):
         nodes = fixed[HEAD + 2 * C :].reshape((-1, COLUMNS))
-        leaf = leaf_of(x, window, nodes)
+        leaf = leaf_of(x, inputs, nodes)
         middle, spread, g = forecast + nodes[leaf, 7], nodes[leaf, 8], int(nodes[leaf, 9])
         state[group] = g
         for c in range(C):
@@ -89,8 +89,9 @@ class StreamIntervals:
         moves = steps(self.coverages, gamma)
         centres, widths = start(known, self.coverages)
         (G, C), h, tree = centres.shape, model.horizon, known.tree
-        nodes = np.c_[flat(tree, min(model.window, NEWEST)), tree[:, [MIDDLE, SPREAD]], known.node_groups]
-        fixed: Array = np.concatenate([[model.window, G, C, h, gamma], moves.miss, moves.hit, nodes.ravel()])
+        inputs = model.network.inputs - 1
+        nodes = np.c_[flat(tree, min(inputs, NEWEST)), tree[:, [MIDDLE, SPREAD]], known.node_groups]
+        fixed: Array = np.concatenate([[inputs, G, C, h, gamma], moves.miss, moves.hit, nodes.ravel()])
         state = [np.zeros(2 + C), centres.ravel(), widths.ravel(), np.full(2 * h * C, np.nan), np.full(h, -1.0)]
         self._state = np.tile(np.concatenate([*state, np.full(2 * C, np.nan)]), (channels, 1))
         self.fixed, self.first, self._limits = fixed, self._state[0], (G, C, h)

@@ -1,6 +1,9 @@
 """Compiled steps of a stream: sample in, forecast, residual and score out; one sample, or chunks of many channels.
 
 Both do the same operations in the same order, so that the bits depend on no way of cutting a signal into chunks.
+
+A row is that of `ecgcvx.windows`. Of joined leads samples are those of the forecast lead in mV, NaN where any lead is
+missing; those of the others come beside them, standardised.
 """
 
 from typing import Any, NamedTuple
@@ -21,9 +24,10 @@ FLOOR = 1e-9  # mV: the scale of a signal that is forecast exactly
 class State(NamedTuple):
     """What a stream of c channels remembers; nothing in it grows.
 
-    windows : (c, padded d) the last samples, standardised, and the 1 of the bias. pending : (c, horizon) forecasts in
-    mV that are not due yet, the next one at `heads` (c,). runs : (c,) valid samples since the window was empty, at most
-    window + horizon. levels : (c, 2) scale in mV and threshold of the score. seen : (c,) residuals so far.
+    windows : (c, padded d) the row of the last samples, standardised, and the 1 of the bias. pending : (c, horizon)
+    forecasts in mV that are not due yet, the next one at `heads` (c,). runs : (c,) valid samples since the window was
+    empty, at most window + horizon. levels : (c, 2) scale in mV and threshold of the score. seen : (c,) residuals so
+    far.
     """
 
     windows: Array
@@ -35,11 +39,14 @@ class State(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """mean, scale (mV) of the model; window; residuals before the first score; gains of both levels; alarm rate."""
+    """mean, scale (mV) of the lead that is forecast; window; leads, that one among them; residuals before the first
+    score; gains of both levels; alarm rate.
+    """
 
     mean: float
     scale: float
     window: int
+    leads: int
     settle: int
     scale_gain: float
     tail_gain: float
@@ -107,7 +114,7 @@ def beyond(x: Array, rules: Any, border: Any) -> bool:
     """Whether a whole window x (padded d,) lies outside the training range."""
     if border.columns.shape[1] == 0:
         return False
-    for k in range(rules.window):
+    for k in range(rules.leads * rules.window):
         if x[k] < border.low or x[k] > border.high:
             return True
     k = border.columns.shape[1]
@@ -126,8 +133,17 @@ def replaced_row(x: Array, border: Any) -> float:
 
 
 @compiled
+def slide(x: Array, first: int, window: int, z: float) -> None:
+    """Take z into a window of a row x, whose oldest sample stands at `first`."""
+    for k in range(first, first + window - 1):
+        x[k] = x[k + 1]
+    x[first + window - 1] = z
+
+
+@compiled
 def push_sample(
     sample: float,
+    others: Any,
     state: Any,
     rules: Any,
     network: Any,
@@ -139,12 +155,14 @@ def push_sample(
 ) -> tuple[float, float, float, bool, bool]:
     """Forecast, residual, score, alarm and whether it is outside, of one sample of one channel; patterns in on (m,).
 
-    fixed, intervals : numbers and state of the intervals, see `push_interval`; None without them.
+    others : (leads - 1,) of joined leads, None without. fixed, intervals : numbers and state of the intervals, see
+    `push_interval`; None without them.
     """
-    x = state.windows[0]
-    for k in range(rules.window - 1):
-        x[k] = x[k + 1]
-    x[rules.window - 1] = (sample - rules.mean) / rules.scale
+    x, last = state.windows[0], (rules.leads - 1) * rules.window
+    if others is not None:
+        for lead in range(len(others)):
+            slide(x, lead * rules.window, rules.window, others[lead])
+    slide(x, last, rules.window, (sample - rules.mean) / rules.scale)
     forecast, outside = np.nan, False
     if count_run(sample, 0, state, rules) >= rules.window:
         forecast = row_output(
@@ -176,7 +194,7 @@ def beyond_tile(
     tile_output(tile, border.W1, border.gates, border.W2, border.polynomial, 2, border.W2[:0], work, none, f)
     for i in range(ROWS):
         away[i] = not (f[i] <= border.limit)
-    for k in range(rules.window):
+    for k in range(rules.leads * rules.window):
         row = tile[k]
         for i in range(ROWS):
             away[i] |= (row[i] < border.low) | (row[i] > border.high)
@@ -189,6 +207,7 @@ def beyond_tile(
 @compiled
 def forecast_chunk(
     samples: Array,
+    others: Array,
     state: Any,
     rules: Any,
     network: Any,
@@ -199,28 +218,34 @@ def forecast_chunk(
 ) -> None:
     """Forecasts in out[0] (c, T) of a two-layer network, as if all windows were whole, for samples (c, T).
 
-    patterns : (c T, m) the active ones, or empty. outside : (c T,) which windows are outside the training range.
+    others : (c, leads - 1, T). patterns : (c T, m) the active ones, or empty. outside : (c T,) which windows are
+    outside the training range.
     """
     channels, T = samples.shape
-    window = rules.window
-    z = np.empty(window - 1 + T)
+    window, leads = rules.window, rules.leads
+    z = np.empty((leads, window - 1 + T))
     tile, f, work = np.zeros((state.windows.shape[1], ROWS)), np.empty(ROWS), np.empty((SUMS + 2, ROWS))
-    tile[window] = 1.0
+    tile[leads * window] = 1.0
     on = np.empty((patterns.shape[1] if patterns.shape[0] else 0, ROWS), dtype=np.bool_)
     forecasts = out[0].reshape(-1)
     away, none = np.zeros(ROWS, dtype=np.bool_), np.empty((0, 0), dtype=np.bool_)
     filled, first = 0, 0
     for c in range(channels):
-        x = state.windows[c]
-        z[: window - 1] = x[1:window]
-        for t in range(T):
-            z[window - 1 + t] = (samples[c, t] - rules.mean) / rules.scale
-        x[:window] = z[T - 1 : T - 1 + window]
+        for lead in range(leads):
+            x, own = state.windows[c, lead * window : (lead + 1) * window], z[lead]
+            own[: window - 1] = x[1:]
+            for t in range(T):
+                if lead < leads - 1:
+                    own[window - 1 + t] = others[c, lead, t]
+                else:
+                    own[window - 1 + t] = (samples[c, t] - rules.mean) / rules.scale
+            x[:] = own[T - 1 : T - 1 + window]
         t = 0
         while t < T:
             count = min(T - t, ROWS - filled)
-            for k in range(window):
-                row, source = tile[k], z[t + k : t + k + count]
+            for k in range(leads * window):
+                row, begin = tile[k], t + k % window
+                source = z[k // window, begin : begin + count]
                 for i in range(count):
                     row[filled + i] = source[i]
             filled += count
@@ -246,16 +271,17 @@ def forecast_chunk(
 
 
 @compiled
-def slide_chunk(samples: Array, state: Any, rules: Any, rows: Array) -> None:
-    """The windows of samples (c, T) as rows (c T, window + 1)."""
+def slide_chunk(samples: Array, others: Array, state: Any, rules: Any, rows: Array) -> None:
+    """The windows of samples (c, T) and others (c, leads - 1, T) as rows (c T, leads * window + 1)."""
     channels, T = samples.shape
+    last = (rules.leads - 1) * rules.window
     for c in range(channels):
         x = state.windows[c]
         for t in range(T):
-            for k in range(rules.window - 1):
-                x[k] = x[k + 1]
-            x[rules.window - 1] = (samples[c, t] - rules.mean) / rules.scale
-            rows[c * T + t] = x[: rules.window + 1]
+            for lead in range(rules.leads - 1):
+                slide(x, lead * rules.window, rules.window, others[c, lead, t])
+            slide(x, last, rules.window, (samples[c, t] - rules.mean) / rules.scale)
+            rows[c * T + t] = x[: last + rules.window + 1]
 
 
 @compiled

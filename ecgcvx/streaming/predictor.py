@@ -11,7 +11,7 @@ about that share of false alarms. Score and threshold know only the past.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,8 +94,11 @@ class StreamPredictor:
     A network without compiled passes, e.g. a stack, is evaluated in batches: to the same bits, some ten times slower
     for single samples. The patterns of a stack are those of its lowest stages.
 
+    Of joined leads the samples of all are taken together, in the order of `Forecaster.leads`; where one is missing, all
+    are. Residual, score and alarm are of the lead that is forecast.
+
     Raises InputError for channels below 1, a rate or coverage outside (0, 1), or another word for `outside`; ModelError
-    for coverages of a model that keeps no calibration, and for a model of joined leads.
+    for coverages of a model that keeps no calibration.
     """
 
     def __init__(
@@ -112,7 +115,6 @@ class StreamPredictor:
             raise InputError(f"channels = {channels}: give at least 1")
         if not 0.0 < rate < 1.0:
             raise InputError(f"rate = {rate}: give a share of alarms between 0 and 1, e.g. 1e-4")
-        model.check_single("stream")
         frequency = model.sampling_frequency
         self.model, self.channels, self.rate, self.outside = model, channels, rate, model.policy(outside)
         self.intervals = StreamIntervals(model, channels, coverages, gamma) if len(coverages) else None
@@ -124,7 +126,8 @@ class StreamPredictor:
         self.samples = 0
         self._next: float | None = None
         self._rules = Rules(
-            model.scaler.mean, model.scaler.scale, model.window, max(round(SETTLE_SECONDS * frequency), 1),
+            model.scaler.mean, model.scaler.scale, model.window, len(model.leads),
+            max(round(SETTLE_SECONDS * frequency), 1),
             1.0 / (0.5 * SCALE_SECONDS * frequency), 1.0 / (rate * TAIL_SECONDS * frequency), rate,
         )  # fmt: skip
         self.replace(model.network)
@@ -146,25 +149,29 @@ class StreamPredictor:
 
         Raises InputError when it takes other inputs.
         """
-        if network.inputs != self.model.window + 1:
-            raise InputError(f"network: it takes {network.inputs} inputs, the stream has {self.model.window + 1}")
+        inputs = len(self.model.leads) * self.model.window + 1
+        if network.inputs != inputs:
+            raise InputError(f"network: it takes {network.inputs} inputs, the stream has {inputs}")
         self._network, self._engine = network, engine_of(network, self.model.training_range, self.outside)
         self._on = np.empty(network.switches, dtype=np.bool_)
 
-    def push(self, sample: float, position: float | None = None) -> Step:
-        """Take one sample in mV of a stream of one channel; NaN or infinity is a gap.
+    def push(self, sample: float | Sequence[float] | Array, position: float | None = None) -> Step:
+        """Take one sample in mV of a stream of one channel, of joined leads one of every lead (leads,).
+
+        NaN or infinity is a gap.
 
         position : of the sample, in samples from any origin, where the source numbers or times them (time x sampling
         frequency). A sample that is not where a running clock expects it, within half a sample, empties the window:
         samples are missing, came twice or late, or have another sampling frequency than the model.
 
-        Raises InputError when the stream has several channels.
+        Raises InputError when the stream has several channels, or other leads than there are samples.
         """
         if self.channels != 1:
             raise InputError(f"sample: the stream has {self.channels} channels; give a chunk ({self.channels}, T)")
+        own, others = self._one(sample) if self.model.joined else (cast("float", sample), None)
         jump = self._jump(position, 1)
         prediction, residual, score, alarm, outside = self._engine.push(
-            sample, self._state, self._rules, self._on, self._fixed, self._follows
+            own, others, self._state, self._rules, self._on, self._fixed, self._follows
         )
         self.samples += 1
         emptied = "missing" if self._state.runs[0] == 0 else "jump" if jump else ""
@@ -174,26 +181,23 @@ class StreamPredictor:
     def push_chunk(self, samples: Array, position: float | None = None, patterns: bool = False) -> Steps:
         """Take T consecutive samples of every channel, (c, T), or (T,) for one; as pushing them one by one.
 
+        Of joined leads (c, leads, T), or (leads, T) for one channel, as in `Recording.signals`.
+
         position : of the first sample, as in `push`. patterns : whether to return the active ones.
 
         Raises InputError for another shape.
         """
-        chunk = np.ascontiguousarray(samples, dtype=np.float64)
-        shape = chunk.shape
-        if chunk.ndim == 1:
-            chunk = chunk[None]
-        if chunk.ndim != 2 or chunk.shape[0] != self.channels:
-            raise InputError(f"samples have shape {shape}; give ({self.channels}, T), a row a channel")
+        chunk, others, shape = self._chunk(samples)
         c, T = chunk.shape
         jump = self._jump(position, T) if T else False
         out, alarms = np.empty((3, c, T)), np.zeros((c, T), dtype=np.bool_)
         on, outside = np.empty((c * T if patterns else 0, len(self._on)), dtype=np.bool_), np.zeros(c * T, np.bool_)
         rows, ends = np.empty((0, 0)), np.empty((c, T, 0, 2))
         if self.intervals is not None:
-            rows = np.empty((c * T, self.model.window + 1))
-            slide_chunk(chunk, self._state._replace(windows=self._state.windows.copy()), self._rules, rows)
+            rows = np.empty((c * T, self._network.inputs))
+            slide_chunk(chunk, others, self._state._replace(windows=self._state.windows.copy()), self._rules, rows)
         if T:
-            self._engine.forecast(chunk, self._state, self._rules, out, on, outside)
+            self._engine.forecast(chunk, others, self._state, self._rules, out, on, outside)
             settle_chunk(chunk, self._state, self._rules, out, alarms, on, outside)
         if self.intervals is not None:
             ends = self.intervals.push_chunk(chunk, out[0], out[1], rows)
@@ -261,6 +265,34 @@ class StreamPredictor:
             ) from None
         return stream
 
+    def _one(self, sample: float | Sequence[float] | Array) -> tuple[float, Array]:
+        """The sample of the lead that is forecast, NaN where one is missing, and those of the others, standardised."""
+        joined, every = self.model.scaler.joined, np.asarray(sample, dtype=np.float64)
+        if every.shape != (len(joined) + 1,):
+            raise InputError(f"sample: give {len(joined) + 1}, one of each of the leads {', '.join(self.model.leads)}")
+        *others, own = every.tolist()
+        z = np.array([(other - one.mean) / one.scale for other, one in zip(others, joined, strict=True)])
+        return (own if np.isfinite(z).all() else np.nan), z
+
+    def _chunk(self, samples: Array) -> tuple[Array, Array, tuple[int, ...]]:
+        """The same of a chunk, (c, T) and (c, leads - 1, T), and the shape of what is told of it."""
+        joined, found = self.model.scaler.joined, np.ascontiguousarray(samples, dtype=np.float64)
+        rows = found if joined else found[..., None, :]
+        shape = (*rows.shape[:-2], rows.shape[-1])
+        if rows.ndim == 2:
+            rows = rows[None]
+        if rows.ndim != 3 or rows.shape[:2] != (self.channels, len(joined) + 1):
+            wanted = f"({self.channels}, T), a row a channel"
+            if joined:
+                wanted = (
+                    f"({self.channels}, {len(joined) + 1}, T), in a channel the leads {', '.join(self.model.leads)}"
+                )
+            raise InputError(f"samples have shape {found.shape}; give {wanted}")
+        if not joined:
+            return rows[:, 0], np.empty((self.channels, 0, shape[-1])), shape
+        others = np.stack([one.standardise(rows[:, k]) for k, one in enumerate(joined)], axis=1)
+        return np.where(np.isfinite(rows).all(axis=1), rows[:, -1], np.nan), others, shape
+
     def _jump(self, position: float | None, count: int) -> bool:
         """Compare a position with the one expected, and empty the windows where it differs."""
         expected = self._next
@@ -282,8 +314,8 @@ class StreamPredictor:
 
     def _new_state(self) -> State:
         c, m = self.channels, self.model
-        windows = np.zeros((c, padded(m.window + 1)))
-        windows[:, m.window] = 1.0
+        windows = np.zeros((c, padded(m.network.inputs)))
+        windows[:, m.network.inputs - 1] = 1.0
         return State(
             windows, np.full((c, m.horizon), np.nan), np.zeros(c, np.int64), np.zeros(c, np.int64), np.zeros((c, 2)),
             np.zeros(c, np.int64),
@@ -294,13 +326,15 @@ class StreamPredictor:
         out, alarms = np.empty((3, self.channels, 1)), np.empty((self.channels, 1), dtype=np.bool_)
         on, outside = np.empty((0, len(self._on)), dtype=np.bool_), np.zeros(self.channels, np.bool_)
         self._state = self._new_state()
-        zeros = np.zeros((self.channels, 1))
-        self._engine.forecast(zeros, self._state, self._rules, out, on, outside)
+        zeros, joined = np.zeros((self.channels, 1)), len(self.model.joined)
+        beside = np.zeros((self.channels, joined, 1))
+        self._engine.forecast(zeros, beside, self._state, self._rules, out, on, outside)
         settle_chunk(zeros, self._state, self._rules, out, alarms, on, outside)
         if self.channels == 1:
             scratch = None if self._follows is None else self._follows.copy()
-            self._engine.push(0.0, self._state, self._rules, self._on, self._fixed, scratch)
+            others = np.zeros(joined) if joined else None
+            self._engine.push(0.0, others, self._state, self._rules, self._on, self._fixed, scratch)
         if self.intervals is not None:
-            rows = np.empty((self.channels, self.model.window + 1))
-            slide_chunk(zeros, self._state, self._rules, rows)
+            rows = np.empty((self.channels, self._network.inputs))
+            slide_chunk(zeros, beside, self._state, self._rules, rows)
             self.intervals.warm_up(rows)

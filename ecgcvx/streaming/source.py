@@ -1,28 +1,28 @@
 """Where the samples of a stream come from: lines of standard input, a record, or a Lab Streaming Layer.
 
 A line of input is a number, `time,sample` (seconds, mV) or an object with `sample` and, if there is one, `sequence`
-(a count) or `time`. An empty sample, nan, null and the other spellings that tables have for what is missing are gaps. A
-first line of names is passed over. Lines that are none of these are reported on standard error with their number,
-counted, and are no samples; so is a last line without its end, which may be half a number.
+(a count) or `time`; of joined leads it holds a sample of each (`ecgcvx.streaming.line`). An empty sample, nan, null and
+the other spellings that tables have for what is missing are gaps. A first line of names is passed over. Lines that are
+none of these are reported on standard error with their number, counted, and are no samples; so is a last line without
+its end, which may be half a number.
 """
 
 import codecs
-import json
 import math
 import os
-import re
 import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
-from ecgcvx.formats.amplitude import LARGEST
-from ecgcvx.formats.csv_cells import number_of
 from ecgcvx.interruption import note
+from ecgcvx.streaming.line import ONE, Columns, LineError, Sample, named, parse
 from ecgcvx.text import clean
 
 if TYPE_CHECKING:
@@ -38,14 +38,6 @@ LSL_LIMIT = 30.0  # s to look for an outlet
 CLOCK_SAMPLES = 50  # whose steps are compared with the sampling frequency
 CLOCK_TOLERANCE = 0.02
 TENTHS = 10_000  # of a microsecond distinguished: 1 ms
-
-
-class Sample(NamedTuple):
-    """A sample in mV, NaN in a gap, and where the source says that it is: time (s), position (samples)."""
-
-    value: float
-    time: float | None = None
-    position: float | None = None
 
 
 class Signals:
@@ -96,10 +88,14 @@ class Output:
 
 
 class Lines:
-    """Samples of the lines of a descriptor; what is malformed is reported and counted, and never ends the reader."""
+    """Samples of the lines of a descriptor; what is malformed is reported and counted, and never ends the reader.
 
-    def __init__(self, descriptor: int, frequency: float, signals: Signals) -> None:
-        self.descriptor, self.frequency, self.signals = descriptor, frequency, signals
+    A line of names that does not go with the joined leads of `columns` raises InputError.
+    """
+
+    def __init__(self, descriptor: int, frequency: float, signals: Signals, columns: Columns = ONE) -> None:
+        self.descriptor, self.frequency, self.signals, self.columns = descriptor, frequency, signals, columns
+        self._begun = len(columns.leads) == 1  # names are looked for until then
         self.number = self.malformed = 0
         self._position: float | None = None
 
@@ -135,100 +131,29 @@ class Lines:
         text = (line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line).strip()
         if not text:
             return None
+        if not self._begun and (found := named(text, self.columns)) is not None:
+            self.columns, self._begun = found, True
+            return None
         try:
-            sample = parse(text, self.frequency, self._position)
+            sample = parse(text, self.frequency, self._position, self.columns)
         except LineError as error:
             self._report(str(error), line)
             return None
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             if self.number > 1 or any(character in b"0123456789{[" for character in text):
-                self._report("no sample; give a number, time,sample or an object with a sample", line)
+                self._report(f"no sample; give {self._usual} or an object with a sample", line)
             return None
-        self._position = sample.position
+        self._position, self._begun = sample.position, True
         return sample
+
+    @property
+    def _usual(self) -> str:
+        return f"a number, {self.columns.wanted}" if len(self.columns.leads) == 1 else self.columns.wanted
 
     def _report(self, why: str, line: bytes) -> None:
         self.malformed += 1
         shown = ascii(line[:60].decode(errors="replace"))
         print(f"line {self.number}: {why}: {shown}", file=sys.stderr, flush=True)
-
-
-class LineError(ValueError):
-    """What is wrong with a line, and what to write instead, where that can be told."""
-
-
-WHOLE = re.compile(rb"[+-]?\d+\Z", re.ASCII)
-INFINITE = ("inf", "-inf", "+inf")  # gaps too; other spellings of a gap are those of tables
-SEPARATED = re.compile(rb"[-+.\d]*\d[;|\t ]\s*[-+.\d]*\d\Z", re.ASCII)
-WITH_UNIT = re.compile(rb"[-+.,\d]*\d\s*(mV|uV|\xc2\xb5V|\xce\xbcV|V)\Z", re.ASCII)
-
-
-def parse(text: bytes, frequency: float, last: float | None = None) -> Sample:
-    """The sample of a line; ValueError, TypeError, KeyError or OverflowError when it is none.
-
-    last : position of the sample before, in samples.
-    """
-    if text[:1] == b"{":
-        found = json.loads(text)
-        if "sample" not in found:
-            raise LineError("an object without a sample; give one, or null for a gap")
-        value = math.nan if found["sample"] is None else voltage(number(found["sample"], "sample"))
-        moment = None if found.get("time") is None else finite(found["time"], "time")
-        if found.get("sequence") is not None:
-            count = finite(found["sequence"], "sequence")
-            if not count.is_integer():
-                raise LineError("sequence is no whole number; give the count of the sample")
-            return Sample(value, moment, count)
-        return Sample(value, moment, None if moment is None else moment * frequency)
-    if b"\0" in text:
-        raise LineError("zero bytes; send plain text in UTF-8")
-    if SEPARATED.match(text):
-        raise LineError("two numbers without a comma; write time,sample")
-    if WITH_UNIT.match(text):
-        raise LineError("a sample with a unit; give the number alone, in mV")
-    fields = [field.strip() for field in text.split(b",")]
-    if len(fields) > 2:
-        raise LineError("more than two fields; give time,sample or the sample alone")
-    value = voltage(decimal(fields[-1], gap=True))
-    if len(fields) == 1:
-        return Sample(value)
-    moment = decimal(fields[0])
-    position = moment * frequency
-    due = last is not None and abs(position - last - 1) <= 0.5
-    if WHOLE.match(fields[0]) and WHOLE.match(fields[1]) and not due and frequency > 2:
-        raise LineError("a decimal comma, or seconds and a sample without points? write 0.5, or time,sample")
-    return Sample(value, moment, position)
-
-
-def decimal(field: bytes, *, gap: bool = False) -> float:
-    """A finite number as tables have it, NaN for a missing one where a gap may be; ValueError for any other."""
-    text = field.decode("ascii")
-    found = math.nan if text.lower() in INFINITE else number_of(text, ".")
-    if found is None or math.isinf(found) or (math.isnan(found) and not gap):
-        raise ValueError
-    return found
-
-
-def voltage(value: float) -> float:
-    """A sample in mV; NaN for an infinite one, ValueError for one that no signal has."""
-    if abs(value) > LARGEST and not math.isinf(value):
-        raise LineError(f"a sample of {value:.3g} mV is none; give mV")
-    return value if math.isfinite(value) else math.nan
-
-
-def number(found: object, name: str) -> float:
-    """A JSON number as float, no string and no truth value; LineError otherwise."""
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise LineError(f"{name} is no number; write it without quotes, as 0.5")
-    return float(found)
-
-
-def finite(found: object, name: str) -> float:
-    """The same, finite; LineError otherwise."""
-    value = number(found, name)
-    if not math.isfinite(value):
-        raise LineError(f"{name} is not finite; give a number, or leave it out")
-    return value
 
 
 class ClockCheck:
@@ -267,21 +192,23 @@ def replay(
     frequency = recording.sampling_frequency
     if abs(frequency - model.sampling_frequency) > 1e-6 * frequency:
         raise InputError(f"{recording.name}: {frequency:g} Hz, the model takes {model.sampling_frequency:g} Hz")
-    values, pace = recording.signal.tolist(), frequency * speed
-    begun, index = time.perf_counter(), first
-    while index < len(values) and not signals.stop:
+    model.check_leads(recording)
+    leads, pace = np.atleast_2d(recording.signals), frequency * speed
+    begun, index, count = time.perf_counter(), first, leads.shape[1]
+    while index < count and not signals.stop:
         stop = index + BATCH
         if pace > 0:
             stop = min(stop, first + 1 + int((time.perf_counter() - begun) * pace))
-        stop = min(stop, len(values))
-        yield [Sample(values[i], i / frequency, i) for i in range(index, stop)]
+        stop = min(stop, count)
+        rows = leads[:, index:stop].T.tolist()
+        yield [Sample(own, i / frequency, i, tuple(others)) for i, (*others, own) in enumerate(rows, index)]
         index = stop
         if pace > 0:
             signals.wait(max(begun + (index - first) / pace - time.perf_counter(), 0.0))
 
 
-def inlet(name: str, channel: int, model: Forecaster, signals: Signals) -> Iterator[list[Sample]]:
-    """The samples of a channel of a Lab Streaming Layer, until it ends for good or we are stopped."""
+def inlet(name: str, channels: Sequence[int], model: Forecaster, signals: Signals) -> Iterator[list[Sample]]:
+    """The samples of channels of a Lab Streaming Layer, one a lead, until it ends for good or we are stopped."""
     try:
         import pylsl
     except (ImportError, RuntimeError) as error:
@@ -298,12 +225,14 @@ def inlet(name: str, channel: int, model: Forecaster, signals: Signals) -> Itera
     frequency = found[0].nominal_srate()
     if abs(frequency - model.sampling_frequency) > 1e-6 * model.sampling_frequency:
         raise InputError(f"{name}: {frequency:g} Hz, the model takes {model.sampling_frequency:g} Hz")
-    if not 0 <= channel < found[0].channel_count():
-        raise InputError(f"channel = {channel}: {name} has {found[0].channel_count()}, from 0")
+    for channel in channels:
+        if not 0 <= channel < found[0].channel_count():
+            raise InputError(f"channel = {channel}: {name} has {found[0].channel_count()}, from 0")
     stream = pylsl.StreamInlet(found[0], processing_flags=pylsl.proc_dejitter)
     while not signals.stop:
         chunk, times = stream.pull_chunk(timeout=LSL_WAIT, max_samples=BATCH)
         yield [
-            Sample(float(values[channel]), moment, moment * frequency)
+            Sample(own, moment, moment * frequency, tuple(others))
             for values, moment in zip(chunk, times, strict=True)
+            for *others, own in ([float(values[channel]) for channel in channels],)
         ]

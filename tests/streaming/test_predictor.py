@@ -14,35 +14,45 @@ from ecgcvx.activations import Polynomial
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.models import ReluNetwork
-from ecgcvx.records import Recording
+from ecgcvx.records import Lead, Recording
 from ecgcvx.streaming import StreamPredictor
 from ecgcvx.windows import Scaler
 
 RATE = 20.0  # Hz: scores begin after 20 residuals
 
 
-def forecaster(kind="relu", window=5, horizon=2, neurons=9, seed=0):
+def forecaster(kind="relu", window=5, horizon=2, neurons=9, seed=0, leads=1):
     rng = np.random.default_rng(seed)
-    W1, gates = rng.standard_normal((2, window + 1, neurons))
+    W1, gates = rng.standard_normal((2, leads * window + 1, neurons))
     extra = {"relu": {}, "gated": {"gates": gates}, "polynomial": {"polynomial": Polynomial(0.09, 0.5, 0.47)}}[kind]
     network = two_layers(W1, rng.standard_normal(neurons), **extra)
-    return Forecaster(network, Scaler(0.3, 0.5), "MLII", RATE, window, horizon, 1e-4)
+    names = tuple(f"V{k + 1}" for k in range(leads - 1))
+    scaler = Scaler(0.3, 0.5, tuple(Scaler(0.1 * k, 1.0 + k) for k in range(leads - 1)))
+    return Forecaster(network, scaler, "MLII", RATE, window, horizon, 1e-4, joined=names)
 
 
-def signal(seed, n=200, holes=2):
+def signal(seed, n=200, holes=2, leads=1):
+    """(n,), or of several leads (leads, n) with gaps in any of them."""
     rng = np.random.default_rng(seed)
-    out = rng.standard_normal(n)
+    out = rng.standard_normal((leads, n))
     for start in rng.integers(0, n, holes):
-        out[start : start + int(rng.integers(1, 4))] = rng.choice([np.nan, np.inf])
-    return out
+        out[rng.integers(leads), start : start + int(rng.integers(1, 4))] = rng.choice([np.nan, np.inf])
+    return out if leads > 1 else out[0]
+
+
+def recording_of(samples, model):
+    """What the whole recording is, of one lead or of several."""
+    *others, own = np.atleast_2d(np.where(np.isfinite(samples), samples, np.nan))
+    joined = tuple(Lead(name, other) for name, other in zip(model.joined, others, strict=True))
+    return Recording(own, RATE, "MLII", "x", joined=joined)
 
 
 def told(stream, samples, cuts):
     """(predictions, residuals, scores, alarms, patterns) of a signal pushed as cut: pieces of one as single samples."""
     parts = []
-    for piece in np.split(samples, sorted(cuts)):
-        if len(piece) == 1:
-            step = stream.push(float(piece[0]))
+    for piece in np.split(samples, sorted(cuts), axis=-1):
+        if piece.shape[-1] == 1:
+            step = stream.push(piece[..., 0].tolist())
             parts.append([np.array([part]) for part in step[1:5]] + [step.patterns[None]])
         else:
             steps = stream.push_chunk(piece, patterns=True)
@@ -52,7 +62,7 @@ def told(stream, samples, cuts):
 
 cases = st.tuples(
     st.sampled_from(["relu", "gated", "polynomial"]), st.integers(1, 9), st.integers(1, 6), st.integers(0, 17),
-    st.integers(0, 999),
+    st.integers(0, 999), st.integers(1, 3),
 )  # fmt: skip
 
 
@@ -60,24 +70,26 @@ cases = st.tuples(
 @given(cases, st.lists(st.integers(0, 200), max_size=12), st.integers(0, 3))
 def test_any_cut_is_the_batch(case, cuts, holes):
     model = forecaster(*case)
-    samples = signal(case[-1], holes=holes)
+    samples = signal(case[-2], holes=holes, leads=case[-1])
     stream = StreamPredictor(model)
     predictions, residuals, scores, alarms, patterns = told(stream, samples, cuts)
     whole = StreamPredictor(model).push_chunk(samples, patterns=True)
-    batch = model.predict(Recording(np.where(np.isfinite(samples), samples, np.nan), RATE, "MLII", "x"))
-    np.testing.assert_array_equal(residuals, np.where(np.isnan(batch), np.nan, samples - batch))
+    recording = recording_of(samples, model)
+    batch = model.predict(recording)
+    np.testing.assert_array_equal(residuals, recording.signal - batch)
     due = np.flatnonzero(np.isfinite(batch))
     np.testing.assert_array_equal(predictions[due - model.horizon], batch[due])
     for part, expected in zip((predictions, residuals, scores, alarms, patterns), (*whole[1:5], whole.patterns)):  # noqa: B905
         np.testing.assert_array_equal(part, expected)
-    assert stream.samples == len(samples)
+    np.testing.assert_array_equal(whole.missing, ~np.isfinite(recording.signals).reshape(-1, 200).all(axis=0))
+    assert stream.samples == 200
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 7), st.integers(1, 200), st.integers(0, 999))
-def test_channels_do_not_touch_each_other(channels, T, seed):
-    model = forecaster(seed=seed)
-    samples = np.stack([signal(seed + c, T) for c in range(channels)])
+@given(st.integers(1, 7), st.integers(1, 200), st.integers(0, 999), st.integers(1, 3))
+def test_channels_do_not_touch_each_other(channels, T, seed, leads):
+    model = forecaster(seed=seed, leads=leads)
+    samples = np.stack([signal(seed + c, T, leads=leads) for c in range(channels)])
     steps = StreamPredictor(model, channels).push_chunk(samples, patterns=True)
     for c in range(channels):
         alone = StreamPredictor(model).push_chunk(samples[c], patterns=True)
@@ -98,6 +110,16 @@ def test_active_patterns_are_those_of_the_network():
             x = np.append(z[t - model.window + 1 : t + 1], 1.0)
             heights = x @ (model.network.W1 if kind == "relu" else model.network.gates)
             np.testing.assert_array_equal(steps.patterns[t], heights > 0)
+
+
+@pytest.mark.parametrize("lead", [0, 1])
+def test_a_gap_of_any_lead_empties_all_windows(lead):
+    model = forecaster(window=3, horizon=2, leads=2)
+    stream, samples = StreamPredictor(model), np.full((11, 2), 0.1)
+    samples[5, lead] = np.inf
+    steps = [stream.push(sample) for sample in samples]
+    assert [step.emptied for step in steps] == [""] * 5 + ["missing"] + [""] * 5
+    assert [np.isfinite(step.prediction) for step in steps] == [False] * 2 + [True] * 3 + [False] * 3 + [True] * 3
 
 
 def test_a_gap_empties_the_window_and_says_so():
@@ -149,13 +171,14 @@ def test_a_chunk_that_does_not_follow_says_so():
 @settings(max_examples=15, deadline=None)
 @given(cases, st.integers(0, 200))
 def test_a_resumed_stream_is_the_uninterrupted_one(tmp_path_factory, case, cut):
-    model, samples = forecaster(*case), signal(case[-1])
+    model, samples = forecaster(*case), signal(case[-2], leads=case[-1])
     path = tmp_path_factory.mktemp("stream") / "state.safetensors"
     first = StreamPredictor(model, rate=0.02)
-    first.push_chunk(samples[:cut], position=5)
+    first.push_chunk(samples[..., :cut], position=5)
     first.save(path)
     again = StreamPredictor.resume(model, path)
-    for part, expected in zip(again.push_chunk(samples[cut:], 5 + cut), first.push_chunk(samples[cut:]), strict=True):
+    rest = samples[..., cut:]
+    for part, expected in zip(again.push_chunk(rest, 5 + cut), first.push_chunk(rest), strict=True):
         np.testing.assert_array_equal(part, expected)
     assert (again.rate, again.samples) == (0.02, 200)
 
@@ -203,6 +226,13 @@ def test_unusable_input_is_refused():
         StreamPredictor(model, 3).push(0.0)
     with pytest.raises(InputError, match=r"shape \(2, 5\); give \(3, T\)"):
         StreamPredictor(model, 3).push_chunk(np.ones((2, 5)))
+    two = StreamPredictor(forecaster(leads=2))
+    for samples in (0.1, [0.1], [0.1, 0.2, 0.3]):
+        with pytest.raises(InputError, match="sample: give 2, one of each of the leads V1, MLII"):
+            two.push(samples)
+    for samples in (np.ones(5), np.ones((3, 5)), np.ones((2, 2, 5))):
+        with pytest.raises(InputError, match=r"give \(1, 2, T\), in a channel the leads V1, MLII"):
+            two.push_chunk(samples)
     with pytest.raises(InputError, match="position = nan"):
         StreamPredictor(model).push(0.0, np.nan)
     with pytest.raises(InputError, match="takes 4 inputs"):
@@ -242,12 +272,19 @@ random = np.random.default_rng(0)
 rows = np.column_stack([random.standard_normal((300, 15)), np.ones(300)]), random.standard_normal(300)
 network = ReluNetwork(np.eye(16)[:, :3], np.ones(3))
 model = Forecaster(network, Scaler(0.0, 1.0), "", 360.0, 15, 1, 1e-3, calibration=calibrate(rows, rows))
+wide = np.column_stack([random.standard_normal((300, 30)), np.ones(300)]), random.standard_normal(300)
+network = ReluNetwork(np.eye(31)[:, :3], np.ones(3))
+scaler = Scaler(0.0, 1.0, (Scaler(0.0, 1.0),))
+two = Forecaster(network, scaler, "", 360.0, 15, 1, 1e-3, calibration=calibrate(wide, wide), joined=("V1",))
 streams = [StreamPredictor(model, coverages=(0.5, 0.9)), StreamPredictor(model, 2, coverages=(0.9,))]
+joined = StreamPredictor(two, coverages=(0.5, 0.9))
 before = compiled()
 for _ in range(20):
     streams[0].push(0.1)
 streams[0].push_chunk(np.zeros(20))
 streams[1].push_chunk(np.zeros((2, 20)))
+joined.push([0.1, 0.1])
+joined.push_chunk(np.zeros((2, 20)))
 print(sorted(set(compiled().items()) ^ set(before.items())))
 """
 

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.model_file import save
 from ecgcvx.models import ReluNetwork
 from ecgcvx.streaming import StreamPredictor, source
+from ecgcvx.streaming.line import Columns, LineError, named, parse
 from ecgcvx.windows import Scaler
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -27,6 +29,10 @@ RNG = np.random.default_rng(0)
 MODEL = Forecaster(
     ReluNetwork(RNG.standard_normal((5, 9)), RNG.standard_normal(9)), Scaler(0.1, 0.5), "MLII", 360.0, 4, 2, 1e-4
 )
+JOINED = Forecaster(
+    ReluNetwork(RNG.standard_normal((9, 9)), RNG.standard_normal(9)), Scaler(0.1, 0.5, (Scaler(-0.2, 2.0),)), "MLII",
+    360.0, 4, 2, 1e-4, joined=("V1",),
+)  # fmt: skip
 LINES = b"""time,MLII
 0.1
 0.2
@@ -85,9 +91,8 @@ def test_lines_of_every_kind(model):
 
 @given(st.binary(max_size=60))
 def test_no_line_is_worse_than_malformed(text):
-    module = source
     try:
-        sample = module.parse(text.strip() or b"0", 360.0)
+        sample = parse(text.strip() or b"0", 360.0)
     except (ValueError, TypeError, KeyError, RecursionError):
         return
     assert isinstance(sample.value, float)
@@ -112,13 +117,13 @@ def test_no_line_is_worse_than_malformed(text):
     ],
 )
 def test_a_usual_mistake_is_named(line, words):
-    with pytest.raises(source.LineError, match=words):
-        source.parse(line, 360.0)
+    with pytest.raises(LineError, match=words):
+        parse(line, 360.0)
 
 
 @pytest.mark.parametrize("field", ["", "nan", "NA", "N/A", "#N/A", "-", "--", "?", "null", "None", "inf", "-Inf"])
 def test_every_spelling_of_a_gap_is_one(field):
-    found = source.parse(b"0.25," + field.encode(), 360.0)
+    found = parse(b"0.25," + field.encode(), 360.0)
     assert math.isnan(found.value)
     assert found.position == 90.0
     lines = source.Lines(0, 360.0, None)
@@ -126,9 +131,83 @@ def test_every_spelling_of_a_gap_is_one(field):
     assert lines.malformed == 3
 
 
+TWO = Columns(("V1", "MLII"))
+
+
+@pytest.mark.parametrize(
+    ("names", "line", "wanted"),
+    [
+        (b"", b"0.5,-0.25", (-0.25, None, None, (0.5,))),
+        (b"", b"9.5, 0.5,-0.25", (-0.25, 9.5, 3420.0, (0.5,))),
+        (b"MLII,V1", b"-0.25,0.5", (-0.25, None, None, (0.5,))),
+        (b'"time (s)","mlii (mV)","V5 (uV)","v1"', b"9.5,-0.25,what,0.5", (-0.25, 9.5, 3420.0, (0.5,))),
+        (b"V1,V5,MLII", b"0.5,what,-0.25", (-0.25, None, None, (0.5,))),
+        (b"MLII,V1", b'{"sample": {"mlii": -0.25, "V1": 0.5, "V5": 3}}', (-0.25, None, None, (0.5,))),
+        (b"", b'{"sample": [0.5, -0.25], "sequence": 7}', (-0.25, None, 7.0, (0.5,))),
+    ],
+)
+def test_a_line_of_joined_leads_has_a_sample_of_each(names, line, wanted):
+    assert parse(line, 360.0, None, (named(names, TWO) or TWO) if names else TWO) == wanted
+
+
+def test_a_gap_of_one_lead_is_taken_as_it_is():
+    for line in (b"0.5,", b'{"sample": [0.5, null]}', b'{"sample": {"V1": 0.5, "MLII": null}}'):
+        sample = parse(line, 360.0, None, TWO)
+        assert math.isnan(sample.value)
+        assert sample.taken[0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("names", "line", "words"),
+    [
+        (b"", b"0.5", "not 2 or 3 fields but 1; give time,V1,MLII"),
+        (b"", b"0.1,0.5,0.7,0.9", "not 2 or 3 fields but 4; give time,V1,MLII"),
+        (b"", b"0.1;0.5;0.7", "numbers without a comma between them; write time,V1,MLII"),
+        (b"MLII,V1", b"0.1,0.5,0.7", "not 2 fields as in the line of names but 3"),
+        (b"", b"1,2,3", "or seconds and a sample without points"),
+        (b"", b'{"sample": 0.5}', "no list of 2 numbers; give those of V1, MLII"),
+        (b"", b'{"sample": {"V1": 0.5}}', "lacks a lead; give V1, MLII"),
+        (b"", b'{"sample": [0.5, "0.5"]}', "sample is no number"),
+    ],
+)
+def test_a_usual_mistake_with_joined_leads_is_named(names, line, words):
+    with pytest.raises(LineError, match=words):
+        parse(line, 360.0, None, named(names, TWO) if names else TWO)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (b"time,MLII", "no columns for lead V1; give one for each of V1, MLII"),
+        (b"V1,v1,MLII", "2 columns for lead V1"),
+        (b"V1 (uV),MLII", "lead V1 is in uV; give mV"),
+        (b"time (ms),V1,MLII", "is in ms; give seconds"),
+    ],
+)
+def test_names_that_do_not_go_with_the_leads_are_refused(names, words):
+    with pytest.raises(InputError, match=words):
+        named(names, TWO)
+
+
+def test_names_are_looked_for_until_the_first_sample(capsys):
+    lines = source.Lines(0, 360.0, None, TWO)
+    found = [lines._sample(line) for line in (b"what", b"1e400x,;", b"MLII,V1", b"0.1,0.2", b"V1,MLII", b"0.3,0.4")]
+    assert [sample.taken for sample in found if sample] == [(0.2, 0.1), (0.4, 0.3)]
+    assert lines.malformed == 3
+    assert "line 2: no sample; give time,V1,MLII or an object with a sample" in capsys.readouterr().err
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=30).map(str.encode)), max_size=5))
+def test_any_bytes_are_two_samples_or_a_refusal(lines):
+    reader = source.Lines(0, 360.0, None, TWO)
+    for line in lines:
+        found = reader._sample(line.replace(b"\n", b""))
+        assert found is None or len(found.taken) == 2
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_sample(capsys):
     lines = source.Lines(0, 360.0, None)
-    assert [lines._sample(b"\xef\xbb\xbf0.5"), lines._sample(b"0.6")] == [(0.5, None, None), (0.6, None, None)]
+    assert [lines._sample(b"\xef\xbb\xbf0.5"), lines._sample(b"0.6")] == [(0.5, None, None, ()), (0.6, None, None, ())]
     assert lines._sample(b"\xef\xbb\xbf0.5") is None
     assert "line 3" in capsys.readouterr().err
 
@@ -245,25 +324,28 @@ def test_refusals_are_one_line(model, tmp_path):
         assert len(err.splitlines()) == 1
 
 
-def test_a_lab_streaming_layer(model, tmp_path):
+@pytest.mark.parametrize("leads", [1, 2])
+def test_a_lab_streaming_layer(leads, tmp_path):
     pytest.importorskip("pylsl", exc_type=ImportError)
     configuration = tmp_path / "lsl_api.cfg"
     configuration.write_text("[multicast]\nResolveScope = machine\nListenAddress = 127.0.0.1\n")
-    samples = np.round(RNG.standard_normal(400), 3)
+    known = MODEL if leads == 1 else JOINED
+    save(known, tmp_path / "model.safetensors")
+    other, samples = np.round(RNG.standard_normal((2, 400)), 3)
     source = f"""
 import pylsl
-outlet = pylsl.StreamOutlet(pylsl.StreamInfo("ecgcvx-test", "ECG", 2, 360.0, "double64", "ecgcvx-test-{os.getpid()}"))
+outlet = pylsl.StreamOutlet(pylsl.StreamInfo("ecgcvx-test", "ECG", 3, 360.0, "double64", "ecgcvx-test-{os.getpid()}"))
 outlet.wait_for_consumers(30)
-for i, sample in enumerate({samples.tolist()}):
-    outlet.push_sample([-1.0, sample], 100.0 + i / 360)
+for i, (sample, other) in enumerate(zip({samples.tolist()}, {other.tolist()})):
+    outlet.push_sample([-1.0, sample, other], 100.0 + i / 360)
 input()
 """
     environment = ENVIRONMENT | {"LSLAPICFG": str(configuration)}
     outlet = subprocess.Popen([sys.executable, "-c", source], env=environment, stdin=subprocess.PIPE, text=True,
                               stderr=subprocess.DEVNULL)  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, "-m", "ecgcvx", "stream", model, "--lsl", "ecgcvx-test", "--channel", "1"], env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "ecgcvx", "stream", str(tmp_path), "--lsl", "ecgcvx-test", "--channel",
+         "1" if leads == 1 else "2,1"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     found = [json.loads(process.stdout.readline()) for _ in range(len(samples))]
     process.send_signal(signal.SIGTERM)
@@ -272,7 +354,8 @@ input()
     np.testing.assert_array_equal([line["sample"] for line in found], samples)
     assert [line.get("emptied") for line in found] == [None] * len(samples)
     predictions = np.array([line["prediction"] for line in found], dtype=float)
-    np.testing.assert_array_equal(predictions, StreamPredictor(MODEL).push_chunk(samples).predictions)
+    taken = samples if leads == 1 else np.stack([other, samples])
+    np.testing.assert_array_equal(predictions, StreamPredictor(known).push_chunk(taken).predictions)
 
 
 @pytest.mark.parametrize("rate", [241.0, 250.0, 300.0, 350.0, 357.0, 363.0, 400.0, 500.0, 719.0])
@@ -328,7 +411,7 @@ def test_no_line_ends_the_reader(model):
 def test_parsing_any_bytes_gives_a_sample_or_a_refusal(lines):
     for line in lines:
         try:
-            sample = source.parse(line.strip(), 360.0)
+            sample = parse(line.strip(), 360.0)
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             continue
         assert not abs(sample.value) > 1e10
