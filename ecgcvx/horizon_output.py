@@ -43,7 +43,7 @@ def write_horizons(result: MultiHorizonFit, recording: Recording, options: FitOp
     """Write model, metrics, figure and report into a folder; return the metrics.
 
     All files or none, and the metrics of every horizon name its network by its digest. The report is on the first
-    horizon, with the fan and the errors of all; a model of joined leads has none.
+    horizon, with the fan and the errors of all.
 
     Raises InputError when the folder cannot be made.
     """
@@ -57,8 +57,6 @@ def write_horizons(result: MultiHorizonFit, recording: Recording, options: FitOp
         text = json.dumps(whole, indent=2, allow_nan=False) + "\n"
         (scratch / "metrics.json").write_text(text, encoding="utf-8")
         save_figure(_figure(result, recording, options, strip), scratch / "horizons.png")
-        if recording.joined:
-            return
         first = result.fits[0]
         reading = interpret(first.forecaster, recording, part="test", refitting=None, split=first.split)
         training = training_of(each[0], str(folder / "metrics.json"))

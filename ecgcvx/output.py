@@ -104,7 +104,7 @@ def write_output(result: Fit, recording: Recording, options: FitOptions, folder:
     """Write model, metrics, figure and report into a folder; return the metrics.
 
     All files or none (`write_files`), and metrics name the model that they belong to by its digest. The report leaves
-    out which patterns recur: the trainings that show it take as long as the fit. A model of joined leads has none.
+    out which patterns recur: the trainings that show it take as long as the fit.
 
     Raises InputError when the folder cannot be made.
     """
@@ -160,8 +160,6 @@ def _fill(
         (scratch / "sparsity.csv").write_bytes(_sparsity_csv(result.sparse).encode())
         title = f"{recording.name}, {recording.lead}: neurons against objective, beta = {result.forecaster.beta:.3g}"
         save_figure(sparsity_figure(result.sparse, convex.neurons or 0, title), scratch / "sparsity.png")
-    if recording.joined:
-        return
     reading = interpret(result.forecaster, recording, part="test", refitting=None, split=result.split)
     write_report(scratch / REPORT, reading, training_of(found, str(folder / "metrics.json")), str(folder))
 

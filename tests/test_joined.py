@@ -14,17 +14,21 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ecgcvx import api
+from ecgcvx.anomalies import detect
 from ecgcvx.anomalies.stream import EventStream
 from ecgcvx.cli import main
 from ecgcvx.cli.stream import channels_of
 from ecgcvx.dataset import DatasetOptions, Reading, fit_records
 from ecgcvx.errors import InputError, ModelError, RecordError
 from ecgcvx.fit_options import fit_options
-from ecgcvx.interpretation import interpret
+from ecgcvx.interpretation import Refitting, decompose, interpret
 from ecgcvx.interpretation.explanation import explain
+from ecgcvx.interpretation.stability import rows_of
+from ecgcvx.interpretation.units import gate_in_mv
 from ecgcvx.model_file import load
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import Lead, Recording, read_recording
+from ecgcvx.report.page import report_html
 from ecgcvx.streaming.adaptation import AdaptiveStream, SizeStatistics
 from ecgcvx.tensor_file import read_tensors, write_tensors
 from ecgcvx.types import silent
@@ -242,14 +246,111 @@ def test_records_without_the_leads_are_refused(record, model):
 
 def test_what_takes_one_lead_says_so(record, model):
     found = read_recording(record, "II", join="all")
-    calls = {
-        "detect (--events)": lambda: EventStream(model),
-        "interpret": lambda: interpret(model, found),
-        "explain": lambda: explain(model, found, 5.0),
-    }
-    for name, call in calls.items():
+    for name, call in {"detect (--events)": lambda: EventStream(model), "detect": lambda: detect(model, found)}.items():
         with pytest.raises(ModelError, match=rf"{re.escape(name)}: not of a model of joined leads \(V1, V5, II\)"):
             call()
+
+
+def rows_in_mv(windows, scaler):
+    """The rows of windows, in mV, without the 1 of the bias."""
+    mean, scale = scaler.columns(windows.length)
+    return windows.X[:][:, :-1] * scale + mean
+
+
+def test_a_polynomial_network_is_one_quadratic_form_of_the_row(record, model):
+    found = read_recording(record, "II", join="all")
+    read = interpret(model, found, refitting=None)
+    windows, predict = read.part_windows, model.network.predict
+    forecast = model.scaler.restore(predict(windows.X))
+    np.testing.assert_allclose(read.quadratic(rows_in_mv(windows, model.scaler)), forecast, atol=1e-9)
+    # The parts of the leads, from finite differences of the network (exact for a polynomial of degree 2).
+    X, d = windows.X[:][:, :-1], 15
+    at = np.eye(d)
+    values = lambda rows: predict(np.c_[rows, np.ones(len(rows))])  # noqa: E731
+    zero = values(np.zeros((1, d)))[0]
+    slope = (values(at) - values(-at)) / 2
+    pairs = values((at[:, None] + at[None]).reshape(-1, d)).reshape(d, d)
+    Q = (pairs - values(at)[:, None] - values(at)[None] + zero) / 2
+    f = predict(windows.X)
+    for k, one in enumerate(read.leads):
+        mask = np.repeat(np.arange(3) == k, 5)
+        part = X @ (slope * mask) + np.einsum("ni,ij,nj->n", X * mask, Q, X)
+        assert one.lead == ("V1", "V5", "II")[k]
+        assert one.variance_share == pytest.approx(np.cov(part, f, ddof=0)[0, 1] / f.var(), abs=1e-9)
+        assert one.sd_mv == pytest.approx(model.scaler.scale * part.std(), rel=1e-9)
+    assert sum(one.variance_share for one in read.leads) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def relu():
+    """A ReLU network of two leads and its recording."""
+    joined = Recording(leads_of(2)[0], RATE, "II", "r", joined=(Lead("V1", leads_of(2)[1]),))
+    result = api.fit(joined, "relu", window=4, beta=3e-3, baselines="none", rounds=2)
+    assert result.forecaster.network.neurons > 3
+    return result.forecaster, joined
+
+
+def test_patterns_of_joined_leads_are_filters_of_every_lead(relu):
+    """Gates and filters in mV, one a lead, add up to the forecast of every window."""
+    model, joined = relu
+    read = interpret(model, joined, top=999, refitting=Refitting(rows=120, seeds=1, folds=2, factors=()))
+    windows, network = read.part_windows, model.network
+    rows, X = rows_in_mv(windows, model.scaler), windows.X[:]
+    on = np.array([pattern.gate(rows) >= 0 for pattern in read.patterns])
+    added = np.array([pattern.filter(rows) for pattern in read.patterns])
+    forecast = model.scaler.restore(network.predict(X))
+    np.testing.assert_allclose(model.scaler.mean + (on * added).sum(axis=0), forecast, atol=1e-9)
+    for pattern, here in zip(read.patterns, on, strict=True):
+        assert len(pattern.filter.leads) == len(pattern.gate.leads) == 2
+        assert np.linalg.norm(pattern.gate.row) == pytest.approx(1.0)
+        np.testing.assert_allclose(pattern.mean_window, rows[here].mean(axis=0).reshape(2, 4), atol=1e-12)
+    f = network.predict(X)
+    parts = [((X @ network.W1 > 0) * (X[:, k : k + 4] @ network.W1[k : k + 4])) @ network.W2 for k in (0, 4)]
+    shares = [np.cov(part, f, ddof=0)[0, 1] / f.var() for part in parts]
+    assert [one.variance_share for one in read.leads] == pytest.approx(shares, abs=1e-9)
+    index = np.array([3, 0, 17])
+    np.testing.assert_array_equal(rows_of(windows, index), X[index])
+    assert len(read.stability.refits) == 5
+
+
+def test_one_forecast_of_joined_leads_is_taken_apart_and_explained(relu):
+    model, joined = relu
+    sample, forecast = 700, model.predict(joined)[700]
+    parts = decompose(model, joined, sample)
+    assert parts.mean_mv + parts.contributions.sum() == pytest.approx(forecast, abs=1e-12)
+    np.testing.assert_array_equal(parts.window, joined.signals[:, 696:700])
+    found = explain(model, joined, sample / RATE)
+    assert found.mean_mv + sum(one.adds_mv for one in found.active) == pytest.approx(forecast, abs=1e-12)
+    np.testing.assert_array_equal(found.windows, parts.window)
+    # The smallest change in mV: on the gate of its pattern, and along its taps in mV.
+    pattern = int(found.nearest.name.split()[1]) - 1
+    gate = gate_in_mv(model, model.network.W1[:, pattern])
+    assert gate((found.window_mv + found.nearest.change_mv)[None])[0] == pytest.approx(0.0, abs=1e-9)
+    assert np.linalg.norm(found.nearest.change_mv) == pytest.approx(found.nearest.distance_mv)
+    assert abs(gate.row @ found.nearest.change_mv) == pytest.approx(found.nearest.distance_mv)
+    for other in (replace(joined, joined=()), Recording(joined.signal, RATE, "II", "r", joined=joined.joined * 2)):
+        for call in (
+            lambda r: decompose(model, r, sample),
+            lambda r: explain(model, r, 7.0),
+            lambda r: interpret(model, r),
+        ):
+            with pytest.raises(ModelError, match="the model's to II are V1"):
+                call(other)
+
+
+@pytest.mark.parametrize("network", ["relu", "gated", "stack"])
+def test_a_report_of_joined_leads_draws_each(network, relu):
+    model, joined = relu
+    if network != "relu":
+        more = {"gated": {"beta": 1e-2, "patterns": 4}, "stack": {"stages": 1}}[network]
+        model = api.fit(joined, network, window=4, baselines="none", **more).forecaster
+    read = interpret(model, joined, refitting=None, top=2)
+    page = report_html(read, None, "out")
+    assert page.count("<h4>Lead V1</h4>") == page.count("<h4>Lead II</h4>") == len(read.patterns) > 0
+    assert "of each of the leads V1 and II and forecasts the value of II" in page
+    assert "Each lead was standardised by itself, V1 by one mean" in page
+    assert "V1: window, mV" in page
+    assert "NaN" not in page
 
 
 @pytest.mark.parametrize("outside", ["flag", "linear", "nan"])
@@ -337,8 +438,24 @@ def test_the_command_line_joins_leads_and_predicts(record, tmp_path, capsys):
     folder = tmp_path / "out"
     wanted = ["--network", "polynomial", "--window", "5", "--beta", "1e-4", "--baselines", "linear"]
     assert main(["fit", record, "--leads", "V1,V5,II", "--lead", "II", "--join", *wanted, "--output", str(folder)]) == 0
-    assert "lead II, 100 Hz: 5 samples of it and of V1, V5 predict" in capsys.readouterr().out
-    assert sorted(file.name for file in folder.iterdir()) == ["metrics.json", "model.safetensors", "predictions.png"]
+    said = capsys.readouterr().out
+    assert "lead II, 100 Hz: 5 samples of it and of V1, V5 predict" in said
+    assert f"what the network does: {folder}/report.html" in said
+    files = ["metrics.json", "model.safetensors", "predictions.png", "report.html"]
+    assert sorted(file.name for file in folder.iterdir()) == files
+    page = (folder / "report.html").read_text()
+    assert "<h4>Lead V5</h4>" in page
+    assert "Matrix of the products of two samples, 15 by 15" in page
+    assert main(["interpret", str(folder), record, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["lead"] for one in told["leads"]] == ["V1", "V5", "II"]
+    assert len(told["patterns"][0]["filter"]["joined"]) == 2
+    assert main(["interpret", str(folder), record]) == 0
+    assert "% from V1, " in capsys.readouterr().out
+    figure = tmp_path / "e.svg"
+    assert main(["explain", str(folder), record, "--at", "5", "--svg", str(figure)]) == 0
+    assert "V5: window, mV" in figure.read_text()
+    capsys.readouterr()
     assert json.loads((folder / "metrics.json").read_text())["joined"] == ["V1", "V5"]
     assert main(["predict", str(folder), record, "--output", str(tmp_path / "f.csv")]) == 0
     forecast = np.genfromtxt(tmp_path / "f.csv", delimiter=",", names=True)["forecast_mv"]

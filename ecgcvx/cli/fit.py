@@ -51,8 +51,8 @@ activations; each stage is a convex program with a gap of its own, and validatio
 has no gap.
 
 --leads all --join forecasts one lead (--lead) from the windows of all leads, side by side in one row; --leads without
---join makes each lead a signal of its own. A model of joined leads takes records that have them all; detect, interpret
-and explain take models of one lead.
+--join makes each lead a signal of its own. A model of joined leads takes records that have them all; detect takes
+models of one lead.
 
 --intervals calibrates prediction intervals by the errors on the validation part, made by a network that was trained
 without it; they are kept in the model file, for predict, stream and the report.
@@ -204,8 +204,8 @@ def _show_horizons(result: "MultiHorizonFit", recording: "Recording", chosen: "F
         *([result.interrupted] if result.interrupted else []),
         *(f"note: {caution}" for caution in horizon_cautions(result)),
         f"test: root-mean-square error; gap: relative to P, {result.fits[0].trained.gap.evidence}\n"
-        f"wrote {folder}/model.safetensors, metrics.json, horizons.png"
-        + ("" if recording.joined else f"; what the first network does: {folder}/report.html"),
+        f"wrote {folder}/model.safetensors, metrics.json, horizons.png; what the first network does: "
+        f"{folder}/report.html",
     )
 
 
@@ -245,5 +245,5 @@ def _show(result: "Fit", recording: "Recording", chosen: "FitOptions", found: di
         f"train, test: root-mean-square error; gap: relative to P\n"
         f"wrote {folder}/model.safetensors, metrics.json, predictions.png"
         + (", sparsity.csv, sparsity.png" if result.sparse else "")
-        + ("" if recording.joined else f"; what the network does: {folder}/report.html"),
+        + f"; what the network does: {folder}/report.html",
     )

@@ -18,13 +18,14 @@ def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Deco
     network = forecaster.network
     length, horizon, scaler = forecaster.window, forecaster.horizon, forecaster.scaler
     first = sample - horizon - length + 1
-    stretch = recording.signal[max(first, 0) : max(sample + 1, 0)]
+    forecaster.check_leads(recording)
+    stretch = recording.signals[..., max(first, 0) : max(sample + 1, 0)]
     # As in `window_runs`, the samples between window and target count as well.
     if first < 0 or sample >= len(recording.signal) or not np.isfinite(stretch).all():
         raise InputError(
             f"sample = {sample}: {recording.name} has no {length + horizon} valid samples up to there; give another"
         )
-    row = np.append(scaler.standardise(stretch[:length]), 1.0)[None]
+    row = np.append(scaler.standardise(stretch[..., :length]), 1.0)[None]
     units = network.units()
     on, forecast = units.on(row), network.predict(row)
     outputs = units.outputs(row, on)[0]
@@ -32,8 +33,8 @@ def decompose(forecaster: Forecaster, recording: Recording, sample: int) -> Deco
         outputs = np.append(outputs, network.contributions(row)[0, 1:].sum())
     return Decomposition(
         sample=sample,
-        window=stretch[:length],
-        measured_mv=float(stretch[-1]),
+        window=stretch[..., :length],
+        measured_mv=float(recording.signal[sample]),
         forecast_mv=float(scaler.restore(forecast)[0]),
         mean_mv=scaler.mean,
         contributions=scaler.scale * outputs,

@@ -8,6 +8,7 @@ import numpy as np
 
 from ecgcvx.errors import InputError
 from ecgcvx.forecaster import Forecaster
+from ecgcvx.interpretation.units import scaling
 from ecgcvx.models.terms import terms_of
 from ecgcvx.records import Recording
 from ecgcvx.types import Array
@@ -19,9 +20,10 @@ ALIKE = 1e-9  # of the largest term: less than that is rounding
 class PatternTerm:
     """What one pattern adds to a forecast, and how far it is from switching.
 
-    adds_mv : of the forecast. filter : (window,) the linear filter that it applies while on, dimensionless (of a
-    polynomial neuron its slope). distance_mv : Euclidean length of the smallest change of the window that takes its
-    nearest gate to zero, infinite where it has none. change_mv : (window,) that change. deep : whether the gate stands
+    Of joined leads `window` below is a row, the windows of all (`ecgcvx.windows`). adds_mv : of the forecast. filter :
+    (window,) the linear filter that it applies while on, mV per mV (of a polynomial neuron its slope). distance_mv :
+    Euclidean length of the smallest change of the window that takes its nearest gate to zero, infinite where it has
+    none. change_mv : (window,) that change. deep : whether the gate stands
     on other patterns, so that distance and change hold while these stay as they are.
     """
 
@@ -38,8 +40,8 @@ class PatternTerm:
 class Explanation:
     """The forecast of one sample: mean_mv plus what `patterns` add, the largest first.
 
-    window_mv : (window,) what it was made of. measured_mv : the sample. nearest : the pattern that the smallest change
-    of the window switches, None where there is no gate.
+    window_mv : (window,) what it was made of, of joined leads the row of all `leads`. measured_mv : the sample.
+    nearest : the pattern that the smallest change of the window switches, None where there is no gate.
     """
 
     record: str
@@ -53,11 +55,17 @@ class Explanation:
     forecast_mv: float
     measured_mv: float
     patterns: tuple[PatternTerm, ...]
+    leads: tuple[str, ...] = ()
 
     @property
     def residual_mv(self) -> float:
         """The sample minus its forecast."""
         return self.measured_mv - self.forecast_mv
+
+    @property
+    def windows(self) -> Array:
+        """The window of every lead (leads, samples) in mV."""
+        return self.window_mv.reshape(max(len(self.leads), 1), -1)
 
     @property
     def active(self) -> tuple[PatternTerm, ...]:
@@ -74,10 +82,9 @@ class Explanation:
 def explain(forecaster: Forecaster, recording: Recording, seconds: float) -> Explanation:
     """Return the explanation of the forecast of the sample at a time of a recording.
 
-    Raises InputError when there is no sample at that time, or no whole window that forecasts it, ModelError for a model
-    of joined leads.
+    Raises InputError when there is no sample at that time, or no whole window that forecasts it, ModelError for other
+    joined leads than the model's.
     """
-    forecaster.check_single("explain")
     rate, signal = recording.sampling_frequency, recording.signal
     sample = round(seconds * rate) if math.isfinite(seconds) else -1
     if not 0 <= sample < len(signal):
@@ -89,35 +96,38 @@ def explain(forecaster: Forecaster, recording: Recording, seconds: float) -> Exp
 
 def explain_sample(forecaster: Forecaster, recording: Recording, sample: int) -> Explanation:
     """Return the explanation of the forecast of one sample (from 0); see `explain`."""
-    rate, signal, scaler = recording.sampling_frequency, recording.signal, forecaster.scaler
+    forecaster.check_leads(recording)
+    rate, scaler = recording.sampling_frequency, forecaster.scaler
     length, horizon = forecaster.window, forecaster.horizon
     first = sample - horizon - length + 1
-    stretch = signal[max(first, 0) : sample + 1]
+    stretch = recording.signals[..., max(first, 0) : sample + 1]
     if first < 0 or not np.isfinite(stretch).all():
         raise InputError(
             f"at = {sample / rate:.3f}: no forecast was made for that sample, which takes {length + horizon} "
             "samples without a gap up to there; give another time"
         )
     forecaster.windows(recording)  # the same checks as a prediction
-    x = np.append(scaler.standardise(stretch[:length]), 1.0)
+    x = np.append(scaler.standardise(stretch[..., :length]), 1.0)
     terms, scale = terms_of(forecaster.network, x), scaler.scale
+    _, scales = scaling(forecaster, len(x) - 1)
     patterns = []
     for j in np.argsort(-np.abs(terms.values), kind="stable"):
-        slope, height = terms.gates[j, :-1], float(terms.heights[j])
+        slope, height = terms.gates[j, :-1] / scales, float(terms.heights[j])  # of the window in mV
         steep = float(np.linalg.norm(slope))
         known = math.isfinite(height) and steep > 0
-        change = -height * slope / steep**2 * scale if known else np.zeros(length)
+        change = -height * slope / steep**2 if known else np.zeros(len(slope))
         patterns.append(
             PatternTerm(
-                terms.names[j], bool(terms.on[j]), scale * float(terms.values[j]), terms.filters[j, :-1],
-                abs(height) / steep * scale if known else math.inf, change, bool(terms.deep[j]),
+                terms.names[j], bool(terms.on[j]), scale * float(terms.values[j]),
+                terms.filters[j, :-1] * (scale / scales), abs(height) / steep if known else math.inf, change,
+                bool(terms.deep[j]),
             )
         )  # fmt: skip
     forecast = float(scaler.restore(forecaster.network.predict(x[None]))[0])
     return Explanation(
         record=recording.name, lead=recording.lead, sample=sample, seconds=sample / rate, sampling_frequency=rate,
-        horizon=horizon, window_mv=stretch[:length], mean_mv=scaler.mean, forecast_mv=forecast,
-        measured_mv=float(stretch[-1]), patterns=tuple(patterns),
+        horizon=horizon, window_mv=stretch[..., :length].ravel(), mean_mv=scaler.mean, forecast_mv=forecast,
+        measured_mv=float(recording.signal[sample]), patterns=tuple(patterns), leads=forecaster.leads,
     )  # fmt: skip
 
 
@@ -126,7 +136,8 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
     return {
         "record": found.record, "lead": found.lead, "sample": found.sample, "seconds": found.seconds,
         "sampling_frequency_hz": found.sampling_frequency, "horizon": found.horizon,
-        "window_mv": found.window_mv.tolist(), "mean_mv": found.mean_mv, "forecast_mv": found.forecast_mv,
+        "leads": list(found.leads), "window_mv": found.window_mv.tolist(), "mean_mv": found.mean_mv,
+        "forecast_mv": found.forecast_mv,
         "measured_mv": found.measured_mv, "residual_mv": found.residual_mv,
         "nearest": None if found.nearest is None else found.nearest.name,
         "patterns": [

@@ -2,6 +2,8 @@
 
 The window s[t - L + 1], ..., s[t] of L samples predicts sample t + horizon. Responses refer to its last sample t: a
 perfect forecast has a group delay of -horizon samples.
+
+Of joined leads a row holds the windows of all (`ecgcvx.windows`), and a filter has one more filter for each of them.
 """
 
 from dataclasses import dataclass
@@ -16,16 +18,34 @@ from ecgcvx.types import Array
 class LinearFilter:
     """bias + sum_k taps[k] s[t - L + 1 + k] of the window that ends at sample t.
 
-    taps : (L,), oldest sample first, in mV per mV. bias : mV. sampling_frequency : Hz.
+    taps : (L,), oldest sample first, in mV per mV. bias : mV. sampling_frequency : Hz. joined : what is added of the
+    windows of the leads that stand before this one in a row, without a bias.
     """
 
     taps: Array
     bias: float
     sampling_frequency: float
+    joined: "tuple[LinearFilter, ...]" = ()
+
+    @classmethod
+    def of_row(cls, taps: Array, bias: float, sampling_frequency: float, leads: int) -> "LinearFilter":
+        """Return the filter of the taps (leads * L,) of a row."""
+        *others, own = np.split(np.ascontiguousarray(taps), leads)
+        return cls(own, bias, sampling_frequency, tuple(cls(other, 0.0, sampling_frequency) for other in others))
+
+    @property
+    def leads(self) -> "tuple[LinearFilter, ...]":
+        """The filter of every lead, in the order of their windows in a row."""
+        return (*self.joined, self)
+
+    @property
+    def row(self) -> Array:
+        """The taps of all leads (leads * L,)."""
+        return np.concatenate([one.taps for one in self.leads])
 
     def __call__(self, windows: Array) -> Array:
-        """Return the output (n,) in mV for windows (n, L) in mV."""
-        return windows @ self.taps + self.bias
+        """Return the output (n,) in mV for windows (n, L) in mV, of joined leads rows (n, leads * L)."""
+        return windows @ self.row + self.bias
 
     @property
     def lags_ms(self) -> Array:
@@ -63,7 +83,8 @@ class LinearFilter:
 class QuadraticForm:
     """s'Qs + linear(s), in mV, of a window s (L,) in mV: a network with a polynomial activation, as one formula.
 
-    Q : (L, L), symmetric, in 1/mV, oldest sample first. linear : the rest, whose bias holds the mean of the signal.
+    Of joined leads s is a row, and L its length. Q : (L, L), symmetric, in 1/mV, oldest sample first. linear : the
+    rest, whose bias holds the mean of the signal.
     """
 
     Q: Array

@@ -104,6 +104,18 @@ def masks_of(units: Units, windows: Windows) -> tuple[NDArray[np.bool_], NDArray
     return on, contributions
 
 
+def lead_parts(units: Units, windows: Windows) -> Array:
+    """Return what the units add by way of the window of each of several leads (leads, n), standardised."""
+    length = windows.length
+    out = np.zeros(((windows.X.shape[1] - 1) // length, len(windows)))
+    for start, rows in row_chunks(windows.X, CHUNK_ELEMENTS // max(len(units), 1)):
+        on = units.on(rows)
+        for k in range(len(out)):
+            part = units.part(rows, on, slice(k * length, (k + 1) * length))
+            out[k, start : start + len(rows)] = part.sum(axis=1)
+    return out
+
+
 def _one_hot(label: Labels, number: int) -> csr_array:
     """(number, rows), one where a row has that label."""
     rows = np.flatnonzero(label >= 0)

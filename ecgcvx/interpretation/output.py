@@ -30,8 +30,9 @@ def heading(found: Interpretation) -> str:
         source = {"annotations": "reference annotations", "detector": "a detector"}[found.beats.source]
         types = ", ".join(f"{count:,} {symbol}" for symbol, count in found.beats.counts.items())
         beats = f"{len(found.beats):,} beats by {source}" + ("" if found.beats.source == "detector" else f": {types}")
+    joined = f" from {', '.join(found.forecaster.leads)}" if found.leads else ""
     return (
-        f"{found.recording.name}, lead {found.recording.lead}: {kind} network, {len(found.table)} {units}, on "
+        f"{found.recording.name}, lead {found.recording.lead}{joined}: {kind} network, {len(found.table)} {units}, on "
         f"{found.windows:,} windows{of_them}\nexplained variance {found.explained_variance:.5f}, RMSE "
         f"{found.rmse_mv:.5f} mV; {beats}"
     )
@@ -79,6 +80,9 @@ def notes(found: Interpretation) -> str:
         "share of the windows,\nthen of the samples of each part of the beat; nonlinear: SD of what no linear filter "
         "could do, mV"
     )
+    if found.leads:
+        shares = ", ".join(f"{100 * one.variance_share:.1f} % from {one.lead}" for one in found.leads)
+        text += f"\nof the forecast's variance comes {shares}"
     for stage in found.stages:
         text += (
             f"\nstage {stage.number}: {stage.neurons} neurons, adds {stage.sd_mv:.4f} mV (SD); after it RMSE "
@@ -110,6 +114,7 @@ def interpretation_json(found: Interpretation) -> dict[str, Any]:
         "version": __version__,
         "record": found.recording.name,
         "lead": found.recording.lead,
+        **({"leads": [vars(one) for one in found.leads]} if found.leads else {}),
         "sampling_frequency_hz": model.sampling_frequency,
         "window": model.window,
         "horizon": model.horizon,
@@ -152,7 +157,7 @@ def _pattern(pattern: PatternSummary, frequencies: np.ndarray) -> dict[str, Any]
     return {
         "pattern": pattern.number,
         "neurons": pattern.neurons,
-        "gate": None if pattern.gate is None else {"template": pattern.gate.taps, "bias_mv": pattern.gate.bias},
+        "gate": None if pattern.gate is None else _gate(pattern.gate),
         "filter": _filter(pattern.filter, frequencies),
         "network_filter": _filter(pattern.network_filter, frequencies),
         "mean_window_mv": pattern.mean_window,
@@ -170,6 +175,11 @@ def _template(one: Template, frequencies: np.ndarray) -> dict[str, Any]:
     }
 
 
+def _gate(one: LinearFilter) -> dict[str, Any]:
+    joined = {"joined": [other.taps for other in one.joined]} if one.joined else {}
+    return {"template": one.taps, "bias_mv": one.bias, **joined}
+
+
 def _filter(one: LinearFilter, frequencies: np.ndarray) -> dict[str, Any]:
     response = one.frequency_response(frequencies)
     return {
@@ -181,6 +191,7 @@ def _filter(one: LinearFilter, frequencies: np.ndarray) -> dict[str, Any]:
         "gain": np.abs(response),
         "phase_rad": np.angle(response),
         "group_delay_ms": one.group_delay_ms(frequencies),
+        **({"joined": [_filter(other, frequencies) for other in one.joined]} if one.joined else {}),
     }
 
 

@@ -6,12 +6,13 @@ from ecgcvx.beats import find_beats, label_windows
 from ecgcvx.errors import InputError, ModelError
 from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation.beats import beat_averages
-from ecgcvx.interpretation.moments import joint_windows, masks_of, moments
+from ecgcvx.interpretation.moments import joint_windows, lead_parts, masks_of, moments
 from ecgcvx.interpretation.results import (
     IMPORTANCES,
     BeatAverage,
     Importance,
     Interpretation,
+    LeadShare,
     Part,
     PatternStability,
     Stability,
@@ -25,9 +26,10 @@ from ecgcvx.interpretation.templates import filter_templates
 from ecgcvx.interpretation.units import group, on_window, quadratic_form
 from ecgcvx.interruption import keeping, stoppable
 from ecgcvx.models import PolynomialNetwork
+from ecgcvx.models.units import Units
 from ecgcvx.outside import outside_score
 from ecgcvx.records import Recording
-from ecgcvx.types import Progress, silent
+from ecgcvx.types import Array, Progress, silent
 from ecgcvx.windows import Split, Windows, all_windows
 
 TOP = 12
@@ -60,9 +62,8 @@ def interpret(
     recur is not tried.
 
     Raises InputError for an unknown option and for windows that forecast a constant, ModelError for another sampling
-    frequency and for a model of joined leads.
+    frequency and for other joined leads than the model's.
     """
-    forecaster.check_single("interpret")
     whole, forecaster = forecaster, on_window(forecaster)
     network = forecaster.network
     if top < 1:
@@ -136,6 +137,18 @@ def interpret(
         stages=stages,
         outside=outside_score(whole, windows, f),
         templates=filter_templates(whole, windows, beats),
+        leads=_lead_shares(forecaster, units, windows, f) if forecaster.joined else (),
+    )
+
+
+def _lead_shares(forecaster: Forecaster, units: Units, windows: Windows, f: Array) -> tuple[LeadShare, ...]:
+    """The share of every joined lead in the forecast f (n,), standardised."""
+    scale, variance = forecaster.scaler.scale, max(float(f.var()), 1e-300)
+    parts = lead_parts(units, windows)
+    shares = ((part - part.mean()) @ (f - f.mean()) / len(f) / variance for part in parts)
+    return tuple(
+        LeadShare(name, float(share), scale * float(part.std()))
+        for name, share, part in zip(forecaster.leads, shares, parts, strict=True)
     )
 
 
@@ -162,8 +175,10 @@ def _windows_of(
 
     All are standardised as the forecaster wants them.
 
-    Raises InputError for an unknown part, ModelError for another sampling frequency than the forecaster's.
+    Raises InputError for an unknown part, ModelError for another sampling frequency or other joined leads than the
+    forecaster's.
     """
+    forecaster.check_leads(recording)
     if not np.isclose(recording.sampling_frequency, forecaster.sampling_frequency, rtol=1e-6):
         raise ModelError(
             f"{recording.name}: sampled at {recording.sampling_frequency:g} Hz, but the model was trained at "
@@ -181,8 +196,8 @@ def _windows_of(
     own = split is not None and forecaster.trained_on(recording, split)
     part = part or ("test" if own else "all")
     if part == "all" or split is None:
-        windows = all_windows(recording.signal, forecaster.scaler, length, horizon)
+        windows = all_windows(recording.signals, forecaster.scaler, length, horizon)
         return "all", windows, windows, own
-    signal = split.train.signal if own else forecaster.scaler.standardise(recording.signal)
+    signal = split.train.signal if own else forecaster.scaler.standardise(recording.signals)
     train, test = (Windows(signal, piece.runs, length, horizon) for piece in (split.train, split.test))
     return part, train if part == "train" else test, train, own

@@ -36,7 +36,7 @@ COLUMNS = {
     "nonlinear_mv": "standard deviation in mV of what is left of its contribution when its best linear predictor from "
     "the window is taken away: what no linear filter could do in its place",
     "mean_on_mv": "mean of its contribution over the windows in which it is on, mV",
-    "dc_gain": "sum of the taps of its own filter, mV per mV",
+    "dc_gain": "sum of the taps of its own filter, mV per mV; of joined leads those of the lead that is forecast",
     "on_p": "share of the forecast samples of P segments for which it is on (segments: see `Beats`)",
     "on_qrs": "the same, QRS segments",
     "on_t": "the same, T segments",
@@ -121,7 +121,8 @@ class PatternSummary:
     a polynomial network. filter : the pattern's own contribution to the forecast while it is on; in a polynomial
     network z = w'x, without unit, of the contribution W2 s(z). network_filter : the linear map of the whole network,
     averaged over the windows in which the pattern is on; its bias holds the mean of the signal. The other
-    numbers are those of the table. mean_window, sd_window : (L,) of the windows in which it is on, mV. examples :
+    numbers are those of the table. mean_window, sd_window : (L,), of joined leads (leads, L), of the windows in which
+    it is on, mV. examples :
     (start, stop) sample ranges of the recording, from a window to its target, at the pattern's largest contributions in
     distinct beats.
     """
@@ -158,6 +159,20 @@ class StageShare:
     explained_variance: float
 
 
+@dataclass(frozen=True)
+class LeadShare:
+    """What comes of the window of one of several joined leads, however many patterns pass it on.
+
+    With the filters of the patterns that are on the forecast is a sum over the samples of all windows and a constant;
+    a product of two leads' samples (polynomial) counts half for each. variance_share : Cov(the lead's part of the sum,
+    forecast) / Var(forecast). sd_mv : standard deviation of that part.
+    """
+
+    lead: str
+    variance_share: float
+    sd_mv: float
+
+
 @dataclass(frozen=True, eq=False)
 class Interpretation:
     """A fitted network read on a recording.
@@ -177,7 +192,8 @@ class Interpretation:
     neurons act on the window. Its network filters are those of that stage; all else is of the whole forecast. outside :
     how it does on windows outside the training range; None for a model that keeps none.
     templates : the filters of a convolutional network, largest share of the penalty first; its patterns are those of
-    each filter on each patch of a window.
+    each filter on each patch of a window. leads : of joined leads the share of each; what is left of 1 is of the
+    constants that switch with the patterns, of a stack also of the stages above.
     """
 
     forecaster: Forecaster
@@ -203,6 +219,7 @@ class Interpretation:
     stages: tuple[StageShare, ...] = ()
     outside: OutsideScore | None = None
     templates: tuple[Template, ...] = ()
+    leads: tuple[LeadShare, ...] = ()
 
     def _repr_html_(self) -> str:
         from ecgcvx.notebook import facts
@@ -223,10 +240,10 @@ class Interpretation:
 class Decomposition:
     """One forecast as the sum mean_mv + sum of contributions (m,) of the neurons, mV, equal to forecast_mv.
 
-    sample : of the recording, that is forecast. window : (L,) mV. measured_mv : the sample itself, NaN in a gap. on :
-    (m,) which neurons are on. A pattern's contribution is the sum over its neurons. A linear part counts as one neuron
-    more, on everywhere. Of a stack the neurons are those of its lowest stage, and one more contribution, the last one,
-    is that of the stages above.
+    sample : of the recording, that is forecast. window : (L,), of joined leads (leads, L), mV. measured_mv : the sample
+    itself, NaN in a gap. on : (m,) which neurons are on. A pattern's contribution is the sum over its neurons. A linear
+    part counts as one neuron more, on everywhere. Of a stack the neurons are those of its lowest stage, and one more
+    contribution, the last one, is that of the stages above.
     """
 
     sample: int

@@ -108,8 +108,9 @@ def recurrence(
 
 def rows_of(windows: Windows, index: NDArray[np.intp]) -> Array:
     """Return some rows (k, d) of the design matrix."""
-    taps = windows.signal[windows.starts[index][:, None] + np.arange(windows.length)]
-    return np.concatenate([taps, np.ones((len(index), 1))], axis=1)
+    places = windows.starts[index][:, None] + np.arange(windows.length)
+    taps = [lead[places] for lead in np.atleast_2d(windows.signal)]
+    return np.concatenate([*taps, np.ones((len(index), 1))], axis=1)
 
 
 def _refits(

@@ -44,7 +44,7 @@ def numbers(
         "sd_mv": scale * np.sqrt(variance),
         "nonlinear_mv": scale * np.sqrt(np.maximum(found.cc - np.einsum("pd,pd->p", linear, found.cx), 0.0) / n),
         "mean_on_mv": scale * found.c / np.maximum(found.on, 1),
-        "dc_gain": units.filters[:, :-1].sum(axis=1),
+        "dc_gain": units.filters[:, -1 - windows.length : -1].sum(axis=1),
         **beats,
     }
 

@@ -58,31 +58,41 @@ def group(units: Units, X: Matrix, seed: int = 0) -> tuple[Units, tuple[int, ...
     return grouped, silent, opposite
 
 
+def scaling(forecaster: Forecaster, samples: int) -> tuple[Array, Array]:
+    """Return mean and scale (samples,) in mV of the samples in a row; of joined leads that of as many of each."""
+    every = forecaster.scaler.columns(samples // len(forecaster.leads))
+    mean, scale = (np.broadcast_to(one, samples) for one in every)
+    return mean, scale
+
+
+def filter_of(forecaster: Forecaster, taps: Array, bias: float) -> LinearFilter:
+    """Return the filter of the taps (d - 1,) of a row in mV."""
+    return LinearFilter.of_row(taps, bias, forecaster.sampling_frequency, len(forecaster.leads))
+
+
 def in_mv(forecaster: Forecaster, weights: Array) -> LinearFilter:
     """Return the filter in mV of weights (d,) on standardised rows whose output times the scale is in mV."""
-    scaler = forecaster.scaler
-    taps = np.ascontiguousarray(weights[:-1])
-    return LinearFilter(
-        taps, float(scaler.scale * weights[-1] - scaler.mean * taps.sum()), forecaster.sampling_frequency
-    )
+    (mean, scale), own = scaling(forecaster, len(weights) - 1), forecaster.scaler.scale
+    taps = weights[:-1] * (own / scale)
+    return filter_of(forecaster, taps, float(own * weights[-1] - mean @ taps))
 
 
 def gate_in_mv(forecaster: Forecaster, gate: Array) -> LinearFilter:
-    """Return the gate (d,) with taps of norm 1; a gate of the bias alone keeps its sign."""
-    size = float(np.linalg.norm(gate[:-1])) or abs(float(gate[-1])) or 1.0
+    """Return the gate (d,) with taps of norm 1, of all leads together; a gate of the bias alone keeps its sign."""
+    size = float(np.linalg.norm(in_mv(forecaster, gate).row)) or abs(float(gate[-1])) or 1.0
     return in_mv(forecaster, gate / size)
 
 
 def quadratic_form(network: PolynomialNetwork, forecaster: Forecaster) -> QuadraticForm:
     """Return the forecast in mV of a polynomial network as one quadratic form of the window in mV."""
-    scaler = forecaster.scaler
+    scaler, (mean, scale) = forecaster.scaler, scaling(forecaster, len(network.W1) - 1)
     a, b, c = network.polynomial
-    T = network.W1[:-1] / scaler.scale  # z = T's + shift
-    shift = network.W1[-1] - scaler.mean * T.sum(axis=0)
+    T = network.W1[:-1] / scale[:, None]  # z = T's + shift
+    shift = network.W1[-1] - mean @ T
     W2 = scaler.scale * network.W2
     constant = scaler.mean + float(W2 @ ((a * shift + b) * shift + c))
     taps = T @ (W2 * (2 * a * shift + b))
     if network.linear is not None:
         beside = in_mv(forecaster, network.linear)
-        taps, constant = taps + beside.taps, constant + beside.bias
-    return QuadraticForm((T * (a * W2)) @ T.T, LinearFilter(taps, constant, forecaster.sampling_frequency))
+        taps, constant = taps + beside.row, constant + beside.bias
+    return QuadraticForm((T * (a * W2)) @ T.T, filter_of(forecaster, taps, constant))

@@ -51,6 +51,18 @@ class Units:
             return np.where(self.linear, heights, self.activation(heights) * self.amplitudes)
         return (rows @ self.filters.T) * on
 
+    def part(self, rows: Array, on: NDArray[Any], columns: slice) -> Array:
+        """What of that comes of some columns of a row, not the last one, (n, p).
+
+        A product of two columns counts half for each, one with the last one, the 1 of the bias, whole.
+        """
+        heights = rows[:, columns] @ self.filters[:, columns].T
+        if self.activation is not None:
+            assert self.amplitudes is not None
+            slopes = self.activation.a * (rows @ self.filters.T + self.filters[:, -1]) + self.activation.b
+            return np.where(self.linear, heights, heights * slopes * self.amplitudes)
+        return heights * on
+
     def subset(self, chosen: NDArray[np.intp]) -> "Units":
         """The units of an index array, in that order."""
         return Units(

@@ -146,9 +146,10 @@ def _on_in_strip(reading: Interpretation, place: int, first: int, stop: int) -> 
     forecaster, gate = reading.forecaster, reading.patterns[place].gate
     assert gate is not None
     start = first - forecaster.horizon - forecaster.window + 1
-    padded = np.concatenate([np.full(max(0, -start), np.nan), reading.recording.signal[max(0, start) : stop]])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, forecaster.window)[: stop - first]
-    values = gate(windows)
+    leads = np.atleast_2d(reading.recording.signals)[:, max(0, start) : stop]
+    padded = np.pad(leads, ((0, 0), (max(0, -start), 0)), constant_values=np.nan)
+    views = np.lib.stride_tricks.sliding_window_view(padded, forecaster.window, axis=1)[:, : stop - first]
+    values = gate(np.concatenate(list(views), axis=1))
     return np.where(np.isnan(values), np.nan, (values >= 0).astype(np.float64))
 
 

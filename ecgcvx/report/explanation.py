@@ -14,7 +14,7 @@ from ecgcvx.types import Array
 
 WIDTH, LEFT, RIGHT, ROW = 520, 170, 64, 17
 WORST, APART, SHOWN = 3, 0.5, 6  # worst forecasts in a report, seconds between them, patterns of each
-TOP = 150  # where the waterfall begins
+TOP, LEAD = 150, 110  # where the waterfall begins, and how far down each further lead moves it
 STYLE = (
     "svg{font-family:system-ui,sans-serif;background:#fff}text{font-size:11px;fill:#444}.line{fill:none;stroke-width:1.6}"
     ".first{stroke:#0b5fb0}.second,.trace{stroke:#1b2026}.dashed{stroke:#a84a00;stroke-dasharray:4 3}"
@@ -25,19 +25,20 @@ STYLE = (
 def explanation_figure(found: Explanation, top: int = 10, style: bool = False) -> Markup:
     """Return the figure; style : with its own colours, for a file that stands alone."""
     steps = waterfall(found, top)
-    height = TOP + ROW * (len(steps) + 3) + 44
+    top_of = TOP + LEAD * (len(found.windows) - 1)
+    height = top_of + ROW * (len(steps) + 3) + 44
     pieces = [tag("style", Markup(STYLE))] if style else []
     pieces += _window(found)
     ends = np.cumsum([found.mean_mv, *(value for _, value in steps)])
     low, high = limits(np.array([*ends, found.forecast_mv, found.measured_mv]))
-    panel = Panel((low, high), (0.0, 1.0), LEFT, TOP, WIDTH - LEFT - RIGHT, ROW * (len(steps) + 3))
+    panel = Panel((low, high), (0.0, 1.0), LEFT, top_of, WIDTH - LEFT - RIGHT, ROW * (len(steps) + 3))
     rows = [("mean of the signal", 0.0, found.mean_mv, "total")]
     rows += [
         (name, a, b, "plus" if b >= a else "minus") for (name, _), a, b in zip(steps, ends, ends[1:], strict=False)
     ]
     rows += [("forecast", 0.0, found.forecast_mv, "total"), ("measured", 0.0, found.measured_mv, "total")]
     for k, (name, a, b, class_) in enumerate(rows):
-        y = TOP + ROW * k
+        y = top_of + ROW * k
         left, right = sorted(float(v) for v in panel.across([a, b]))
         pieces.append(tag("text", name, x=at(LEFT - 6), y=at(y + 12), text_anchor="end"))
         pieces.append(
@@ -68,23 +69,24 @@ def worst_forecasts(reading: Interpretation, count: int = WORST) -> list[dict[st
 
 def _window(found: Explanation) -> list[Markup]:
     """The samples of the window, the forecast and what was measured, and the window that would switch a pattern."""
-    n = len(found.window_mv)
+    windows, nearest = found.windows, found.nearest
+    n, last = windows.shape[1], len(windows) - 1
     ms: Array = np.arange(1.0 - n, 1.0) * (1e3 / found.sampling_frequency)
     due = 1e3 * found.horizon / found.sampling_frequency
-    nearest = found.nearest
-    other = found.window_mv if nearest is None else found.window_mv + nearest.change_mv
-    low, high = limits(np.r_[found.window_mv, other, found.forecast_mv, found.measured_mv], zero=False)
-    panel = Panel((float(ms[0]), due), (low, high), 60, 22, WIDTH - 60 - RIGHT, 80)
-    x = at(panel.across(due))
-    pieces = [
-        panel.beside("window, mV"),
-        panel.line(ms, found.window_mv, "trace"),
-        panel.below("ms from its last sample"),
-    ]
-    if nearest is not None:
-        pieces.append(panel.line(ms, other, "second dashed"))
-    pieces.append(tag("circle", cx=x, cy=at(panel.down(found.forecast_mv)), r="3", class_="on"))
-    pieces.append(tag("circle", cx=x, cy=at(panel.down(found.measured_mv)), r="3", class_="minus"))
+    changed = windows if nearest is None else windows + nearest.change_mv.reshape(windows.shape)
+    pieces = []
+    for k, (window, other) in enumerate(zip(windows, changed, strict=True)):
+        ahead = [found.forecast_mv, found.measured_mv] if k == last else []
+        low, high = limits(np.r_[window, other, ahead], zero=False)
+        panel = Panel((float(ms[0]), due), (low, high), 60, 22 + LEAD * k, WIDTH - 60 - RIGHT, 80)
+        name = f"{found.leads[k]}: " if last else ""
+        pieces += [panel.beside(f"{name}window, mV"), panel.line(ms, window, "trace")]
+        pieces.append(panel.below("ms from its last sample" if k == last else ""))
+        if nearest is not None:
+            pieces.append(panel.line(ms, other, "second dashed"))
+        for value, class_ in zip(ahead, ("on", "minus"), strict=False):
+            x, y = at(panel.across(due)), at(panel.down(value))
+            pieces.append(tag("circle", cx=x, cy=y, r="3", class_=class_))
     return pieces
 
 

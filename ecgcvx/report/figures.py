@@ -20,18 +20,23 @@ CELLS = 40  # of a matrix that is drawn, a side
 STYLES = ("first", "second dashed", "third dotted")
 
 
-def window_figure(reading: Interpretation, pattern: PatternSummary, gate: LinearFilter) -> Markup:
-    """The windows in which a pattern is on, mean and spread, above the weights of its gate."""
+def window_figure(reading: Interpretation, pattern: PatternSummary, gate: LinearFilter, lead: int) -> Markup:
+    """The windows of a lead in which a pattern is on, mean and spread, above the weights of its gate.
+
+    lead : number of a joined lead in `Forecaster.leads`, 0 of a single one; weights of all leads have one scale.
+    """
     rate, L = reading.forecaster.sampling_frequency, reading.forecaster.window
     ms = -gate.lags_ms[::-1]
-    mean, sd, taps = pattern.mean_window, pattern.sd_window, gate.taps
+    mean, sd = (np.atleast_2d(windows)[lead] for windows in (pattern.mean_window, pattern.sd_window))
+    taps = gate.leads[lead].taps
     across = (float(ms[0]) - 600 / rate, 600 / rate)
-    upper, lower = _panel(UPPER, across, limits(mean - sd, mean + sd, zero=False)), _panel(LOWER, across, limits(taps))
+    upper = _panel(UPPER, across, limits(mean - sd, mean + sd, zero=False))
+    lower = _panel(LOWER, across, limits(gate.row))
     peak = int(np.argmax(np.abs(taps)))
     words = (
-        f"Signal in the {L} samples of the window while {_name(reading, pattern)} is on: mean from "
-        f"{number(round(float(mean[0]), 3))} mV (oldest) to {number(round(float(mean[-1]), 3))} mV (newest), standard "
-        f"deviation {np.mean(sd):.3g} mV on average. Weights of its gate below: the largest is "
+        f"{_lead(reading, lead)}Signal in the {L} samples of the window while {_name(reading, pattern)} is on: mean "
+        f"from {number(round(float(mean[0]), 3))} mV (oldest) to {number(round(float(mean[-1]), 3))} mV (newest), "
+        f"standard deviation {np.mean(sd):.3g} mV on average. Weights of its gate below: the largest is "
         f"{number(round(float(taps[peak]), 3))} at {number(round(float(ms[peak]), 1))} ms."
     )
     return picture(
@@ -43,16 +48,16 @@ def window_figure(reading: Interpretation, pattern: PatternSummary, gate: Linear
     )  # fmt: skip
 
 
-def impulse_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
-    """Impulse responses of the pattern's own filter and of the whole network while it is on."""
-    own, whole = pattern.filter, pattern.network_filter
+def impulse_figure(reading: Interpretation, pattern: PatternSummary, lead: int) -> Markup:
+    """Impulse responses of the pattern's own filter of a lead and of the whole network while it is on."""
+    own, whole = pattern.filter.leads[lead], pattern.network_filter.leads[lead]
     polynomial = reading.kind == "polynomial"
     lag = own.lags_ms
     across = (-0.6 * float(lag[1] if len(lag) > 1 else 1), float(lag[-1]) + 0.6 * float(lag[1] if len(lag) > 1 else 1))
-    upper = _panel(UPPER, across, limits(own.impulse_response))
-    lower = _panel(LOWER, across, limits(whole.impulse_response))
+    upper = _panel(UPPER, across, limits(pattern.filter.row))
+    lower = _panel(LOWER, across, limits(pattern.network_filter.row))
     words = (
-        f"Impulse responses. {_name(reading, pattern).capitalize()} alone: {_extremes(own)}. "
+        f"{_lead(reading, lead)}Impulse responses. {_name(reading, pattern).capitalize()} alone: {_extremes(own)}. "
         f"Whole network{'' if polynomial else ' while it is on'}: {_extremes(whole)}."
     )
     return picture(
@@ -64,9 +69,9 @@ def impulse_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
     )  # fmt: skip
 
 
-def response_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
-    """Gain (dB) and group delay (ms) against frequency (Hz), of the pattern alone and of the network while it is on."""
-    own, whole = pattern.filter, pattern.network_filter
+def response_figure(reading: Interpretation, pattern: PatternSummary, lead: int) -> Markup:
+    """Gain (dB) and group delay (ms) of a lead by frequency (Hz), of the pattern and of the network while it is on."""
+    own, whole = pattern.filter.leads[lead], pattern.network_filter.leads[lead]
     highest = min(HIGHEST_HZ, own.sampling_frequency / 2)
     hz = np.linspace(0.0, highest, 101)
     gains = [_decibel(filter_, hz) for filter_ in (own, whole)]
@@ -78,8 +83,8 @@ def response_figure(reading: Interpretation, pattern: PatternSummary) -> Markup:
     lower = _panel(LOWER, (0.0, highest), limits(delay))
     at_ten = float(whole.group_delay_ms(np.array([10.0]))[0])
     words = (
-        f"Frequency responses to {highest:g} Hz. Gain at 0 Hz: alone {own.dc_gain:.3g}, whole network "
-        f"{whole.dc_gain:.3g}; at 20 Hz: alone {_gain(own, 20):.3g}, whole network {_gain(whole, 20):.3g}. "
+        f"{_lead(reading, lead)}Frequency responses to {highest:g} Hz. Gain at 0 Hz: alone {own.dc_gain:.3g}, whole "
+        f"network {whole.dc_gain:.3g}; at 20 Hz: alone {_gain(own, 20):.3g}, whole network {_gain(whole, 20):.3g}. "
         f"Group delay of the whole network at 10 Hz: {at_ten:.2g} ms."
     )
     return picture(
@@ -159,8 +164,8 @@ def example_figures(reading: Interpretation, pattern: PatternSummary) -> list[Ma
     return out
 
 
-def quadratic_figure(form: QuadraticForm) -> Markup:
-    """The matrix Q of a polynomial network as a map of signs and sizes."""
+def quadratic_figure(form: QuadraticForm, leads: tuple[str, ...]) -> Markup:
+    """The matrix Q of a polynomial network as a map of signs and sizes; of several leads in blocks of two of them."""
     Q, L = _blocks(form.Q), len(form.Q)
     cell = 240.0 / len(Q)
     ms = -form.linear.lags_ms[::-1]
@@ -179,6 +184,21 @@ def quadratic_figure(form: QuadraticForm) -> Markup:
         f"Matrix of the products of two samples, {L} by {L}, from {form.Q.min():.3g} to {form.Q.max():.3g} per mV; "
         "the newest sample is at the lower right."
     )
+    if len(leads) > 1:
+        words = words.replace("is at the lower right", f"of each lead, {', '.join(leads)}, is at the lower right of it")
+        ends = np.arange(len(leads) + 1) * 240 / len(leads)
+        inner = [
+            tag("path", d=f"M{at(LEFT + e)} 14v240M{at(LEFT)} {at(14 + e)}h240", class_="axis") for e in ends[1:-1]
+        ]
+        names = [
+            tag("text", name, **place)
+            for name, e in zip(leads, (ends[:-1] + ends[1:]) / 2, strict=True)
+            for place in (
+                {"x": at(LEFT + e), "y": "270", "text_anchor": "middle"},
+                {"x": at(LEFT - 5), "y": at(18 + e), "text_anchor": "end"},
+            )
+        ]
+        return picture(WIDTH, 280, words, *pieces, frame, *inner, *names)
     sides = [
         tag("text", "oldest", x=at(LEFT - 5), y="24", text_anchor="end"),
         tag("text", "newest", x=at(LEFT - 5), y="252", text_anchor="end"),
@@ -210,6 +230,12 @@ def usual(average: BeatAverage) -> NDArray[np.bool_]:
 
 def _name(reading: Interpretation, pattern: PatternSummary) -> str:
     return f"{'neuron' if reading.kind == 'polynomial' else 'pattern'} {pattern.number}"
+
+
+def _lead(reading: Interpretation, lead: int) -> str:
+    """Which lead a figure is of, where there are several."""
+    names = reading.forecaster.leads
+    return f"Lead {names[lead]}. " if len(names) > 1 else ""
 
 
 def _panel(place: tuple[float, float], x: tuple[float, float], y: tuple[float, float]) -> Panel:

@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from ecgcvx import __version__
 from ecgcvx.beats import why_no_beats
+from ecgcvx.forecaster import Forecaster
 from ecgcvx.interpretation import Interpretation
 from ecgcvx.report.training import Training
 from ecgcvx.report.words import beside, duration, share, size, tiny
@@ -62,7 +63,7 @@ def methods(reading: Interpretation, training: Training | None) -> list[str]:
 
 
 def _network(reading: Interpretation) -> str:
-    forecaster, scaler = reading.forecaster, reading.forecaster.scaler
+    forecaster = reading.forecaster
     rate, steps = forecaster.sampling_frequency, "step" if forecaster.horizon == 1 else "steps"
     network, penalty, source = NETWORKS[reading.kind]
     what = f"The {network} of {forecaster.network.neurons} neurons{beside(forecaster.network)} was"
@@ -73,15 +74,30 @@ def _network(reading: Interpretation) -> str:
             f"activations below, by a linear part and a {network} that was"
         )
     return (
-        f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of lead "
-        f"{forecaster.lead}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} {steps} "
-        f"({1e3 * forecaster.horizon / rate:.3g} ms) after the last of them; windows over gaps were left out. The "
-        f"signal was standardised by one mean ({size(scaler.mean, 4)} mV) and one standard deviation "
-        f"({size(scaler.scale, 4)} mV), those of the training part. {what} "
+        f"Windows of {forecaster.window} consecutive samples ({1e3 * forecaster.window / rate:.3g} ms) of "
+        f"{_leads(forecaster)}, sampled at {rate:g} Hz, predicted the sample {forecaster.horizon} {steps} "
+        f"({1e3 * forecaster.horizon / rate:.3g} ms) after the last of them; windows over gaps were left out. "
+        f"{_standardised(forecaster)} those of the training part. {what} "
         f"trained to minimise P = 1/(2n) ‖f(X) − y‖² + β {penalty} over the n training windows at "
         f"β = {tiny(forecaster.beta)}{' in the last stage' if reading.stages else ''}, written as a convex program "
         f"({source})."
     )
+
+
+def _leads(forecaster: Forecaster) -> str:
+    if not forecaster.joined:
+        return f"lead {forecaster.lead}"
+    return f"the leads {', '.join(forecaster.joined)} and {forecaster.lead}, side by side in one row, in that order"
+
+
+def _standardised(forecaster: Forecaster) -> str:
+    """By what numbers the signal, or each of several, was standardised."""
+    numbers = [f"one mean ({size(one.mean, 4)} mV) and one standard deviation ({size(one.scale, 4)} mV)"
+               for one in forecaster.scaler.leads]  # fmt: skip
+    if not forecaster.joined:
+        return f"The signal was standardised by {numbers[0]},"
+    each = ", ".join(f"{name} by {words}" for name, words in zip(forecaster.leads, numbers, strict=True))
+    return f"Each lead was standardised by itself, {each},"
 
 
 def _training(training: Training) -> str:

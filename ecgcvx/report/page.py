@@ -178,7 +178,8 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
         what = f"A stack of {len(reading.stages)} networks with {neurons} neurons in all"
     words = (
         f"{what} looks at {forecaster.window} samples "
-        f"({1e3 * forecaster.window / rate:.3g} ms) of the signal and forecasts its value {ahead} "
+        f"({1e3 * forecaster.window / rate:.3g} ms) of {_signal(reading)} and forecasts "
+        f"{f'the value of {forecaster.lead}' if forecaster.joined else 'its value'} {ahead} "
         f"({1e3 * forecaster.horizon / rate:.2g} ms) later. "
     )
     words += {
@@ -195,13 +196,30 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
         words += f", smaller than that of {listed(beaten)}"
     if better:
         words += f"{', but' if beaten else ','} larger than that of {listed(better)}"
+    words += "."
+    if reading.leads:
+        shares = listed([f"{share(one.variance_share)} from {one.lead}" for one in reading.leads])
+        words += f" Of the variance of its forecast comes {shares}{_rest(reading)}."
     cut = f" Its run was {training.interrupted}." if training is not None and training.interrupted else ""
-    return f"{words}.{cut}"
+    return f"{words}{cut}"
+
+
+def _signal(reading: Interpretation) -> str:
+    """What the network looks at."""
+    leads = reading.forecaster.leads
+    return "the signal" if len(leads) == 1 else f"each of the leads {listed(list(leads))}"
+
+
+def _rest(reading: Interpretation) -> str:
+    """What of the variance comes by no lead's window, where there is some."""
+    left = 1 - sum(one.variance_share for one in reading.leads)
+    above = " and from the stages above" if reading.stages else ""
+    return f"; the rest, {share(left)}, from the constants of the patterns{above}" if abs(left) > 5e-4 else ""
 
 
 def _rivals(reading: Interpretation, training: Training | None, windows: Windows) -> list[tuple[str, float]]:
     """Other ways to forecast the same windows and their errors in mV."""
-    r = windows.y - windows.signal[windows.starts + windows.length - 1]
+    r = windows.y - windows.forecast_lead[windows.starts + windows.length - 1]
     rivals = [("repeating the last value", float(reading.forecaster.scaler.scale * np.sqrt(np.mean(r * r))))]
     # The errors of the comparison belong to these windows only where the network's own error does.
     if training is not None and np.isclose(training.convex.test_rmse_mv, reading.rmse_mv, rtol=1e-6):
@@ -300,5 +318,7 @@ def _forecast(reading: Interpretation, first: int, stop: int) -> Array:
     forecaster, recording = reading.forecaster, reading.recording
     before = max(0, first - forecaster.window - forecaster.horizon + 1)
     out = np.full(len(recording.signal), np.nan)
-    out[before:stop] = forecaster.predict(replace(recording, signal=recording.signal[before:stop]))
+    joined = tuple(replace(lead, signal=lead.signal[before:stop]) for lead in recording.joined)
+    part = replace(recording, signal=recording.signal[before:stop], joined=joined)
+    out[before:stop] = forecaster.predict(part)
     return out

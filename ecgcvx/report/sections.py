@@ -142,7 +142,9 @@ def patterns_section(reading: Interpretation) -> dict[str, Any]:
         "ranked_by": by,
         "patterns": [_pattern(reading, place) for place in range(K)],
         "matrices": matrices,
-        "quadratic": None if reading.quadratic is None else quadratic_figure(reading.quadratic),
+        "quadratic": None
+        if reading.quadratic is None
+        else quadratic_figure(reading.quadratic, reading.forecaster.leads),
         "glossary": NEURON_GLOSSARY if unit == "neuron" else GLOSSARY,
     }
 
@@ -152,39 +154,53 @@ def _pattern(reading: Interpretation, place: int) -> dict[str, Any]:
     words = f"Leaving it out {error_without(reading, pattern.explained_variance_drop)}."
     if pattern.gate is None:
         heading = f"adds {size(float(row['sd_mv']), 2)} mV (standard deviation)"
-        own = "Above: the weights of its sum, by the age of the sample. Below: what 1 mV in one sample adds to the "
-        charts = [(impulse_figure(reading, pattern), f"{own}forecast of the whole network, on average.")]
     else:
         heading = where(row)
         words += _switching(pattern, row, pattern.gate.bias)
-        charts = [
-            (
-                window_figure(reading, pattern, pattern.gate),
-                "Above: the signal while it is on, mean and one standard deviation. Below: the weights that switch it.",
-            ),
-            (
-                impulse_figure(reading, pattern),
-                "What 1 mV in one sample adds to the forecasts that follow: its own part, and the whole network.",
-            ),
-        ]
-    charts.append(
-        (
-            response_figure(reading, pattern),
-            "The same by frequency; 0 dB passes a wave unchanged, −20 dB a tenth of it. Group delay: by how much the "
-            "forecast lags the newest sample (below 0: leads).",
-        )
-    )
+    leads = reading.forecaster.leads
+    rows: list[dict[str, Any]] = [{"lead": name if len(leads) > 1 else "", "charts": _charts(reading, pattern, k)}
+            for k, name in enumerate(leads)]  # fmt: skip
     if reading.beat_averages and pattern.gate is not None:
-        charts.append((phase_figure(reading, place), "Where in the beat it is on. Grey: the mean beat."))
+        phase = (phase_figure(reading, place), "Where in the beat it is on. Grey: the mean beat.")
+        if len(leads) == 1:
+            rows[0]["charts"].append(phase)
+        else:
+            rows.append({"lead": "", "charts": [phase]})
     return {
         "number": pattern.number,
         "where": heading,
         "words": words,
         "mark": mark_of(pattern),
-        "charts": [{"figure": figure, "words": caption} for figure, caption in charts],
+        "rows": rows,
         "stability": _recurs(pattern, reading.kind),
         "examples": example_figures(reading, pattern),
     }
+
+
+def _charts(reading: Interpretation, pattern: PatternSummary, lead: int) -> list[tuple[Markup, str]]:
+    """The figures of what a pattern does with one lead, each with its caption."""
+    if pattern.gate is None:
+        own = "Above: the weights of its sum, by the age of the sample. Below: what 1 mV in one sample adds to the "
+        charts = [(impulse_figure(reading, pattern, lead), f"{own}forecast of the whole network, on average.")]
+    else:
+        charts = [
+            (
+                window_figure(reading, pattern, pattern.gate, lead),
+                "Above: the signal while it is on, mean and one standard deviation. Below: the weights that switch it.",
+            ),
+            (
+                impulse_figure(reading, pattern, lead),
+                "What 1 mV in one sample adds to the forecasts that follow: its own part, and the whole network.",
+            ),
+        ]
+    return [
+        *charts,
+        (
+            response_figure(reading, pattern, lead),
+            "The same by frequency; 0 dB passes a wave unchanged, −20 dB a tenth of it. Group delay: by how much the "
+            "forecast lags the newest sample (below 0: leads).",
+        ),
+    ]
 
 
 def _switching(pattern: PatternSummary, row: "pd.Series[Any]", bias: float) -> str:

@@ -105,7 +105,7 @@ NEURON_GLOSSARY = (
 LIMITS = (
     "Association, not diagnosis. The network learned to forecast the next value of this signal. That a pattern is on "
     "in some beats says nothing of their cause, of a disease, or of what treatment would do. Not for clinical use.",
-    "One recording, one lead. What was learned here need not hold for another person, electrode position or day.",
+    "One recording. What was learned here need not hold for another person, electrode position or day.",
     "A short forecast is easy: most of its accuracy comes from the smoothness of the signal. Compare with the linear "
     "predictor, not with zero.",
     "Patterns are not causes of one another. Importance is measured by leaving one out without training again; "

@@ -15,7 +15,8 @@ import numpy as np
 from attack.common import main, pick
 from attack.damage import DEEP, HOSTILE, damaged, hostile_json
 from ecgcvx.formats.csv_cells import MISSING
-from ecgcvx.streaming.source import Lines, Sample, Signals
+from ecgcvx.streaming.line import Sample
+from ecgcvx.streaming.source import Lines, Signals
 
 RATE = 360.0
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
