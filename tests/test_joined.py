@@ -349,6 +349,7 @@ def test_a_report_of_joined_leads_draws_each(network, relu):
     assert page.count("<h4>Lead V1</h4>") == page.count("<h4>Lead II</h4>") == len(read.patterns) > 0
     assert "of each of the leads V1 and II and forecasts the value of II" in page
     assert "Each lead was standardised by itself, V1 by one mean" in page
+    assert "% comes from V1 and " in page.replace("\u00a0", " ")
     assert "V1: window, mV" in page
     assert "NaN" not in page
 
@@ -451,7 +452,7 @@ def test_the_command_line_joins_leads_and_predicts(record, tmp_path, capsys):
     assert [one["lead"] for one in told["leads"]] == ["V1", "V5", "II"]
     assert len(told["patterns"][0]["filter"]["joined"]) == 2
     assert main(["interpret", str(folder), record]) == 0
-    assert "% from V1, " in capsys.readouterr().out
+    assert "share of each lead in the forecast's variance: V1 " in capsys.readouterr().out
     figure = tmp_path / "e.svg"
     assert main(["explain", str(folder), record, "--at", "5", "--svg", str(figure)]) == 0
     assert "V5: window, mV" in figure.read_text()

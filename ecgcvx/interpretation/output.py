@@ -81,8 +81,8 @@ def notes(found: Interpretation) -> str:
         "could do, mV"
     )
     if found.leads:
-        shares = ", ".join(f"{100 * one.variance_share:.1f} % from {one.lead}" for one in found.leads)
-        text += f"\nof the forecast's variance comes {shares}"
+        shares = ", ".join(f"{one.lead} {100 * one.variance_share:.1f} %" for one in found.leads)
+        text += f"\nshare of each lead in the forecast's variance: {shares}"
     for stage in found.stages:
         text += (
             f"\nstage {stage.number}: {stage.neurons} neurons, adds {stage.sd_mv:.4f} mV (SD); after it RMSE "

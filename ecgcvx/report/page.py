@@ -198,8 +198,9 @@ def _summary(reading: Interpretation, training: Training | None, windows: Window
         words += f"{', but' if beaten else ','} larger than that of {listed(better)}"
     words += "."
     if reading.leads:
-        shares = listed([f"{share(one.variance_share)} from {one.lead}" for one in reading.leads])
-        words += f" Of the variance of its forecast comes {shares}{_rest(reading)}."
+        first, *others = ((share(one.variance_share), one.lead) for one in reading.leads)
+        shares = listed([f"{first[0]} comes from {first[1]}", *(f"{size} from {name}" for size, name in others)])
+        words += f" Of the variance of its forecast {shares}{_rest(reading)}."
     cut = f" Its run was {training.interrupted}." if training is not None and training.interrupted else ""
     return f"{words}{cut}"
 

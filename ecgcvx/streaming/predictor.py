@@ -9,6 +9,7 @@ the share `rate` of all scores exceeds in the long run, whatever the signal: whe
 about that share of false alarms. Score and threshold know only the past.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -271,8 +272,8 @@ class StreamPredictor:
         if every.shape != (len(joined) + 1,):
             raise InputError(f"sample: give {len(joined) + 1}, one of each of the leads {', '.join(self.model.leads)}")
         *others, own = every.tolist()
-        z = np.array([(other - one.mean) / one.scale for other, one in zip(others, joined, strict=True)])
-        return (own if np.isfinite(z).all() else np.nan), z
+        z = [(other - one.mean) / one.scale for other, one in zip(others, joined, strict=True)]
+        return (own if all(map(math.isfinite, z)) else math.nan), np.array(z)
 
     def _chunk(self, samples: Array) -> tuple[Array, Array, tuple[int, ...]]:
         """The same of a chunk, (c, T) and (c, leads - 1, T), and the shape of what is told of it."""
