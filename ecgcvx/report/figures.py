@@ -17,6 +17,7 @@ HIGHEST_HZ = 100.0
 LEAST_DB = -60.0
 EXAMPLE_SECONDS = 1.2
 CELLS = 40  # of a matrix that is drawn, a side
+NAME, SIDE_BY_SIDE = 7, 6  # letters of a lead's name beside the matrix; leads whose names stand below it, too
 STYLES = ("first", "second dashed", "third dotted")
 
 
@@ -190,14 +191,16 @@ def quadratic_figure(form: QuadraticForm, leads: tuple[str, ...]) -> Markup:
         inner = [
             tag("path", d=f"M{at(LEFT + e)} 14v240M{at(LEFT)} {at(14 + e)}h240", class_="axis") for e in ends[1:-1]
         ]
+        middles = (ends[:-1] + ends[1:]) / 2
         names = [
-            tag("text", name, **place)
-            for name, e in zip(leads, (ends[:-1] + ends[1:]) / 2, strict=True)
-            for place in (
-                {"x": at(LEFT + e), "y": "270", "text_anchor": "middle"},
-                {"x": at(LEFT - 5), "y": at(18 + e), "text_anchor": "end"},
-            )
+            tag("text", name[:NAME], x=at(LEFT - 5), y=at(18 + e), text_anchor="end")
+            for name, e in zip(leads, middles, strict=True)
         ]
+        if len(leads) <= SIDE_BY_SIDE:
+            names += [
+                tag("text", name[:NAME], x=at(LEFT + e), y="270", text_anchor="middle")
+                for name, e in zip(leads, middles, strict=True)
+            ]
         return picture(WIDTH, 280, words, *pieces, frame, *inner, *names)
     sides = [
         tag("text", "oldest", x=at(LEFT - 5), y="24", text_anchor="end"),
