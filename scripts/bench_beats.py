@@ -69,8 +69,11 @@ DRAWS = 200  # of patients
 NOISY_SECONDS = 300.0
 STREAMED, STREAMED_SECONDS = ("200", "213", "233"), 600.0
 TWO_LAYER_BETA = 5e-3
-CHOSEN: dict[str, Any] = {"taps": (9,), "weights": ("patients",), "rough": 1.0, "others": 4000}  # on DS1, docs/beats.md
-BETAS = {2: (1e-3,), 3: (5e-3,)}  # by the number of classes
+CHOSEN: dict[str, Any] = {"weights": ("patients",), "rough": 1.0, "others": 4000}  # on DS1, docs/beats.md
+BY_CLASSES: dict[int, dict[str, Any]] = {
+    2: {"taps": (60,), "betas": (1.5e-3,)},
+    3: {"taps": (9,), "betas": (5e-3,)},
+}
 PROOF = ((3e-2, 9), (1e-2, 9))
 
 
@@ -110,7 +113,7 @@ def beats_of(arguments: Namespace, names: list[str]) -> tuple[BeatWindows, NDArr
 def chosen(arguments: Namespace, seed: int = 0) -> TrainOptions:
     """The options of the final training."""
     classes = arguments.classes
-    return TrainOptions(classes=classes, betas=BETAS[len(classes)], seed=seed, **CHOSEN)
+    return TrainOptions(classes=classes, seed=seed, **BY_CLASSES[len(classes)], **CHOSEN)
 
 
 def write(path: Path, found: Any) -> None:

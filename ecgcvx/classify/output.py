@@ -68,6 +68,7 @@ def training_words(training: Training) -> list[str]:
     lines = [
         f"{len(facts['records'])} recordings, lead {classifier.lead}: {counts} beats",
         f"chosen by leaving {facts['held_out']} out, of {len(facts['trials'])}: {classifier.setting.words}",
+        *[f"filters of {h} taps were not tried: a class has fewer beats than weights" for h in facts["too_long"]],
     ]
     decided = classifier.decide(training.held_out)
     for machine in classifier.machines:

@@ -23,8 +23,9 @@ from ecgcvx.report.paper import Paper, half_mv
 from ecgcvx.report.template import render
 
 DOUBTS = 8
-ENLARGED, ENLARGED_TEMPLATE = 2.0, 16.0  # so many times the size of ECG paper
-HALF_TEMPLATE = 0.1  # mV that the largest value of a template is drawn as
+ENLARGED, ENLARGED_TEMPLATE = 2.0, 16.0  # so many times the size of ECG paper, a template at most
+WIDEST_TEMPLATE = 3.2  # s of enlarged paper: 80 mm
+HALF_TEMPLATE = 1.6  # mV of enlarged paper that the largest value of a template is drawn as
 SHAPELESS = 20.0  # times the length of the shape: a weight of the context beside which the shape hardly counts
 SAID, FAINT = 3, 0.05  # measures of the context that are said, at most and from which weight on
 
@@ -129,7 +130,8 @@ def _filter(training: Training, name: str, number: int, one: FilterReading) -> d
         "in the others",
         "context": _context_words(one),
         "template": _template_figure(one),
-        "firing": _firing_figure(one, name),
+        "enlarged": f"{_enlargement(one):g}",
+        "firing": _firing_figure(one, name) if len(one.times) > 1 else None,  # a filter of the whole beat has one place
         "example": _beat_figure(
             windows, i, one, f"A {NAMES.get(str(truth), str(truth))} beat that filter {number} reads."
         ),
@@ -151,11 +153,19 @@ def _context_words(one: FilterReading) -> str:
     return f"{begin} weighs {said}, and a constant {all_weights[-1]:+.2f}."
 
 
+def _enlargement(one: FilterReading) -> float:
+    """How many times the size of ECG paper a template is drawn: a power of two."""
+    fits = WIDEST_TEMPLATE * RATE / len(one.template)
+    return float(min(ENLARGED_TEMPLATE, 2.0 ** np.floor(np.log2(fits))))
+
+
 def _template_figure(one: FilterReading) -> Markup:
     """The shape that a filter looks for, on enlarged paper; its height means nothing."""
-    values = one.template * (HALF_TEMPLATE / np.abs(one.template).max())
+    enlarged = _enlargement(one)
+    half = HALF_TEMPLATE / enlarged
+    values = one.template * (half / np.abs(one.template).max())
     seconds = np.arange(len(values)) / RATE
-    paper = Paper((0.0, float(seconds[-1])), (-1.2 * HALF_TEMPLATE, 1.2 * HALF_TEMPLATE), 2, 2, ENLARGED_TEMPLATE)
+    paper = Paper((0.0, float(seconds[-1])), (-1.2 * half, 1.2 * half), 2, 2, enlarged)
     words = f"Template of {len(values)} samples, {1e3 * seconds[-1]:.0f} ms long."
     zero = at(paper.panel.down(0.0))
     return picture(

@@ -40,7 +40,7 @@ from ecgcvx.records import Recording
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.types import Array, Progress
 
-TAPS, BETAS = (9, 15), (3e-3, 1e-3)
+TAPS, BETAS = (9, 60), (3e-3, 1e-3)
 KNOWN = 0.995  # share of held-out beats that are like the training
 STARTS = 60  # fresh ones of a round
 ROUGH_GAP, ROUGH_ROUNDS = 5e-2, 8  # of the networks that settings are chosen by
@@ -127,7 +127,7 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
     kept = np.isin(truth, options.classes)
     left_out = {name or "?": int(np.sum(truth[~kept] == name)) for name in np.unique(truth[~kept])}
     windows, truth = windows.subset(kept), truth[kept]
-    _check_counts(truth, options, ", ".join(windows.records))
+    options, too_long = _fitting(truth, options, ", ".join(windows.records))
     folds, held = patient_folds(windows, truth, options)
     copies = copies_of(recordings, parts, options) if held == PATIENTS else None
 
@@ -168,6 +168,7 @@ def _train(recordings: Sequence[Recording], options: TrainOptions, progress: Pro
         "records": list(windows.records),
         "beats": {name: int(np.sum(truth == name)) for name in options.classes},
         "left_out": left_out,
+        "too_long": too_long,
         "held_out": held,
         "options": asdict(options)
         | {name: list(getattr(options, name)) for name in ("classes", "taps", "betas", "weights")},
@@ -389,17 +390,20 @@ def _checked(recording: Recording) -> Recording:
     return recording
 
 
-def _check_counts(truth: NDArray[np.str_], options: TrainOptions, records: str) -> None:
-    weights = max(options.taps) + CONTEXT
-    for name in options.classes:
-        count = int(np.sum(truth == name))
-        there = ", ".join(f"{np.sum(truth == one):,} {one}" for one in np.unique(truth)) or "none"
-        if not count:
-            raise InputError(
-                f"classes: no beats of class {name} in {records} (of those asked for: {there}); add a record with them"
-            )
-        if count < weights:
-            raise InputError(
-                f"classes: {count} beat{'' if count == 1 else 's'} of class {name}, fewer than the {weights} weights "
-                "of one filter; add records"
-            )
+def _fitting(truth: NDArray[np.str_], options: TrainOptions, records: str) -> tuple[TrainOptions, list[int]]:
+    """Return the options without filters that have more weights than a class has beats, and the taps of these."""
+    there = ", ".join(f"{np.sum(truth == one):,} {one}" for one in np.unique(truth)) or "none"
+    counts = {name: int(np.sum(truth == name)) for name in options.classes}
+    rarest = min(counts, key=lambda name: counts[name])
+    fewest, least = counts[rarest], min(options.taps) + CONTEXT
+    if not fewest:
+        raise InputError(
+            f"classes: no beats of class {rarest} in {records} (of those asked for: {there}); add a record with them"
+        )
+    if fewest < least:
+        raise InputError(
+            f"classes: {fewest} beat{'' if fewest == 1 else 's'} of class {rarest}, fewer than the {least} weights "
+            "of one filter; add records"
+        )
+    taps = tuple(h for h in options.taps if h + CONTEXT <= fewest)
+    return replace(options, taps=taps), [h for h in options.taps if h not in taps]

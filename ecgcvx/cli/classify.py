@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="H",
-        help="filter lengths at 180 Hz to choose from (default 9 15)",
+        help="filter lengths at 180 Hz to choose from (default 9 60)",
         **none,
     )
     add(

@@ -13,7 +13,7 @@ from ecgcvx.beats import find_beats
 from ecgcvx.classify import ConvexBeatClassifier, TrainOptions, beat_windows, train
 from ecgcvx.classify.context import likeness, local_intervals, rhythm
 from ecgcvx.classify.crowded import SHARES, crowded_copies
-from ecgcvx.classify.output import training_json, write_annotations, write_training
+from ecgcvx.classify.output import training_json, training_words, write_annotations, write_training
 from ecgcvx.classify.windows import AFTER, BEFORE, CONTEXT
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError, ModelError
@@ -240,7 +240,7 @@ def test_refusals_name_what_is_wrong(recordings):
     paced = replace(first, annotation=Annotation(first.annotation.samples, ("/",) * 30 + first.annotation.symbols[30:]))
     with pytest.raises(InputError, match="30 of its 60 beats are paced"):
         train([paced])
-    with pytest.raises(InputError, match="fewer than the 26 weights"):
+    with pytest.raises(InputError, match="fewer than the 20 weights"):
         train([first])
     with pytest.raises(InputError, match="MLII, V1"):
         train([first, replace(first, lead="V1")])
@@ -310,3 +310,23 @@ def test_annotations_keep_to_the_names_of_wfdb(training, tmp_path):
 
 def _annotations(recording):
     return recording.annotation.samples, recording.annotation.symbols
+
+
+@pytest.mark.parametrize("taps", [60, 125])
+def test_long_filters_and_those_of_the_whole_beat_have_a_report(tmp_path, taps):
+    recordings = [synthetic_recording(seed, beats=150, share=0.4) for seed in range(4)]
+    training = train(recordings, TrainOptions(**{**QUICK, "taps": (taps,)}))
+    write_training(training, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("The shape it looks for") == training.classifier.filters
+    assert page.count("Where it fires") == (training.classifier.filters if taps < 125 else 0)
+    again = ConvexBeatClassifier.load(tmp_path)
+    np.testing.assert_array_equal(again.log_odds(training.windows), training.classifier.log_odds(training.windows))
+
+
+def test_filters_longer_than_the_beats_allow_are_not_tried_and_that_is_said():
+    recordings = [synthetic_recording(seed) for seed in range(3)]
+    training = train(recordings, TrainOptions(**{**QUICK, "taps": (9, 60)}))
+    assert [trial["taps"] for trial in training.classifier.training["trials"]] == [9]
+    assert training.classifier.training["too_long"] == [60]
+    assert "filters of 60 taps were not tried: a class has fewer beats than weights" in training_words(training)
