@@ -131,7 +131,7 @@ class AllPatternsProblem:
             network = self.network_of(point.atoms, point.free)
             r = held.y - network.predict(held.X)
             sizes.append(Size(point.neurons, point.atoms, network, r * r))
-            progress(f"pruned to {point.neurons} neurons, validation {np.sqrt(np.mean(r * r)):.5f}", None)
+            progress(f"pruned to {point.neurons} neurons, validation {np.sqrt(np.mean(r * r)):.5f} standard deviations", None)
 
         program = self.program.at(trained.beta)
         relaxed_curve(
