@@ -131,7 +131,8 @@ class AllPatternsProblem:
             network = self.network_of(point.atoms, point.free)
             r = held.y - network.predict(held.X)
             sizes.append(Size(point.neurons, point.atoms, network, r * r))
-            progress(f"pruned to {point.neurons} neurons, validation {np.sqrt(np.mean(r * r)):.5f} standard deviations", None)
+            error = f"{np.sqrt(np.mean(r * r)):.5f} standard deviations"
+            progress(f"pruned to {point.neurons} neurons, validation {error}", None)
 
         program = self.program.at(trained.beta)
         relaxed_curve(
