@@ -280,3 +280,18 @@ def test_a_stack_says_what_its_stages_do_and_claims_no_gap_of_the_whole():
         "The stack as a whole is not convex and has no gap", "the stages above", "is not tested",
     ):  # fmt: skip
         assert words in text, words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_mark_of_a_figure_has_a_style(kind):
+    """A shape whose class the style does not know is black, in a dark page too."""
+    style = (TEMPLATES / "style.css").read_text()
+    shapes = ("rect", "circle", "path", "line", "polygon")
+    classes = {
+        one
+        for name, attributes in Tags(case(kind).page).tags
+        if name in shapes
+        for one in attributes.get("class", "").split()
+    }
+    assert classes
+    assert [one for one in sorted(classes) if not re.search(rf"\.{re.escape(one)}(?![\w-])", style)] == []
