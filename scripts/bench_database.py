@@ -281,7 +281,14 @@ COLOURS = {
     "ecgcvx, gated": "#5fae9b", "ecgcvx, ReLU": "#5c8ad6", "ecgcvx, polynomial, scaled": "#1f4fa3",
     "ecgcvx, ReLU, scaled": "#0d2a5e",
 }  # fmt: skip
-BITS_DRAWN = ("persistence", "MLP 64", "MLP 64, scaled", "ecgcvx, polynomial", "ecgcvx, polynomial, scaled")
+BITS_DRAWN = (
+    "persistence",
+    "gradient boosting",
+    "MLP 64",
+    "MLP 64, scaled",
+    "ecgcvx, polynomial, scaled",
+    "ecgcvx, ReLU, scaled",
+)
 
 
 def database_figure(lines: Sequence[dict[str, Any]]) -> "Figure":
