@@ -41,9 +41,10 @@ def side_by_side(
             yield task, work(task)
         return
     context, others = get_context("spawn"), set(active_children())
-    setup = _Setup(work, context.Event(), context.Queue(), bound)
-    for core in _cores(count):
-        setup.cores.put(core)
+    setup = _Setup(work, context.Event(), context.Queue() if bound else None)
+    if bound:
+        for core in _cores(count):
+            setup.cores.put(core)
     pool = ProcessPoolExecutor(count, context, _begin, (setup,))
     try:
         with keeping():  # a worker whose queues are gone before it has begun dies with a traceback
@@ -67,12 +68,11 @@ def side_by_side(
 
 @dataclass(frozen=True)
 class _Setup(Generic[Task, Result]):
-    """What every worker gets: the work, an event at whose call no task is begun, and cores to take one of."""
+    """What every worker gets: the work, an event after which no task is begun, a queue of cores to be bound to one."""
 
     work: Callable[[Task], Result]
     ending: Any
     cores: Any
-    bound: bool
 
 
 def _cores(count: int) -> list[int | None]:
@@ -107,8 +107,8 @@ def _begin(setup: _Setup[Any, Any]) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    core = setup.cores.get()
-    if setup.bound:
+    if setup.cores is not None:
+        core = setup.cores.get()
         if core is not None:
             os.sched_setaffinity(0, {core})
         from threadpoolctl import threadpool_limits

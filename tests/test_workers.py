@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from attack.processes import session, there
 from ecgcvx.errors import InputError, SolverError
 from ecgcvx.workers import side_by_side
 
@@ -106,17 +106,9 @@ def started(tmp_path):
 
     yield start
     for child in children:
-        if _there(child.pid):
+        if there(child.pid):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-
-
-def _there(session: int) -> bool:
-    try:
-        os.killpg(session, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
 
 
 def _until(reached, seconds: float = 60.0) -> None:
@@ -137,7 +129,7 @@ def test_a_signal_at_any_moment_leaves_whole_files_and_no_process(
     """starting: the workers import. idle: one task is done and one runs, so that a worker waits."""
     child = started(2, short)
     if moment == "starting":
-        _until(lambda: len(_members(child.pid)) >= 3)
+        _until(lambda: len(list(session(child.pid))) >= 3)
     elif moment == "idle":
         _until(lambda: "0 whole" in (tmp_path / "words").read_text() and (tmp_path / "1" / "1-9").exists())
     else:
@@ -147,7 +139,7 @@ def test_a_signal_at_any_moment_leaves_whole_files_and_no_process(
     words = (tmp_path / "words").read_text()
     assert "Traceback" not in words
     assert "interrupted" in words
-    _until(lambda: not _there(child.pid))
+    _until(lambda: not there(child.pid))
     folders = [folder for folder in tmp_path.iterdir() if folder.is_dir() and folder.name.isdigit()]
     for folder in folders:
         assert sorted(file.name for file in folder.iterdir()) == [f"{folder.name}-{k}" for k in range(10)]
@@ -155,21 +147,9 @@ def test_a_signal_at_any_moment_leaves_whole_files_and_no_process(
         assert len(folders) == whole
 
 
-def _members(session: int) -> list[Path]:
-    """The processes of a session."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "stat").read_text().rpartition(")")[2].split()[3] == str(session):
-                found.append(process)
-        except OSError:
-            continue
-    return found
-
-
 def test_workers_end_with_the_program_that_is_killed(started, tmp_path):
     child = started(2, 0)
     _until((tmp_path / "1" / "1-9").exists)
     child.kill()
     child.wait()
-    _until(lambda: not _there(child.pid), 20.0)
+    _until(lambda: not there(child.pid), 20.0)

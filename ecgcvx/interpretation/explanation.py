@@ -23,8 +23,8 @@ class PatternTerm:
     Of joined leads `window` below is a row, the windows of all (`ecgcvx.windows`). adds_mv : of the forecast. filter :
     (window,) the linear filter that it applies while on, mV per mV (of a polynomial neuron its slope). distance_mv :
     Euclidean length of the smallest change of the window that takes its nearest gate to zero, infinite where it has
-    none. change_mv : (window,) that change. deep : whether the gate stands
-    on other patterns, so that distance and change hold while these stay as they are.
+    none. change_mv : (window,) that change. deep : whether the gate stands on other patterns, so that distance and
+    change hold while these stay as they are.
     """
 
     name: str

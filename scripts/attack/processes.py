@@ -55,7 +55,7 @@ class Child:
     @property
     def used(self) -> float:
         """Processor seconds of the process and of its children, those that run and those that have ended."""
-        return sum(sum(map(int, fields[11:15])) for fields in _session(self.pid)) / TICKS
+        return sum(sum(map(int, fields[11:15])) for fields in session(self.pid)) / TICKS
 
     def send(self, number: int, after: float = 0.0, group: bool = False) -> None:
         """Send a signal after some processor seconds, to the whole session if `group`; nothing if it ends before.
@@ -98,7 +98,7 @@ class Child:
         )  # fmt: skip
 
 
-def _session(leader: int) -> Iterator[list[str]]:
+def session(leader: int) -> Iterator[list[str]]:
     """The fields of /proc/PID/stat from the state on, of each process of a session."""
     for one in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
@@ -107,12 +107,19 @@ def _session(leader: int) -> Iterator[list[str]]:
                 yield fields
 
 
-def _alive(session: int) -> bool:
-    """Whether a process of a session is there, for five seconds after its leader ended."""
+def there(leader: int) -> bool:
+    """Whether a process of a session is there, its leader too until it has been waited for."""
+    try:
+        os.killpg(leader, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _alive(leader: int) -> bool:
+    """Whether a process of a session is there for five seconds after its leader ended."""
     for _ in range(500):
-        try:
-            os.killpg(session, 0)
-        except (ProcessLookupError, PermissionError):
+        if not there(leader):
             return False
         time.sleep(0.01)
     return True
