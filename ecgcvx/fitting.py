@@ -290,7 +290,8 @@ def _before_all(recording: Recording, split: Split, inner: Split, warm: Trained,
     train, test = replace(inner.train, signal=signal), replace(split.test, signal=signal)
     counts = replace(split.counts, train=len(train), split=split.counts.split + split.counts.train - len(train))
     part = Split(train, test, inner.scaler, split.boundary, counts)
-    kept = f"the network kept was trained on the first {len(train):,} of {len(split.train):,} training windows"
+    which = "" if warm.step == 1 else f"one in {warm.step} of "
+    kept = f"the network kept was trained on {which}the first {len(train):,} of {len(split.train):,} training windows"
     return _Training(part, warm, warm.problem, None, None, f"{when}; {kept}")
 
 

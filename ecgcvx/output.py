@@ -306,6 +306,7 @@ def path_json(path: RegularisationPath, recording: Recording, options: FitOption
         "network": options.network.name,
         "patterns": options.network.settings["patterns"],
         "windows": {"train": train, "validation": validation, "test": test},
+        "step": path.step,
         "status": path.status,
         "floor_reached": path.floor_reached,
         "largest_beta": path.largest_beta,

@@ -43,7 +43,8 @@ class RegularisationPath:
 
     windows: training, validation and test windows, how many of each. inner : the split of the training part. status :
     'complete', or 'time limit' or 'interrupted' where smaller betas might have been tried. floor_reached : whether the
-    chosen beta is the smallest that the path would try.
+    chosen beta is the smallest that the path would try. step : every step-th training window was trained on, which
+    objectives and gaps are of; the errors are of all windows.
     """
 
     points: tuple[PathPoint, ...]
@@ -53,6 +54,7 @@ class RegularisationPath:
     inner: Split
     status: str = "complete"
     floor_reached: bool = False
+    step: int = 1
 
 
 def path_betas(largest: float, count: int, ratio: float) -> Array:
@@ -122,7 +124,7 @@ def regularisation_path(
     best = _best(points)
     sizes = (len(inner.train), len(inner.test), len(test))
     floor = before is None and points[best].beta == float(betas[-1])
-    path = RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor)
+    path = RegularisationPath(tuple(points), largest, points[best], sizes, inner, status, floor, trained[best].step)
     if sharing.longest:
         sharing.paths[kind] = path, trained[best]
     return path, trained[best]

@@ -12,6 +12,8 @@ from ecgcvx.arrangements import enumerate_patterns, sample_patterns
 from ecgcvx.cli import main
 from ecgcvx.errors import InputError
 from ecgcvx.fit_options import fit_options
+from ecgcvx.fitting import fit
+from ecgcvx.kinds import all_patterns
 from ecgcvx.kinds.given_patterns import GivenPatternsProblem
 from ecgcvx.kinds.kind import Limits
 from ecgcvx.path import path_betas, path_csv, regularisation_path
@@ -142,3 +144,44 @@ def test_over_all_patterns_the_path_starts_where_zero_ends(minute):
     assert path.points[-1].train_rmse_mv < path.points[1].train_rmse_mv
     objectives = [point.objective for point in path.points]
     assert objectives == sorted(objectives, reverse=True)
+
+
+def objective_by_hand(network, X, y, beta):
+    """P of a two-layer ReLU network on some rows, by NumPy alone."""
+    f = np.maximum(X @ network.W1, 0) @ network.W2 + (0 if network.linear is None else X @ network.linear)
+    norms = np.linalg.norm(network.W1, axis=0)
+    return np.mean((f - y) ** 2) / 2 + beta * np.sum(norms * np.abs(network.W2))
+
+
+def test_many_windows_are_ranked_by_every_kth_and_trained_on_all(minute, monkeypatch):
+    monkeypatch.setattr(all_patterns, "RANKING_ROWS", 3000)
+    path, trained = regularisation_path(minute, fit_options(), 3, 1e-3, silent)
+    inner = path.inner.train
+    assert path.step == trained.step == -(-len(inner) // 3000) > 2
+    X, y = np.asarray(inner.X)[:: path.step], inner.y[:: path.step]
+    assert path.chosen.objective == pytest.approx(objective_by_hand(trained.network, X, y, trained.beta), rel=1e-6)
+    assert trained.gap.dual <= path.chosen.objective
+    whole = fit(minute, fit_options(choose="within:5%"), silent)
+    assert whole.path.step == path.step
+    assert whole.trained.step == 1
+    X, y = np.asarray(whole.split.train.X), whole.split.train.y
+    by_hand = objective_by_hand(whole.trained.network, X, y, whole.trained.beta)
+    assert whole.trained.objective == pytest.approx(by_hand, rel=1e-6)
+
+
+@pytest.mark.parametrize("network", ["conv", "batchnorm", "three-layer"])
+def test_every_family_is_ranked_by_every_kth_window(minute, monkeypatch, network):
+    monkeypatch.setattr(all_patterns, "RANKING_ROWS", 3000)
+    path, trained = regularisation_path(minute, fit_options(network=network), 2, 1e-1, silent)
+    assert path.step > 2
+    assert 0 <= trained.gap.dual <= path.chosen.objective
+    assert path.chosen.neurons > 0
+
+
+def test_the_command_says_that_windows_were_drawn(record_208, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(all_patterns, "RANKING_ROWS", 3000)
+    arguments = ["path", str(record_208), "--end", "60", "--betas", "2", "--ratio", "0.1", "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "\none training window in 5 was trained on, objective and gap are of these\n" in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 5

@@ -63,12 +63,16 @@ def run(options: argparse.Namespace) -> int:
             smallest = f"\nthe path ended by {path.status} after {len(path.points)} of {options.betas} betas"
         show(
             f"{recording.name}, lead {recording.lead}: {train:,} training, {validation:,} validation, {test:,} test "
-            f"windows\nthe solution is zero from beta = {path.largest_beta:.4e} up\n",
+            f"windows{_drawn(path.step)}\nthe solution is zero from beta = {path.largest_beta:.4e} up\n",
             path_table(path),
             f"{smallest}\nbeta = {path.chosen.beta:.3e} has the smallest error on the validation part; to train on "
             f"all of it:\n  {_fit_command(options, path.chosen.beta)}\nwrote {folder}/path.csv, path.png",
         )
         return 0
+
+
+def _drawn(step: int) -> str:
+    return "" if step == 1 else f"\none training window in {step} was trained on, objective and gap are of these"
 
 
 def _fit_command(options: argparse.Namespace, beta: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from ecgcvx.windows import Windows
 GAP, CONFIRM_STARTS = 1e-2, 3000
 ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap is asked for
 RANKING_GAP, RANKING_ROUNDS = 0.05, 2  # of a point of a path: enough to rank betas
+RANKING_ROWS = 1 << 17  # of it at most, evenly spaced: neighbouring windows say much the same
 LARGEST_STARTS = 32
 # Share of beta at which neurons descend once more. Record 208, beta = 2e-5, 453 neurons with .01718 mV: at .5 .01689 mV
 # and P + 1.1 %, at .35 .01671 and + 2.8 %; less costs more of the gap than it gains.
@@ -72,6 +74,16 @@ class AllPatternsProblem:
         """Return the problem of other targets (n,) of the same rows, whose preparation is shared."""
         return replace(self, program=self.program.with_targets(y))
 
+    @cached_property
+    def ranking(self) -> AllPatterns:
+        """The program on every k-th row, as few as rank betas and sizes."""
+        step, n = self._step, self.program.n
+        return self.program if step == 1 else self.program.on_rows(np.arange(0, n, step))
+
+    @property
+    def _step(self) -> int:
+        return -(-self.program.n // RANKING_ROWS)
+
     def largest_beta(self) -> float:
         """Return the largest price that a search finds at the zero network: below it the network is not zero."""
         passes = self.program.passes
@@ -83,10 +95,11 @@ class AllPatternsProblem:
         self, beta: float, *, warm: Trained | None, limits: Limits, progress: Progress, rough: bool = False
     ) -> Trained:
         """Train at a beta; Ctrl-C or the time limit end it with the best network so far."""
-        solver = self.solver
+        solver, program = self.solver, self.program
         if rough and isinstance(solver, ActiveSetSolver):
             solver = replace(solver, gap=RANKING_GAP, rounds=RANKING_ROUNDS, confirm_starts=0)
-        program = self.program.at(beta)
+            program = self.ranking
+        program = program.at(beta)
         start = warm.warm if warm is not None and isinstance(warm.warm, Atoms) and len(warm.warm) else None
 
         def tell(line: Round) -> None:
@@ -101,7 +114,7 @@ class AllPatternsProblem:
         if isinstance(solver, ActiveSetSolver) and not rough:
             extra = {"checkpoint": limits.checkpoint, "resume": limits.resume}
         solution = solver.solve(program, warm_start=start, callback=tell, time_limit=limits.left, **extra)
-        return self._trained(solution, solver, beta)
+        return self._trained(solution, solver, program)
 
     def prune(
         self, trained: Trained, tolerance: float | None, most: int | None, limits: Limits, progress: Progress
@@ -124,7 +137,10 @@ class AllPatternsProblem:
         return pruned, found
 
     def sizes(self, trained: Trained, held: Windows, limits: Limits, progress: Progress) -> list[Size]:
-        """Return networks of falling size, pruned and relaxed at a smaller beta, with errors on held-out windows."""
+        """Return networks of falling size, of a rough training pruned and relaxed at a smaller beta, and their errors.
+
+        The errors are those on held-out windows.
+        """
         sizes: list[Size] = []
 
         def seen(point: SparsePoint) -> None:
@@ -134,7 +150,7 @@ class AllPatternsProblem:
             error = f"{np.sqrt(np.mean(r * r)):.5f} standard deviations"
             progress(f"pruned to {point.neurons} neurons, validation {error}", None)
 
-        program = self.program.at(trained.beta)
+        program = self.ranking.at(trained.beta)
         relaxed_curve(
             program, trained.solution, most=MOST_READABLE, beta=RELAXED * trained.beta, time_limit=limits.left,
             callback=seen,
@@ -185,11 +201,13 @@ class AllPatternsProblem:
         program = self.program.at(trained.beta)
         return check_network(program, trained.warm, trained.objective, time_limit=limits.left)
 
-    def _trained(self, solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration, beta: float) -> Trained:
+    def _trained(
+        self, solution: AtomSolution, solver: ActiveSetSolver | ColumnGeneration, program: AllPatterns
+    ) -> Trained:
         return Trained(
             network=self.network_of(solution.atoms, solution.free),
-            beta=beta,
-            gap=_gap(solution, self.program),
+            beta=program.beta,
+            gap=_gap(solution, program),
             objective=solution.primal,
             status=solution.status,
             detail=_detail(solution, solver),
@@ -199,6 +217,7 @@ class AllPatternsProblem:
             history=solution.history,
             solution=solution,
             problem=self,
+            step=1 if program.n == self.program.n else self._step,
         )
 
 

@@ -68,8 +68,8 @@ class Trained:
     most from the optimum, and what that rests on. objective : P of the whole network, None where it has none. status :
     'optimal', or why the training ended before. detail : how, in the solver's own words. violation : of cones, a sine.
     warm : where the training at a neighbouring beta may start, problem : the one it belongs to. history : what the
-    solver reported on its way. solution : its own, where pruning needs it. notes : further lines for people. record :
-    further entries for metrics.json.
+    solver reported on its way. solution : its own, where pruning needs it. step : every step-th window was trained on.
+    notes : further lines for people. record : further entries for metrics.json.
     """
 
     network: "Model"
@@ -85,6 +85,7 @@ class Trained:
     history: tuple[Any, ...] = ()
     solution: Any = None
     problem: Any = None
+    step: int = 1
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -113,7 +114,10 @@ class Problem(Protocol):
     def train(
         self, beta: float, *, warm: Trained | None, limits: Limits, progress: "Progress", rough: bool = False
     ) -> Trained:
-        """Train at a beta, from a neighbouring one where `warm` is given; rough : only as far as ranking takes."""
+        """Train at a beta, from a neighbouring one where `warm` is given; rough : only as far as ranking takes.
+
+        A rough training may take every k-th of many windows.
+        """
         ...
 
 

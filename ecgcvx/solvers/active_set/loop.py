@@ -24,6 +24,7 @@ from ecgcvx.solvers.active_set.pricing import (
     CLOSE,
     CONFIRM,
     FAR,
+    ON_SAMPLE,
     Bank,
     Bound,
     Priced,
@@ -271,7 +272,8 @@ class _Run:
         count = 0 if last else count
         starts = program.passes.starts(count, here.atoms, random).with_more(state.pool)
         sample = self.sample if state.level == 0 else None
-        priced = search(program, here.v, starts, here.atoms, FAR if far else CLOSE, state.bank, sample)
+        schedule = FAR if far else CLOSE if sample is None else ON_SAMPLE
+        priced = search(program, here.v, starts, here.atoms, schedule, state.bank, sample)
         pricing = _Pricing(priced, own, count)
         if last or (state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing)):
             return self._confirmed(here, state, pricing, whole=last)

@@ -63,7 +63,8 @@ class Schedule(NamedTuple):
 
 
 FAR = Schedule((8,), 0.98, 1.002)  # far from the optimum: diverse and half-way up is better than the few same maxima
-CLOSE = Schedule((6, 8, 8, 6), 0.9995, 1.00001)
+CLOSE = Schedule((6, 8), 0.9995, 1.00001)  # 14 more gain nothing: what is half-way up goes on in the next round
+ON_SAMPLE = Schedule((6, 8, 8, 6), 0.9995, 1.00001)  # where all but the last stage cost little
 CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001, 1e-3)
 
 
