@@ -57,10 +57,10 @@ def gap_cautions(gap: Gap, beta: float) -> list[str]:
     """Return what a large gap leaves open."""
     if gap.relative <= LARGE_GAP:
         return []
-    whose = f" {gap.whose}" if gap.whose else ""
+    whose = gap.whose or f"at beta = {beta:.3g}"
     return [
-        f"the gap{whose} is {at_most(gap.relative)} at beta = {beta:.2g}: whether the network is near the best one "
-        "with this penalty is open; a larger beta closes it sooner"
+        f"the gap {whose} is {at_most(gap.relative)}: whether the network is near the best one with this penalty is "
+        "open; a larger beta closes it sooner"
     ]
 
 

@@ -7,10 +7,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from ecgcvx.cautions import gap_cautions
 from ecgcvx.cli.arguments import fit_options_of, given_options
 from ecgcvx.cli.commands import build_parser
 from ecgcvx.errors import InputError
-from ecgcvx.evidence import Evidence
+from ecgcvx.evidence import Evidence, searched
 from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
 from ecgcvx.kinds.given_patterns import fit_patterns
@@ -248,3 +249,11 @@ def test_the_time_limit_bounds_the_path_pruning_and_checks_too(minute):
     spent = time.perf_counter() - started
     assert found.overrun <= spent
     assert len(found.path.points) < 7
+
+
+@pytest.mark.parametrize("whose", ["", "at beta = 0.0001", "for its last stage"])
+def test_a_large_gap_is_said_with_its_beta_once(whose):
+    gap = replace(searched(1.0, 0.7, 100), whose=whose)
+    (caution,) = gap_cautions(gap, 1e-4)
+    assert caution.startswith(f"the gap {whose or 'at beta = 0.0001'} is 30 %: ")
+    assert caution.count("beta = ") == (0 if "stage" in whose else 1)

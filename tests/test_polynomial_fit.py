@@ -8,6 +8,7 @@ from polynomial_cases import ACTIVATIONS
 
 from ecgcvx.certificates import certify_polynomial
 from ecgcvx.cli import main
+from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence
 from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
@@ -20,6 +21,13 @@ from ecgcvx.types import silent
 @pytest.fixture(scope="module")
 def minute(record_208):
     return read_recording(record_208, end=60)
+
+
+@pytest.mark.parametrize("linear", [None, "free"])
+def test_more_products_than_memory_holds_are_refused_before_they_are_formed(minute, linear):
+    options = fit_options(network="polynomial", window=181, beta=1e-3, linear=linear)
+    with pytest.raises(InputError, match=r"windows of 181 columns have 16,653 products of two, more than 16,384"):
+        fit(minute, options, silent)
 
 
 @pytest.mark.slow

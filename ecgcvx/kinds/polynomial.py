@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence, Gap
 from ecgcvx.kinds.kind import Limits, NetworkKind, Problem, Trained, linear_option
 from ecgcvx.options import option
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ecgcvx.rows import Matrix
     from ecgcvx.types import Array, Progress
     from ecgcvx.windows import Windows
+
+MOST_PRODUCTS = 1 << 14  # of two columns: their matrix has 2 GiB, and training holds several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +55,9 @@ class PolynomialKind(NetworkKind):
         from ecgcvx.programs.polynomial import PolynomialProgram
         from ecgcvx.reductions import LocalEngine, held
 
-        progress(f"moments of {len(windows):,} windows", None)
-        statistics = self.statistics(windows.X.shape[1], seed)
+        columns = windows.X.shape[1]
+        statistics = self.statistics(columns, seed)
+        progress(f"{columns * (columns + 1) // 2:,} products of two columns, in {len(windows):,} windows", None)
         if statistics is not None:
             return statistics.problem(LocalEngine().total(statistics.sums, held(windows.X, windows.y)))
         program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation(), linear=LinearPart(windows.X))
@@ -69,6 +73,12 @@ class PolynomialKind(NetworkKind):
         return statistics.problem(statistics.sums.with_targets(problem.program.sums, windows.X, windows.y))
 
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "PolynomialStatistics | None":
+        products = width * (width + 1) // 2
+        if products > MOST_PRODUCTS:
+            raise InputError(
+                f"network = {self.name!r}: windows of {width - 1} columns have {products:,} products of two, more than "
+                f"{MOST_PRODUCTS:,}, whose matrix fills 2 GiB; take a smaller window, fewer leads, or network='relu'"
+            )
         return None if self.free_linear else PolynomialStatistics(self, width)
 
     def problem_of(self, program: "PolynomialForm") -> "PolynomialProblem":
