@@ -62,16 +62,19 @@ class SizeLine:
 
 @dataclass(frozen=True, eq=False)
 class SizeChoice:
-    """The sizes on the validation part, the chosen one, and its network there.
+    """The sizes on the validation part, the chosen one, its network there, and the atoms of that.
 
-    rule : as it was given. neurons : for all training windows, as many for each of them.
+    rule : as it was given. neurons : for all training windows, as many for each of them. carried : whether these atoms
+    were carried over to all windows, as the time limit left none to prune the network of all windows to so many.
     """
 
     rule: str
     lines: tuple[SizeLine, ...]
     chosen: SizeLine
     network: Any
+    atoms: Any
     neurons: int
+    carried: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,7 +88,7 @@ class Fit:
     cautions : what its numbers should be read with, a sentence each. linear : what chose the linear part, None where
     nothing did. interrupted : what Ctrl-C ended and what is kept, '' for a whole run; the scores of baselines that were
     not trained are missing then. recurrence : how many patterns of the chosen network are among those chosen on the
-    first part of the training windows too, None where no number of neurons was chosen.
+    first part of the training windows too, None where nothing was chosen and where they were carried over from there.
     """
 
     forecaster: Forecaster
@@ -175,11 +178,12 @@ def _fit(
     sharing.trained = trained
     best = None
     if choice is not None and not cut:
-        few, every = problem.readable(trained, choice.neurons, limits, progress)
+        readable = problem.readable(trained, choice.neurons, choice.atoms, limits, progress)
         if wanted():
             choice, cut = None, "while neurons were removed from the network of all windows; all neurons are kept"
         else:
-            trained, best = few, every
+            trained, best = readable.few, readable.best
+            choice = replace(choice, carried=readable.carried)
     sparsified = None
     if not cut:
         trained, sparsified = kind.pruned(problem, trained, limits, progress)
@@ -225,7 +229,7 @@ def _fit(
     cut_short = tuple(score.name for score in others if score.status)
     cautions = fit_cautions(trained, path, options, outside, overrun, left_out, cut_short)
     recurring = None
-    if choice is not None and not cut:
+    if choice is not None and not cut and not choice.carried:
         recurring = _recurrence(recording, split, first_part(path, recording, split, options, sharing), trained, choice)
     return Fit(
         forecaster=forecaster, scores=scores, split=split, trained=trained, path=path, sparse=sparse, checks=checks,
@@ -330,7 +334,14 @@ def _choose(
     chosen = smallest_good(rule, [size.neurons for size in sizes], [size.errors for size in sizes], block)
     lines = tuple(SizeLine(size.neurons, scale * float(np.sqrt(size.errors.mean()))) for size in sizes)
     kept = math.ceil(windows * lines[chosen].neurons)
-    return SizeChoice(getattr(kind, "choose", None) or "within:1%", lines, lines[chosen], sizes[chosen].network, kept)
+    return SizeChoice(
+        getattr(kind, "choose", None) or "within:1%",
+        lines,
+        lines[chosen],
+        sizes[chosen].network,
+        sizes[chosen].atoms,
+        kept,
+    )
 
 
 def _proof(forecaster: Forecaster, split: Split, seconds: float, progress: Progress) -> Certificate:

@@ -177,6 +177,7 @@ def _choice_json(choice: SizeChoice) -> dict[str, Any]:
     return {
         "rule": choice.rule,
         "neurons": choice.chosen.neurons,
+        "carried": choice.carried,
         "sizes": [asdict(line) for line in choice.lines],
     }
 
@@ -185,8 +186,14 @@ def choice_note(choice: SizeChoice, kept: int) -> str:
     """One sentence on the choice."""
     best = min(line.validation_rmse_mv for line in choice.lines)
     every = choice.lines[0]
+    how = f"as many for each training window as the {choice.chosen.neurons} chosen by {choice.rule}"
+    if choice.carried:
+        how = (
+            f"of the {choice.chosen.neurons} chosen by {choice.rule} on the first part of the training windows, "
+            "carried over, as the time limit left none to prune the network of all of them"
+        )
     return (
-        f"{kept} neurons, as many for each training window as the {choice.chosen.neurons} chosen by {choice.rule}: "
+        f"{kept} neurons, {how}: "
         f"validation {choice.chosen.validation_rmse_mv:.5f} mV, all {every.neurons} there "
         f"{every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
     )

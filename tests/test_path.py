@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import time
 from io import StringIO
 
 import numpy as np
@@ -16,6 +17,7 @@ from ecgcvx.fitting import fit
 from ecgcvx.kinds import all_patterns
 from ecgcvx.kinds.given_patterns import GivenPatternsProblem
 from ecgcvx.kinds.kind import Limits
+from ecgcvx.output import choice_note
 from ecgcvx.path import path_betas, path_csv, regularisation_path
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import gated_relu_program, relu_program
@@ -185,3 +187,26 @@ def test_the_command_says_that_windows_were_drawn(record_208, tmp_path, monkeypa
     assert "\none training window in 5 was trained on, objective and gap are of these\n" in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["step"] == 5
+
+
+def test_without_time_to_prune_the_chosen_network_is_carried_over(minute, monkeypatch):
+    """Pruned in one step, without a descent, the network of all windows was eight times as wrong as the linear one."""
+    readable = all_patterns.AllPatternsProblem.readable
+
+    def late(self, trained, neurons, chosen, limits, progress):
+        return readable(self, trained, neurons, chosen, Limits(end=time.perf_counter()), progress)
+
+    monkeypatch.setattr(all_patterns.AllPatternsProblem, "readable", late)
+    found = fit(minute, fit_options(rounds=2, confirm_starts=20, linear="penalised"), silent)
+    assert found.choice.carried
+    assert found.recurrence is None
+    convex, network = found.scores[-1], found.trained.network
+    assert convex.neurons == network.neurons <= found.choice.chosen.neurons
+    assert convex.test_rmse_mv < 1.1 * found.split.rmse_mv(found.choice.network.predict)
+    X, y, beta = np.asarray(found.split.train.X), found.split.train.y, found.trained.beta
+    assert convex.objective == pytest.approx(objective_by_hand(network, X, y, beta), rel=1e-6)
+    low = all_patterns.RELAXED * beta
+    assert objective_by_hand(network, X, y, low) <= objective_by_hand(found.choice.network, X, y, low)
+    note = choice_note(found.choice, network.neurons)
+    chosen = found.choice.chosen.neurons
+    assert note.startswith(f"{network.neurons} neurons, of the {chosen} chosen by within:1% on the first part of the ")

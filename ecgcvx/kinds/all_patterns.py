@@ -15,7 +15,14 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.pricing import CONFIRM, search
 from ecgcvx.solvers.active_set.solution import AtomSolution, Round
-from ecgcvx.solvers.active_set.sparsify import SparsePoint, Sparsified, relax, relaxed_curve, sparsify
+from ecgcvx.solvers.active_set.sparsify import (
+    SparsePoint,
+    Sparsified,
+    carry_over,
+    relax,
+    relaxed_curve,
+    sparsify,
+)
 from ecgcvx.solvers.check import Check, check_network
 from ecgcvx.solvers.column_generation import ColumnGeneration
 from ecgcvx.types import Array, Progress
@@ -56,6 +63,14 @@ class Size(NamedTuple):
     atoms: Atoms
     network: Any
     errors: Array
+
+
+class Readable(NamedTuple):
+    """A network of few neurons, the most accurate one, and whether the few were carried over from other rows."""
+
+    few: Trained
+    best: Trained
+    carried: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +172,11 @@ class AllPatternsProblem:
         )  # fmt: skip
         return sizes
 
-    def readable(self, trained: Trained, neurons: int, limits: Limits, progress: Progress) -> tuple[Trained, Trained]:
+    def readable(self, trained: Trained, neurons: int, chosen: Atoms, limits: Limits, progress: Progress) -> Readable:
         """Return the network pruned to so many neurons, and on the way there that of least P, both relaxed.
+
+        chosen : the atoms that were chosen by validation, on other rows. Where no time is left to prune with care, they
+        are carried over if that is better.
 
         Both descended at a smaller beta, where P was compared. They are no optimum of either beta: their P and gap are
         stated at the larger one, where the training proved or searched its lower bound.
@@ -175,10 +193,15 @@ class AllPatternsProblem:
             time_limit=limits.left, callback=tell,
         ).points  # fmt: skip
         if not points:  # a network of no neurons
-            return trained, trained
+            return Readable(trained, trained)
         few = relax(program, points[-1].atoms, beta=smaller, expired=lambda: limits.expired)
+        carried = False
+        if limits.expired:
+            other = carry_over(program, chosen, beta=smaller)
+            carried = other.primal < few.primal
+            few = other if carried else few
         best = min((*points, few), key=lambda point: point.primal)
-        return self._at(program, trained, few, "chosen"), self._at(program, trained, best, "best")
+        return Readable(self._at(program, trained, few, "chosen"), self._at(program, trained, best, "best"), carried)
 
     def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:
         primal = program.objective(point.atoms)

@@ -176,10 +176,13 @@ class _Run:
         rows = np.sort(random.choice(n, max(SAMPLE, n // SAMPLE_SHARE), replace=False))
         return Sample(self.full.on_rows(rows), rows)
 
-    def expired(self) -> bool:
-        """Whether the time of the rounds is over; what is left of it belongs to the confirmation."""
+    def expired(self, needed: float = 0.0) -> bool:
+        """Whether the time of the rounds is over, or would be after as many seconds as are needed.
+
+        What is left of it belongs to the confirmation.
+        """
         share = ROUNDS_SHARE if self.solver.confirm_starts else 1.0
-        return self.clock.expired or self.clock.seconds >= share * self.clock.time_limit
+        return self.clock.expired or self.clock.seconds + needed >= share * self.clock.time_limit
 
     def solve(self, warm_start: Atoms | None) -> AtomSolution:
         state = self.resumed or self._first(warm_start)
@@ -190,7 +193,7 @@ class _Run:
                 state = self._coarse(state)
             here = evaluate(self.full, state.atoms)
             best = here
-            stalled = 0
+            stalled, began = 0, self.clock.seconds
             while True:
                 pricing = self._price(self.full, here, state)
                 confirmation = pricing.confirmation
@@ -199,7 +202,8 @@ class _Run:
                 if gap <= self.solver.gap and (pricing.sure or not self.solver.confirm_starts):
                     status = "optimal"
                     break
-                if self.expired():
+                took, began = self.clock.seconds - began, self.clock.seconds  # of a round, the next one takes more
+                if self.expired(took):
                     status = self.clock.reason
                     break
                 if state.number >= self.solver.rounds or stalled >= STALL:

@@ -197,6 +197,13 @@ def relax(
         return _relax(low, atoms, LONG_STEPS, expired)
 
 
+def carry_over(program: AllPatterns, atoms: Atoms, *, beta: float, threads: int | None = None) -> SparsePoint:
+    """Return atoms that were trained on other rows, resized and moved a little at a smaller beta; P is that of this."""
+    with workers(threads) as pool:
+        low = program.using(pool).at(beta)
+        return _relax(low, used(low, resize(low, atoms)), RELAXED_PRUNING, lambda: False)
+
+
 def _relax(program: AllPatterns, atoms: Atoms, steps: int, expired: Callable[[], bool]) -> SparsePoint:
     best = _point(program, atoms)
     for width in RELAXED_WIDTHS:

@@ -15,6 +15,7 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.programs.features import PatternFeatures
 from ecgcvx.programs.program import relu_program
 from ecgcvx.records import read_recording
+from ecgcvx.solvers import solution
 from ecgcvx.solvers.active_set import loop
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.cvxpy_solver import CvxpySolver
@@ -175,6 +176,21 @@ def test_bad_options_are_named(options, data, call, named):
     X, y = random_problem(0)
     with pytest.raises(InputError, match=named):
         ActiveSetSolver(**options).solve(AllPatterns(**({"X": X, "y": y, "beta": 0.1} | data)), **call)
+
+
+def test_no_round_begins_that_the_time_limit_would_not_let_end(windows, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(solution.time, "perf_counter", lambda: now)
+
+    def slow(line):  # a round takes ten seconds
+        nonlocal now
+        now += 10.0
+
+    found = ActiveSetSolver(gap=1e-12, confirm_starts=0, starts=5, threads=1).solve(
+        AllPatterns(windows.X, windows.y, 1e-3), callback=slow, time_limit=45.0
+    )
+    assert found.status == "time limit"
+    assert [line.seconds for line in found.history] == [0.0, 10.0, 20.0, 30.0]
 
 
 def test_a_time_limit_leaves_a_share_for_the_confirmation_and_bounds_it():
