@@ -10,6 +10,7 @@ import numpy as np
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence, Gap, at_most, searched
+from ecgcvx.interruption import wanted
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
@@ -196,7 +197,7 @@ class AllPatternsProblem:
             return Readable(trained, trained)
         few = relax(program, points[-1].atoms, beta=smaller, expired=lambda: limits.expired)
         carried = False
-        if limits.expired:
+        if limits.expired and not wanted():
             other = carry_over(program, chosen, beta=smaller)
             carried = other.primal < few.primal
             few = other if carried else few
