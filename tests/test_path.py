@@ -190,7 +190,7 @@ def test_the_command_says_that_windows_were_drawn(record_208, tmp_path, monkeypa
 
 
 def test_without_time_to_prune_the_chosen_network_is_carried_over(minute, monkeypatch):
-    """Pruned in one step, without a descent, the network of record 234 was 6.6 times as wrong as the linear forecast."""
+    """Pruned in one step, without a descent, the network of record 234 was 6.6 times as wrong as the linear one."""
     readable = all_patterns.AllPatternsProblem.readable
 
     def late(self, trained, neurons, chosen, limits, progress):
