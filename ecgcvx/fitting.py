@@ -334,14 +334,8 @@ def _choose(
     chosen = smallest_good(rule, [size.neurons for size in sizes], [size.errors for size in sizes], block)
     lines = tuple(SizeLine(size.neurons, scale * float(np.sqrt(size.errors.mean()))) for size in sizes)
     kept = math.ceil(windows * lines[chosen].neurons)
-    return SizeChoice(
-        getattr(kind, "choose", None) or "within:1%",
-        lines,
-        lines[chosen],
-        sizes[chosen].network,
-        sizes[chosen].atoms,
-        kept,
-    )
+    name, size = getattr(kind, "choose", None) or "within:1%", sizes[chosen]
+    return SizeChoice(name, lines, lines[chosen], size.network, size.atoms, kept)
 
 
 def _proof(forecaster: Forecaster, split: Split, seconds: float, progress: Progress) -> Certificate:

@@ -153,10 +153,7 @@ class AllPatternsProblem:
         return pruned, found
 
     def sizes(self, trained: Trained, held: Windows, limits: Limits, progress: Progress) -> list[Size]:
-        """Return networks of falling size, of a rough training pruned and relaxed at a smaller beta, and their errors.
-
-        The errors are those on held-out windows.
-        """
+        """Return networks of falling size, a rough training pruned and relaxed, with errors on held-out windows."""
         sizes: list[Size] = []
 
         def seen(point: SparsePoint) -> None:
@@ -176,11 +173,9 @@ class AllPatternsProblem:
     def readable(self, trained: Trained, neurons: int, chosen: Atoms, limits: Limits, progress: Progress) -> Readable:
         """Return the network pruned to so many neurons, and on the way there that of least P, both relaxed.
 
-        chosen : the atoms that were chosen by validation, on other rows. Where no time is left to prune with care, they
-        are carried over if that is better.
-
         Both descended at a smaller beta, where P was compared. They are no optimum of either beta: their P and gap are
-        stated at the larger one, where the training proved or searched its lower bound.
+        stated at the larger one, where the training proved or searched its lower bound. chosen : the atoms that were
+        chosen by validation, on other rows, carried over where no time is left to prune with care and that is better.
         """
         program = self.program.at(trained.beta)
 

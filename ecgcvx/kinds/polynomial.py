@@ -52,12 +52,13 @@ class PolynomialKind(NetworkKind):
 
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         from ecgcvx.programs.linear_part import LinearPart
+        from ecgcvx.programs.moments import MonomialSums
         from ecgcvx.programs.polynomial import PolynomialProgram
         from ecgcvx.reductions import LocalEngine, held
 
         columns = windows.X.shape[1]
         statistics = self.statistics(columns, seed)
-        progress(f"{columns * (columns + 1) // 2:,} products of two columns, in {len(windows):,} windows", None)
+        progress(f"{MonomialSums(columns).size:,} products of two columns, in {len(windows):,} windows", None)
         if statistics is not None:
             return statistics.problem(LocalEngine().total(statistics.sums, held(windows.X, windows.y)))
         program = PolynomialProgram(windows.X, windows.y, 1.0, self.activation(), linear=LinearPart(windows.X))
@@ -73,13 +74,14 @@ class PolynomialKind(NetworkKind):
         return statistics.problem(statistics.sums.with_targets(problem.program.sums, windows.X, windows.y))
 
     def statistics(self, width: int, seed: int, gates: "Array | None" = None) -> "PolynomialStatistics | None":
-        products = width * (width + 1) // 2
+        statistics = PolynomialStatistics(self, width)
+        products = statistics.sums.size
         if products > MOST_PRODUCTS:
             raise InputError(
                 f"network = {self.name!r}: windows of {width - 1} columns have {products:,} products of two, more than "
                 f"{MOST_PRODUCTS:,}, whose matrix fills 2 GiB; take a smaller window, fewer leads, or network='relu'"
             )
-        return None if self.free_linear else PolynomialStatistics(self, width)
+        return None if self.free_linear else statistics
 
     def problem_of(self, program: "PolynomialForm") -> "PolynomialProblem":
         """Return the training problem of a program, whatever it knows of the data."""

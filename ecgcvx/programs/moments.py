@@ -71,7 +71,7 @@ class MonomialSums:
 
 def monomials_of(X: Matrix, order: int) -> Iterator[Array]:
     """Yield the products (q, rows) of two columns of X (n, d), some rows at a time; order as in `MonomialSums`."""
-    size = order * (order + 1) // 2
+    size = MonomialSums(order).size
     for _, rows in row_chunks(X, max(CHUNK_ELEMENTS // size, 1)):
         columns = np.ones((order, len(rows)))
         columns[: rows.shape[1]] = rows.T

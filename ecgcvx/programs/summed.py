@@ -14,7 +14,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.programs.features import Index
 from ecgcvx.programs.linear_part import LinearPart
 from ecgcvx.programs.losses import Loss, SquaredLoss, check_beta, scaled_parabola
-from ecgcvx.programs.moments import SecondMoments, with_ones
+from ecgcvx.programs.moments import MonomialSums, SecondMoments, with_ones
 from ecgcvx.programs.polynomial_form import PolynomialForm
 from ecgcvx.programs.program import DualBound, Quadratic, columns_of
 from ecgcvx.types import Array
@@ -42,7 +42,7 @@ class SummedPolynomial(PolynomialForm):
 
     def __post_init__(self) -> None:
         check_beta(self.beta)
-        q = self.width * (self.width + 1) // 2
+        q = MonomialSums(self.width).size
         if self.sums.c.shape != (q,) or self.sums.H.shape != (q, q):
             raise InputError(f"sums: of {len(self.sums.c)} monomials, {self.width} columns have {q}; give those of X")
 

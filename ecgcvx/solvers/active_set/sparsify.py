@@ -197,11 +197,11 @@ def relax(
         return _relax(low, atoms, LONG_STEPS, expired)
 
 
-def carry_over(program: AllPatterns, atoms: Atoms, *, beta: float, threads: int | None = None) -> SparsePoint:
+def carry_over(program: AllPatterns, atoms: Atoms, *, beta: float) -> SparsePoint:
     """Return atoms that were trained on other rows, resized and moved a little at a smaller beta; P is that of this."""
-    with workers(threads) as pool:
+    with workers(None) as pool:
         low = program.using(pool).at(beta)
-        return _relax(low, used(low, resize(low, atoms)), RELAXED_PRUNING, lambda: False)
+        return _relax(low, used(low, resize(low, atoms)), RELAXED_PRUNING, wanted)
 
 
 def _relax(program: AllPatterns, atoms: Atoms, steps: int, expired: Callable[[], bool]) -> SparsePoint:
