@@ -22,7 +22,7 @@ from ecgcvx.types import Array, Progress
 from ecgcvx.windows import Split, Windows
 
 NEURONS = 64
-EPOCHS = 60
+EPOCHS, EPOCHS_ROWS = 60, 1 << 17  # of more rows fewer, as many steps as those make: more gain nothing
 BETA = 1e-6  # beside a network whose betas are those of other programs
 LEAST = 0.5  # s that backprop needs at least to say anything
 CHUNK = 1 << 16  # rows
@@ -89,10 +89,11 @@ class Scorer:
         same = trained.objective is not None
         problem = BackpropProblem(Layers((X.shape[1], NEURONS, 1)), X, y, trained.beta if same else BETA)
         random = np.random.default_rng(seed)
+        epochs = max(1, min(EPOCHS, EPOCHS * EPOCHS_ROWS // len(y)))
         found = train_minibatch(
-            problem.single(), problem.layers.initial(random), random, epochs=EPOCHS,
+            problem.single(), problem.layers.initial(random), random, epochs=epochs,
             clock=Clock(limits.left, timer=time.perf_counter),
-            callback=lambda epoch, loss: progress(f"backprop (Adam): P = {loss:.6e}", epoch / EPOCHS),
+            callback=lambda epoch, loss: progress(f"backprop (Adam): P = {loss:.6e}", epoch / epochs),
         )  # fmt: skip
         W1, W2 = problem.layers.split(found.parameters)
         network = ReluNetwork(W1, W2)

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from ecgcvx import scores
 from ecgcvx.cautions import gap_cautions
 from ecgcvx.cli.arguments import fit_options_of, given_options
 from ecgcvx.cli.commands import build_parser
@@ -14,6 +15,7 @@ from ecgcvx.errors import InputError
 from ecgcvx.evidence import Evidence, searched
 from ecgcvx.fit_options import fit_options
 from ecgcvx.fitting import fit
+from ecgcvx.kinds.all_patterns import LONG, active_set
 from ecgcvx.kinds.given_patterns import fit_patterns
 from ecgcvx.kinds.registry import REGISTRY, kind_class
 from ecgcvx.models import network_of
@@ -239,6 +241,19 @@ def test_rounds_end_a_fit_only_where_nothing_else_was_asked_for(minute, options,
     windows = split_windows(minute.signal).train
     assert fit_options(**options).network.problem(windows, 0, silent).solver.rounds == rounds
     assert fit_options().network.problem(windows, 0, silent, rounds=5).solver.rounds == 5
+
+
+def test_what_many_windows_change_of_the_defaults(minute, monkeypatch):
+    """As many Adam steps as fewer windows take, and a third of the fresh starts, unless a gap is asked for."""
+    starts = [active_set(gap, None, None, 0, None, n).confirm_starts for gap in (None, 1e-2) for n in (LONG, LONG + 1)]
+    assert starts == [3000, 1000, 3000, 3000]
+    assert active_set(None, None, 50, 0, None, LONG + 1).confirm_starts == 50
+    n = len(split_windows(minute.signals, 15, 1, 0.8).train)
+    for rows, epochs in ((n, 60), (n // 4 + 1, 15), (1, 1)):
+        monkeypatch.setattr(scores, "EPOCHS_ROWS", rows)
+        lines: list[str] = []
+        fit(minute, fit_options("gated", patterns=3, beta=1e-2), lambda line, _, lines=lines: lines.append(line))
+        assert sum(line.startswith("backprop (Adam)") for line in lines) == epochs
 
 
 def test_the_time_limit_bounds_the_path_pruning_and_checks_too(minute):

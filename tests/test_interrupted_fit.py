@@ -55,7 +55,7 @@ def interrupted(record_208, tmp_path, monkeypatch, capsys):
         ("beta = ", ("--network", "gated", "--patterns", "6"), "while beta was chosen"),
         ("pruned to", ("--beta", "1e-2", *READABLE), "while the number of neurons was chosen"),
         ("all patterns of", ("--beta", "1e-3"), "during the training"),
-        ("neurons on all windows", ("--beta", "1e-2", *READABLE), "while neurons were removed from the network"),
+        ("removing neurons down to", ("--beta", "1e-2", *READABLE), "while neurons were removed from the network"),
         ("sparsifying", ("--beta", "1e-2", "--tolerance", ".5"), "while neurons were removed"),
         ("backprop", ("--network", "polynomial", "--beta", "1e-3"), "while the baselines were trained"),
         ("stage 1, beta", ("--network", "stack"), "during the training"),

@@ -159,12 +159,13 @@ def test_many_windows_are_ranked_by_every_kth_and_trained_on_all(minute, monkeyp
     monkeypatch.setattr(all_patterns, "RANKING_ROWS", 3000)
     path, trained = regularisation_path(minute, fit_options(), 3, 1e-3, silent)
     inner = path.inner.train
-    assert path.step == trained.step == -(-len(inner) // 3000) > 2
+    assert path.step == trained.step == len(inner) // 3000 > 2
     X, y = np.asarray(inner.X)[:: path.step], inner.y[:: path.step]
     assert path.chosen.objective == pytest.approx(objective_by_hand(trained.network, X, y, trained.beta), rel=1e-6)
     assert trained.gap.dual <= path.chosen.objective
     whole = fit(minute, fit_options(choose="within:5%"), silent)
     assert whole.path.step == path.step
+    assert 0 < whole.trained.network.neurons <= whole.choice.neurons
     assert whole.trained.step == 1
     X, y = np.asarray(whole.split.train.X), whole.split.train.y
     by_hand = objective_by_hand(whole.trained.network, X, y, whole.trained.beta)
@@ -184,9 +185,9 @@ def test_the_command_says_that_windows_were_drawn(record_208, tmp_path, monkeypa
     monkeypatch.setattr(all_patterns, "RANKING_ROWS", 3000)
     arguments = ["path", str(record_208), "--end", "60", "--betas", "2", "--ratio", "0.1", "--output", str(tmp_path)]
     assert main(arguments) == 0
-    assert "\none training window in 5 was trained on, objective and gap are of these\n" in capsys.readouterr().out
+    assert "\none training window in 4 was trained on, objective and gap are of these\n" in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["step"] == 5
+    assert json.loads(capsys.readouterr().out)["step"] == 4
 
 
 def test_without_time_to_prune_the_chosen_network_is_carried_over(minute, monkeypatch):

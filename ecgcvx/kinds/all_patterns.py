@@ -31,8 +31,10 @@ from ecgcvx.windows import Windows
 
 GAP, CONFIRM_STARTS = 1e-2, 3000
 ROUNDS, MANY_ROUNDS = 8, 1000  # of the active set: by default, and where a gap is asked for
+LONG = 1 << 17  # windows above which the default confirms by FEWER starts
+FEWER = 1000
 RANKING_GAP, RANKING_ROUNDS = 0.05, 2  # of a point of a path: enough to rank betas
-RANKING_ROWS = 1 << 17  # of it at most, evenly spaced: neighbouring windows say much the same
+RANKING_ROWS = 1 << 16  # of it at least, evenly spaced: neighbouring windows say much the same
 LARGEST_STARTS = 32
 # Share of beta at which neurons descend once more. Record 208, beta = 2e-5, 453 neurons with .01718 mV: at .5 .01689 mV
 # and P + 1.1 %, at .35 .01671 and + 2.8 %; less costs more of the gap than it gains.
@@ -42,17 +44,18 @@ SLOWLY = 3  # times the chosen size, below which pruning is slow
 
 
 def active_set(
-    gap: float | None, rounds: int | None, confirm_starts: int | None, seed: int, most: int | None
+    gap: float | None, rounds: int | None, confirm_starts: int | None, seed: int, most: int | None, n: int
 ) -> ActiveSetSolver:
-    """Return the active set with the options of a kind, None where they are not given.
+    """Return the active set for n windows with the options of a kind, None where they are not given.
 
     most : rounds at most where neither they nor a gap are given; None for `ROUNDS`.
     """
     usual = MANY_ROUNDS if gap is not None else most or ROUNDS
+    starts = CONFIRM_STARTS if gap is not None or n <= LONG else FEWER
     return ActiveSetSolver(
         gap=GAP if gap is None else gap,
         rounds=usual if rounds is None else rounds,
-        confirm_starts=CONFIRM_STARTS if confirm_starts is None else confirm_starts,
+        confirm_starts=starts if confirm_starts is None else confirm_starts,
         seed=seed,
     )
 
@@ -92,13 +95,13 @@ class AllPatternsProblem:
 
     @cached_property
     def ranking(self) -> AllPatterns:
-        """The program on every k-th row, as few as rank betas and sizes."""
+        """The program on every k-th row, as few as rank betas and sizes: once to twice `RANKING_ROWS` of many."""
         step, n = self._step, self.program.n
         return self.program if step == 1 else self.program.on_rows(np.arange(0, n, step))
 
     @property
     def _step(self) -> int:
-        return -(-self.program.n // RANKING_ROWS)
+        return max(1, self.program.n // RANKING_ROWS)
 
     def largest_beta(self) -> float:
         """Return the largest price that a search finds at the zero network: below it the network is not zero."""
@@ -174,29 +177,34 @@ class AllPatternsProblem:
         """Return the network pruned to so many neurons, and on the way there that of least P, both relaxed.
 
         Both descended at a smaller beta, where P was compared. They are no optimum of either beta: their P and gap are
-        stated at the larger one, where the training proved or searched its lower bound. chosen : the atoms that were
-        chosen by validation, on other rows, carried over where no time is left to prune with care and that is better.
+        stated at the larger one, where the training proved or searched its lower bound. Many windows are pruned on the
+        program of `ranking`, and what comes of it descends on all of them. chosen : the atoms that were chosen by
+        validation, on other rows, carried over where no time is left to prune with care and that is better.
         """
-        program = self.program.at(trained.beta)
+        program, ranking = self.program.at(trained.beta), self.ranking.at(trained.beta)
 
         def tell(point: SparsePoint) -> None:
             progress(f"pruned to {point.neurons} neurons, P = {point.primal:.6e}", None)
 
-        progress(f"{neurons} neurons on all windows", None)
+        progress(f"removing neurons down to {neurons}", None)
         smaller = RELAXED * trained.beta
         points = relaxed_curve(
-            program, trained.solution, most=SLOWLY * neurons, fewest=neurons, beta=smaller, reach=True,
+            ranking, trained.solution, most=SLOWLY * neurons, fewest=neurons, beta=smaller, reach=True,
             time_limit=limits.left, callback=tell,
         ).points  # fmt: skip
         if not points:  # a network of no neurons
             return Readable(trained, trained)
-        few = relax(program, points[-1].atoms, beta=smaller, expired=lambda: limits.expired)
+        few, most = points[-1], min(points, key=lambda point: point.primal)
+        few = relax(ranking, few.atoms, beta=smaller, expired=lambda: limits.expired)
+        if self._step > 1:
+            few = carry_over(program, few.atoms, beta=smaller)
+            most = few if limits.expired else carry_over(program, most.atoms, beta=smaller)
         carried = False
         if limits.expired and not wanted():
             other = carry_over(program, chosen, beta=smaller)
             carried = other.primal < few.primal
             few = other if carried else few
-        best = min((*points, few), key=lambda point: point.primal)
+        best = min(most, few, key=lambda point: point.primal)
         return Readable(self._at(program, trained, few, "chosen"), self._at(program, trained, best, "best"), carried)
 
     def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:

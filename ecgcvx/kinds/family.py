@@ -52,7 +52,7 @@ class FamilyKind(NetworkKind):
     def problem(self, windows: "Windows", seed: int, progress: "Progress", *, rounds: int | None = None) -> Problem:
         from ecgcvx.kinds.all_patterns import AllPatternsProblem, active_set
 
-        solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds)
+        solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds, len(windows))
         return AllPatternsProblem(self.program(windows), solver, seed, self.plain)
 
     @property

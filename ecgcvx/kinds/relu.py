@@ -142,7 +142,7 @@ class Relu(NetworkKind):
             limits = {} if self.rounds is None else {"rounds": self.rounds}
             solver = ColumnGeneration(self.solver or "cvxpy", gap=gap, confirm_starts=starts, seed=seed, **limits)
         else:
-            solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds)
+            solver = active_set(self.gap, self.rounds, self.confirm_starts, seed, rounds, len(windows))
         free: Free = "linear" if self.linear == "free" else "none"
         return AllPatternsProblem(AllPatterns(windows.X, windows.y, 1.0, free=free), solver, seed)
 

@@ -24,6 +24,7 @@ from ecgcvx.solvers.active_set.pricing import (
     CLOSE,
     CONFIRM,
     FAR,
+    LAST,
     ON_SAMPLE,
     Bank,
     Bound,
@@ -63,6 +64,7 @@ MOST_STARTS = 3000
 POOL = 600
 ADDED_FAR = 100  # atoms a round, or the share of the atoms
 ADDED_CLOSE = 1500
+ROUND_ROWS, LEAST_SHARE = 1 << 17, 0.25  # of more rows a round takes less starts and violators: more rounds, same work
 SHARE_FAR, SHARE_CLOSE = 0.4, 0.5
 CLEAR = 0.02  # of the excess: how far over beta a price must be
 WIDTHS = (1e-3, 1e-4)  # of the rounded kinks, relative: first and last, on all rows
@@ -214,7 +216,7 @@ class _Run:
                 best = here = moved
                 self._save(state)
             if not pricing.sure and self.solver.confirm_starts and not self.clock.expired:
-                pricing = self._confirmed(here, state, pricing, whole=True)
+                pricing = self._confirmed(here, state, pricing, last=True)
                 confirmation = pricing.confirmation
                 state = self._report(self.full, here, pricing, state)
         if loop.stopped and best is None:  # on a coarse level
@@ -271,48 +273,59 @@ class _Run:
             return _Pricing(Priced(*program.cells.maximisers(here.v), state.bank), own, 0, exact=True)
         random = np.random.default_rng([self.solver.seed, state.level, state.number])
         last = state.level == 0 and state.number >= self.solver.rounds and self.solver.confirm_starts > 0
-        last = last and not self.clock.expired  # what it finds is not added any more: the bound alone counts
-        count = max(self.solver.starts, min(STARTS_AN_ATOM * len(here.atoms), MOST_STARTS) // (2 if far else 1))
-        count = 0 if last else count
+        if last and not self.clock.expired:
+            nothing = Priced(program.passes.none(), np.zeros(0), state.bank)
+            return self._confirmed(here, state, _Pricing(nothing, own, 0), last=True)
+        most = int(MOST_STARTS * _share(program.n))
+        count = max(self.solver.starts, min(STARTS_AN_ATOM * len(here.atoms), most) // (2 if far else 1))
         starts = program.passes.starts(count, here.atoms, random).with_more(state.pool)
         sample = self.sample if state.level == 0 else None
         schedule = FAR if far else CLOSE if sample is None else ON_SAMPLE
         priced = search(program, here.v, starts, here.atoms, schedule, state.bank, sample)
         pricing = _Pricing(priced, own, count)
-        if last or (state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing)):
-            return self._confirmed(here, state, pricing, whole=last)
+        if state.level == 0 and self.solver.confirm_starts and self._would_stop(here, pricing):
+            return self._confirmed(here, state, pricing)
         return pricing
 
     def _would_stop(self, here: Iterate, pricing: _Pricing) -> bool:
         return here.primal - self._bound(self.full, here, pricing).value <= self.solver.gap * here.primal
 
-    def _confirmed(self, here: Iterate, state: State, pricing: _Pricing, *, whole: bool = False) -> _Pricing:
+    def _confirmed(self, here: Iterate, state: State, pricing: _Pricing, *, last: bool = False) -> _Pricing:
         """The pricing with a search by fresh starts, and by the atoms themselves, whose summits may lie beside them.
 
-        A share of the starts goes first: unless the whole is wanted, violators that it finds spare the others.
+        A share of the starts goes first: violators that it finds spare the others. last : no round follows, so that all
+        starts are made, the bound alone counts, and what the pricing before left is searched with them.
         """
         random = np.random.default_rng([self.solver.seed, state.level, state.number, CONFIRMATION])
         starts = self.full.passes.starts(self.solver.confirm_starts, here.atoms, random)
         first = np.arange(len(starts)) % FIRST_SHARE == 0
-        own = self.full.family.units(here.atoms)
-        bank = pricing.found.bank
-        fresh = search(self.full, here.v, own.with_more(starts.subset(first)), here.atoms, CONFIRM, bank, self.sample)
-        tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + int(first.sum()))
-        if not whole and not self._would_stop(here, tried):
-            return tried
+        others = self.full.family.units(here.atoms)
+        if last:
+            others = others.with_more(state.pool)
+        bank, schedule, before = pricing.found.bank, LAST if last else CONFIRM, self._largest(pricing)
+        begin = others.with_more(starts.subset(first))
+        fresh = search(self.full, here.v, begin, here.atoms, schedule, bank, self.sample, before)
         made = int(first.sum())
-        if whole or not self.clock.expired:
-            others = starts.subset(~first)
-            rest, more = search_until(self.full, here.v, others, here.atoms, self.clock, fresh.bank, self.sample)
+        tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made)
+        if not last and not self._would_stop(here, tried):
+            return tried
+        if last or not self.clock.expired:
+            rest, more = search_until(
+                self.full, here.v, starts.subset(~first), here.atoms, self.clock, fresh.bank, self.sample,
+                schedule=schedule, known=self._largest(tried),
+            )  # fmt: skip
             fresh, made = fresh.joined(rest), made + more
         above = fresh.atoms.subset(fresh.prices > self.beta)
-        violators = first_of_close(self.full.family, above, CONFIRM.cosine)
+        violators = first_of_close(self.full.family, above, schedule.cosine)
         sure = Confirmation(made, len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
         return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made, sure)
 
+    @staticmethod
+    def _largest(pricing: _Pricing) -> float:
+        return max(pricing.own, float(pricing.found.prices.max(initial=0.0)))
+
     def _bound(self, program: AllPatterns, here: Iterate, pricing: _Pricing) -> Bound:
-        largest = max(pricing.own, float(pricing.found.prices.max(initial=0.0)))
-        return bound(program, here.v, largest)
+        return bound(program, here.v, self._largest(pricing))
 
     def _round(
         self, program: AllPatterns, here: Iterate, pricing: _Pricing, state: State, gap: float
@@ -379,11 +392,17 @@ def _levels(n: int) -> int:
     return levels
 
 
+def _share(n: int) -> float:
+    """Of the most starts and violators of a round, what one of n rows takes."""
+    return max(LEAST_SHARE, min(1.0, ROUND_ROWS / n))
+
+
 def _choose(program: AllPatterns, pricing: _Pricing, active: Atoms, state: State) -> NDArray[np.intp]:
     """Indices of the violators to add: clearly above beta, highest first, no two of them close."""
     far, excess, priced = state.far, state.excess, pricing.found
     cosine = SAME if pricing.exact else (FAR if far else CLOSE).cosine
-    most = max(ADDED_FAR, int(SHARE_FAR * len(active))) if far else max(ADDED_CLOSE, int(SHARE_CLOSE * len(active)))
+    close = int(ADDED_CLOSE * _share(program.n))
+    most = max(ADDED_FAR, int(SHARE_FAR * len(active))) if far else max(close, int(SHARE_CLOSE * len(active)))
     good = np.flatnonzero(priced.prices > program.beta * (1.0 + CLEAR * max(excess, 0.0)))
     return good[first_of_close(program.family, priced.atoms.subset(good), cosine, most)]
 

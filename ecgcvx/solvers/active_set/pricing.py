@@ -66,6 +66,7 @@ FAR = Schedule((8,), 0.98, 1.002)  # far from the optimum: diverse and half-way 
 CLOSE = Schedule((6, 8), 0.9995, 1.00001)  # 14 more gain nothing: what is half-way up goes on in the next round
 ON_SAMPLE = Schedule((6, 8, 8, 6), 0.9995, 1.00001)  # where all but the last stage cost little
 CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001, 1e-3)
+LAST = CONFIRM._replace(resting=np.inf)  # a confirmation of which nothing is added any more: the bound alone counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +137,13 @@ def search(
     schedule: Schedule,
     bank: Bank | None = None,
     sample: Sample | None = None,
+    known: float = 0.0,
 ) -> Priced:
     """Ascend from the starts; return the distinct maxima, the EXACT best of them priced in float64.
 
     active: atoms that need not be found again. bank: maxima of a search before, at another residual. sample : rows on
     which all stages but the last climb, where there are several; every price that is returned is that of all rows.
+    known : a price found before: ascents may rest that will hardly exceed it.
     """
     early, late = (program, v), (program, v)
     if sample is not None and len(schedule.steps) > 1:
@@ -154,7 +157,7 @@ def search(
         for stage, steps in enumerate(schedule.steps):
             if early is not late and stage == len(schedule.steps) - 1:
                 ascent.go_on(*late)
-            ascent.climb(steps, schedule.resting)
+            ascent.climb(steps, schedule.resting, known)
             distinct = _distinct(program, ascent.atoms, ascent.prices, own, schedule)
             gone = np.setdiff1d(np.flatnonzero(ascent.prices > NEAR * program.beta), distinct)
             kept, kept_prices = ascent.banked(kept, kept_prices, gone)
@@ -176,6 +179,9 @@ def search_until(
     clock: Stopwatch,
     bank: Bank | None = None,
     sample: Sample | None = None,
+    *,
+    schedule: Schedule = CONFIRM,
+    known: float = 0.0,
 ) -> tuple[Priced, int]:
     """Confirm by ascents from the starts, and return how many were made: all, unless the clock ended it.
 
@@ -186,8 +192,9 @@ def search_until(
     for part in np.array_split(np.arange(len(starts)), parts):
         if found is not None and clock.expired:
             break
-        one = search(program, v, starts.subset(part), active, CONFIRM, bank, sample)
+        one = search(program, v, starts.subset(part), active, schedule, bank, sample, known)
         found, bank, made = one if found is None else found.joined(one), one.bank, made + len(part)
+        known = max(known, float(one.prices.max(initial=0.0)))
     assert found is not None
     return found, made
 
@@ -239,22 +246,22 @@ class Ascent:
         self.prices, self.slopes = self._price(self.atoms)
         self.step[:], self.failures[:] = 1.0, 0
 
-    def climb(self, steps: int, resting: float = 0.0) -> None:
+    def climb(self, steps: int, resting: float = 0.0, known: float = 0.0) -> None:
         for _ in range(steps):
             directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
             promise = np.einsum("ij,ij->i", self.slopes, directions)
-            moving = np.flatnonzero(~self._resting(promise, resting))
+            moving = np.flatnonzero(~self._resting(promise, resting, known))
             if not len(moving):
                 return
             self._move(moving, directions[moving], promise[moving])
 
-    def _resting(self, promise: Array, resting: float) -> NDArray[np.bool_]:
+    def _resting(self, promise: Array, resting: float, known: float) -> NDArray[np.bool_]:
         """Which ascents are so near their maximum that a pass over the rows is better spent on others.
 
         Not the dearest ones, on which the bound rests, nor one whose last step was rejected, as at a kink.
         """
         near = (promise < resting * self.beta) & (self.failures == 0)
-        return near & (self.prices + HOPE * promise < self.prices.max(initial=0.0))
+        return near & (self.prices + HOPE * promise < self.prices.max(initial=known))
 
     def _begin_from(self, bank: Bank) -> None:
         """Take the inverse Hessian of the nearest maximum in the bank, if any is on the same side; every second start.

@@ -225,3 +225,18 @@ def test_many_rows_in_small(windows, monkeypatch):
     assert one.primal == pytest.approx(plain.primal, rel=1e-2)
     assert one.dual == two.dual
     np.testing.assert_array_equal(one.atoms.points, two.atoms.points)
+
+
+def test_rounds_of_many_rows_take_less_starts_and_violators_each(windows, monkeypatch):
+    """What begins beyond 131,072 rows, on a few: the same optimum, in rounds of at most so many."""
+    program = AllPatterns(windows.X, windows.y, 1e-3)
+    plain = ActiveSetSolver(gap=1e-2, confirm_starts=300).solve(program)
+    monkeypatch.setattr(loop, "ROUND_ROWS", len(windows) // 2)
+    assert loop._share(len(windows) // 2) == 1.0
+    assert loop._share(len(windows)) == pytest.approx(0.5, rel=1e-3)
+    assert loop._share(len(windows) * 1000) == loop.LEAST_SHARE
+    monkeypatch.setattr(loop, "MOST_STARTS", 400)
+    few = ActiveSetSolver(gap=1e-2, confirm_starts=300).solve(program)
+    assert few.status == plain.status == "optimal"
+    assert max(few.dual, plain.dual) <= min(few.primal, plain.primal)
+    assert max(line.starts for line in few.history if not line.confirmed) <= 200 + 300

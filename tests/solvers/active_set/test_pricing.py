@@ -12,6 +12,7 @@ from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.pricing import (
     CLOSE,
     CONFIRM,
+    LAST,
     Ascent,
     Bank,
     Sample,
@@ -128,18 +129,25 @@ def test_a_search_that_begins_on_a_sample_ends_on_all_rows(near_the_optimum):
     assert found.prices[0] >= 0.8 * whole.prices[0]
 
 
-def test_ascents_that_rest_save_passes_and_leave_the_bound_as_it_is(near_the_optimum, monkeypatch):
-    program, atoms, v = near_the_optimum
-    first = search(program, v, program.passes.starts(400, atoms, np.random.default_rng(0)), atoms, CONFIRM)
-    starts = program.passes.starts(400, atoms, np.random.default_rng(1)).with_more(first.atoms)
-    priced: list[int] = []
+@pytest.fixture
+def priced(monkeypatch):
+    """How many atoms each pass of an ascent prices."""
+    numbers: list[int] = []
     of = Ascent._price
 
     def counted(ascent, moved):
-        priced.append(len(moved))
+        numbers.append(len(moved))
         return of(ascent, moved)
 
     monkeypatch.setattr(Ascent, "_price", counted)
+    return numbers
+
+
+def test_ascents_that_rest_save_passes_and_leave_the_bound_as_it_is(near_the_optimum, priced):
+    program, atoms, v = near_the_optimum
+    first = search(program, v, program.passes.starts(400, atoms, np.random.default_rng(0)), atoms, CONFIRM)
+    starts = program.passes.starts(400, atoms, np.random.default_rng(1)).with_more(first.atoms)
+    priced.clear()
     found = search(program, v, starts, atoms, CONFIRM, first.bank)
     with_rest = sum(priced)
     priced.clear()
@@ -148,3 +156,20 @@ def test_ascents_that_rest_save_passes_and_leave_the_bound_as_it_is(near_the_opt
     assert found.prices[0] == pytest.approx(whole.prices[0], rel=1e-3)
     clear = [int((prices > 1.01 * program.beta).sum()) for prices in (found.prices, whole.prices)]
     assert clear[0] >= 0.9 * clear[1] > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_the_bound_alone_counts_it_is_found_with_fewer_passes(near_the_optimum, priced, seed):
+    program, atoms, v = near_the_optimum
+    starts = program.passes.starts(600, atoms, np.random.default_rng(seed))
+    whole = search(program, v, starts, atoms, CONFIRM)
+    passes = sum(priced)
+    priced.clear()
+    last = search(program, v, starts, atoms, LAST)
+    assert sum(priced) < 0.9 * passes
+    assert last.prices[0] == pytest.approx(whole.prices[0], rel=1e-5)
+    passes = sum(priced)
+    priced.clear()
+    beside = search(program, v, starts, atoms, LAST, known=2 * whole.prices[0])
+    assert sum(priced) < passes
+    assert beside.prices[0] <= whole.prices[0] * (1 + 1e-5)
