@@ -27,7 +27,10 @@ class FamilyKind(NetworkKind):
         None, "rounds at most (default 8 unless gap or time limit is given)", metavar="N", least=1
     )
     confirm_starts: int | None = option(
-        None, "fresh starts that confirm a searched gap (default 3000)", metavar="N", least=0
+        None,
+        "fresh starts that confirm a searched gap (default 3000; without gap 1000 of more than 131,072 windows)",
+        metavar="N",
+        least=0,
     )
     max_neurons: int | None = option(
         None, "keep at most K neurons: remove the ones that P misses least", metavar="K", least=1

@@ -56,8 +56,10 @@ class Relu(NetworkKind):
         metavar="N", least=1, methods=(*ALL, "fista", "admm", "osqp"),
     )  # fmt: skip
     confirm_starts: int | None = option(
-        None, "fresh starts that confirm a searched gap (default 3000; of each stage of a stack 300)", metavar="N",
-        least=0, methods=ALL,
+        None,
+        "fresh starts that confirm a searched gap (default 3000; without gap 1000 of more than 131,072 windows; of "
+        "each stage of a stack 300)",
+        metavar="N", least=0, methods=ALL,
     )  # fmt: skip
     max_neurons: int | None = option(
         None, "keep at most K neurons: remove the ones that P misses least", metavar="K", least=1, methods=ALL
