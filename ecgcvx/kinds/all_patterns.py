@@ -194,17 +194,17 @@ class AllPatternsProblem:
         ).points  # fmt: skip
         if not points:  # a network of no neurons
             return Readable(trained, trained)
-        few, most = points[-1], min(points, key=lambda point: point.primal)
+        few, best = points[-1], min(points, key=lambda point: point.primal)
         few = relax(ranking, few.atoms, beta=smaller, expired=lambda: limits.expired)
         if self._step > 1:
             few = carry_over(program, few.atoms, beta=smaller)
-            most = few if limits.expired else carry_over(program, most.atoms, beta=smaller)
+            best = few if limits.expired else carry_over(program, best.atoms, beta=smaller)
         carried = False
         if limits.expired and not wanted():
             other = carry_over(program, chosen, beta=smaller)
             carried = other.primal < few.primal
             few = other if carried else few
-        best = min(most, few, key=lambda point: point.primal)
+        best = min(best, few, key=lambda point: point.primal)
         return Readable(self._at(program, trained, few, "chosen"), self._at(program, trained, best, "best"), carried)
 
     def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:
