@@ -55,7 +55,7 @@ def objective(x, X, y, neurons):
 def test_the_active_set_reaches_the_optimum_that_the_exact_price_proves(seed):
     X, y = problem(seed)
     program = AllPatterns(X, y, BETA, family=SegmentedFamily(CONVOLUTION, COLUMNS))
-    found = ActiveSetSolver(gap=1e-7, starts=2000, rounds=40, confirm_starts=0).solve(program)
+    found = ActiveSetSolver(gap=1e-7, starts=2000, rounds=40, confirm_starts=2000).solve(program)
     network = program.family.network(found.atoms)
     weights = np.r_[network.W1.ravel(), network.W2.ravel()]
     assert objective(weights[None], X, y, network.neurons)[0] == pytest.approx(found.primal, rel=1e-9)

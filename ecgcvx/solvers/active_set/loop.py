@@ -73,6 +73,7 @@ DESCENT_STEPS = 40
 MEETING = 0.9998  # cosine beyond which two atoms may become one
 SAME = 1 - 1e-10  # cosine of maximisers that cells share
 STALL = 8  # rounds without progress after which float32 has no more to give
+PROGRESS, PROGRESS_OF_GAP = 1e-9, 1e-3  # what counts as such: a share of P, less where the gap asked for is small
 CONFIRMATION = 1  # name of the other stream of random starts
 ROUNDS_SHARE = 0.8  # of a time limit, for the rounds; the rest is for the confirmation
 FIRST_SHARE = 8  # one start in so many of a confirmation goes first
@@ -196,6 +197,7 @@ class _Run:
             here = evaluate(self.full, state.atoms)
             best = here
             stalled, began = 0, self.clock.seconds
+            progress = min(PROGRESS, PROGRESS_OF_GAP * self.solver.gap)
             while True:
                 pricing = self._price(self.full, here, state)
                 confirmation = pricing.confirmation
@@ -212,7 +214,7 @@ class _Run:
                     status = "round limit" if state.number >= self.solver.rounds else "stalled"
                     break
                 state, moved = self._round(self.full, here, pricing, state, gap)
-                stalled = 0 if moved.primal < here.primal * (1 - 1e-9) else stalled + 1
+                stalled = 0 if moved.primal < here.primal * (1 - progress) else stalled + 1
                 best = here = moved
                 self._save(state)
             if not pricing.sure and self.solver.confirm_starts and not self.clock.expired:
