@@ -73,7 +73,7 @@ def reproduce(reduced: bool) -> Entry:
     horizons = HORIZONS[:1] if reduced else HORIZONS
     for horizon in horizons:
         split = split_windows(read_recording(RECORD).signal, 15, horizon)
-        windows = first_windows(split.train, 2000 if reduced else WINDOWS)
+        windows = first_windows(split.train, WINDOWS // 2 if reduced else WINDOWS)
         rows += [*_linear(split, windows), _circular(split, windows), _backprop(split, windows)]
         rows += [_network(name, split, windows) for name in NETWORKS]
     at = {(row.name, row.horizon): row for row in rows}
