@@ -40,6 +40,7 @@ LARGEST_STARTS = 32
 # and P + 1.1 %, at .35 .01671 and + 2.8 %; less costs more of the gap than it gains.
 RELAXED = 0.35
 MOST_READABLE = 256  # neurons above which pruning is fast, where the size is to be chosen
+CAREFUL = 96  # neurons up to which the sizes to choose from descend longer
 SLOWLY = 3  # times the chosen size, below which pruning is slow
 
 
@@ -168,8 +169,8 @@ class AllPatternsProblem:
 
         program = self.ranking.at(trained.beta)
         relaxed_curve(
-            program, trained.solution, most=MOST_READABLE, beta=RELAXED * trained.beta, time_limit=limits.left,
-            callback=seen,
+            program, trained.solution, most=MOST_READABLE, beta=RELAXED * trained.beta, careful=CAREFUL,
+            time_limit=limits.left, callback=seen,
         )  # fmt: skip
         return sizes
 

@@ -43,7 +43,7 @@ SHOWN = 0.1  # of P: how far the curve goes at least, by default
 RELAXED = 0.1  # of beta: that of the second descent
 RELAXED_WIDTHS = (1e-3, 1e-4)
 RELAXED_STEPS, LONG_STEPS = 30, 100  # at each of them, before pruning and after it
-RELAXED_PRUNING = 15  # steps of descent between two sizes of a relaxed curve
+RELAXED_PRUNING, CAREFUL = 15, 40  # steps of descent between two sizes of a relaxed curve: usually, of few neurons
 
 
 class SparsePoint(NamedTuple):
@@ -234,6 +234,7 @@ def relaxed_curve(
     most: int = 256,
     fewest: int = 8,
     beta: float | None = None,
+    careful: int = 0,
     reach: bool = False,
     threads: int | None = None,
     callback: Callback | None = None,
@@ -243,7 +244,8 @@ def relaxed_curve(
 
     Above `most` neurons a third of them goes at once, from there on an eighth. The networks to choose from when few
     neurons should forecast as well as all: by their error on rows that were not trained on, which is the caller's to
-    compute. beta : the smaller one, a tenth of the program's unless given.
+    compute. beta : the smaller one, a tenth of the program's unless given. careful : neurons up to which every size
+    descends nearer its optimum, as the one that is kept will, so that few neurons are not judged by a short descent.
     On the time limit or Ctrl-C the curve ends early; with reach, the time limit makes the rest of the way to `fewest`
     one step.
 
@@ -270,7 +272,9 @@ def relaxed_curve(
                 if here.neurons <= fewest:
                     break
                 group, least = (GROUP_FIRST, most) if here.neurons > most else (GROUP, fewest)
-                here = run.without(here, min(max(1, here.neurons // group), here.neurons - least))
+                count = min(max(1, here.neurons // group), here.neurons - least)
+                run.steps = CAREFUL if here.neurons - count <= careful else RELAXED_PRUNING
+                here = run.without(here, count)
         if loop.stopped:
             status = "interrupted"
     return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)

@@ -186,3 +186,17 @@ def test_a_relaxed_curve_ends_early_and_refuses_nonsense(solved):
         relaxed_curve(program, solution, most=8, fewest=9)
     with pytest.raises(InputError, match="beta = -1"):
         relax(program, solution.atoms, beta=-1.0)
+
+
+def test_a_careful_curve_has_the_same_sizes_and_no_larger_objectives(solved):
+    program, solution = solved
+    usual, careful = (relaxed_curve(program, solution, fewest=4, careful=k) for k in (0, 20))
+    assert [point.neurons for point in careful.points] == [point.neurons for point in usual.points]
+    for one, other in zip(usual.points, careful.points, strict=True):
+        if one.neurons > 20:
+            assert other.primal == one.primal
+    few = [
+        (one.primal, other.primal) for one, other in zip(usual.points, careful.points, strict=True) if one.neurons <= 20
+    ]
+    assert np.mean([other / one for one, other in few]) < 1
+    assert few[0][1] <= few[0][0]
