@@ -92,6 +92,11 @@ class _Pricing(NamedTuple):
     exact: bool = False
 
     @property
+    def largest(self) -> float:
+        """The largest price known, of what was found and of the active atoms."""
+        return max(self.own, float(self.found.prices.max(initial=0.0)))
+
+    @property
     def sure(self) -> bool:
         """Whether the bound is a proof or was confirmed by fresh starts."""
         return self.exact or self.confirmation is not None
@@ -301,12 +306,11 @@ class _Run:
         random = np.random.default_rng([self.solver.seed, state.level, state.number, CONFIRMATION])
         starts = self.full.passes.starts(self.solver.confirm_starts, here.atoms, random)
         first = np.arange(len(starts)) % FIRST_SHARE == 0
-        others = self.full.family.units(here.atoms)
+        known = self.full.family.units(here.atoms)
         if last:
-            others = others.with_more(state.pool)
-        bank, schedule, before = pricing.found.bank, LAST if last else CONFIRM, self._largest(pricing)
-        begin = others.with_more(starts.subset(first))
-        fresh = search(self.full, here.v, begin, here.atoms, schedule, bank, self.sample, before)
+            known = known.with_more(state.pool)
+        begin, bank, schedule = known.with_more(starts.subset(first)), pricing.found.bank, LAST if last else CONFIRM
+        fresh = search(self.full, here.v, begin, here.atoms, schedule, bank, self.sample, pricing.largest)
         made = int(first.sum())
         tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made)
         if not last and not self._would_stop(here, tried):
@@ -314,7 +318,7 @@ class _Run:
         if last or not self.clock.expired:
             rest, more = search_until(
                 self.full, here.v, starts.subset(~first), here.atoms, self.clock, fresh.bank, self.sample,
-                schedule=schedule, known=self._largest(tried),
+                schedule=schedule, known=tried.largest,
             )  # fmt: skip
             fresh, made = fresh.joined(rest), made + more
         above = fresh.atoms.subset(fresh.prices > self.beta)
@@ -322,12 +326,8 @@ class _Run:
         sure = Confirmation(made, len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
         return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made, sure)
 
-    @staticmethod
-    def _largest(pricing: _Pricing) -> float:
-        return max(pricing.own, float(pricing.found.prices.max(initial=0.0)))
-
     def _bound(self, program: AllPatterns, here: Iterate, pricing: _Pricing) -> Bound:
-        return bound(program, here.v, self._largest(pricing))
+        return bound(program, here.v, pricing.largest)
 
     def _round(
         self, program: AllPatterns, here: Iterate, pricing: _Pricing, state: State, gap: float

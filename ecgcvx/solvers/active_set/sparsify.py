@@ -43,7 +43,7 @@ SHOWN = 0.1  # of P: how far the curve goes at least, by default
 RELAXED = 0.1  # of beta: that of the second descent
 RELAXED_WIDTHS = (1e-3, 1e-4)
 RELAXED_STEPS, LONG_STEPS = 30, 100  # at each of them, before pruning and after it
-RELAXED_PRUNING, CAREFUL = 15, 40  # steps of descent between two sizes of a relaxed curve: usually, of few neurons
+RELAXED_PRUNING, RELAXED_CAREFUL = 15, 40  # between two sizes of a relaxed curve: usually, of few neurons
 
 
 class SparsePoint(NamedTuple):
@@ -113,13 +113,10 @@ def sparsify(
 
 
 class _Elimination:
-    """Backward elimination from a network `first`; reference : P to compare with, steps : of a descent."""
+    """Backward elimination from a network `first`; reference : P to compare with."""
 
-    def __init__(
-        self, program: AllPatterns, first: SparsePoint, reference: float, clock: Stopwatch, steps: int = DESCENT_STEPS
-    ) -> None:
-        self.program, self.first, self.reference = program, first, reference
-        self.clock, self.steps = clock, steps
+    def __init__(self, program: AllPatterns, first: SparsePoint, reference: float, clock: Stopwatch) -> None:
+        self.program, self.first, self.reference, self.clock = program, first, reference, clock
         self.priced: SparsePoint | None = None
 
     def expired(self) -> bool:
@@ -152,8 +149,8 @@ class _Elimination:
         status = status or ("tolerance" if good else "max neurons")
         return Sparsified(chosen, tuple(curve), self.reference, tolerance, status, self.clock.seconds)
 
-    def without(self, here: SparsePoint, count: int) -> SparsePoint:
-        """The network without its `count` cheapest atoms, the others resized and moved."""
+    def without(self, here: SparsePoint, count: int, steps: int = DESCENT_STEPS) -> SparsePoint:
+        """The network without its `count` cheapest atoms, the others resized and moved by so many steps at most."""
         program, family = self.program, self.program.family
         units, norms = family.units(here.atoms), family.norms(here.atoms)
         if here is not self.priced:
@@ -169,7 +166,7 @@ class _Elimination:
         sized = used(program, family.scaled(units, norms))
         if not program.quadratic:
             sized = used(program, resize(program, sized))
-        moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, self.steps, self.expired)
+        moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, steps, self.expired)
         return min(_point(program, sized), _point(program, moved), key=lambda point: point.primal)
 
 
@@ -259,12 +256,12 @@ def relaxed_curve(
         low, status = program.using(pool).at(RELAXED * program.beta if beta is None else beta), "complete"
         with stoppable() as loop:
             here = _relax(low, solution.atoms, RELAXED_STEPS, lambda: clock.expired)
-            run = _Elimination(low, here, here.primal, clock, RELAXED_PRUNING)
+            run = _Elimination(low, here, here.primal, clock)
             while len(here.atoms):
                 if points and clock.expired:  # a descent that was cut short would be compared with whole ones
                     status = clock.reason
                     if reach and not wanted() and here.neurons > fewest:
-                        points.append(run.without(points[-1], points[-1].neurons - fewest))
+                        points.append(run.without(points[-1], points[-1].neurons - fewest, RELAXED_PRUNING))
                     break
                 points.append(here)
                 if callback is not None:
@@ -273,8 +270,8 @@ def relaxed_curve(
                     break
                 group, least = (GROUP_FIRST, most) if here.neurons > most else (GROUP, fewest)
                 count = min(max(1, here.neurons // group), here.neurons - least)
-                run.steps = CAREFUL if here.neurons - count <= careful else RELAXED_PRUNING
-                here = run.without(here, count)
+                steps = RELAXED_CAREFUL if here.neurons - count <= careful else RELAXED_PRUNING
+                here = run.without(here, count, steps)
         if loop.stopped:
             status = "interrupted"
     return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)

@@ -227,7 +227,7 @@ def test_many_rows_in_small(windows, monkeypatch):
     np.testing.assert_array_equal(one.atoms.points, two.atoms.points)
 
 
-def test_rounds_of_many_rows_take_less_starts_and_violators_each(windows, monkeypatch):
+def test_rounds_of_many_rows_take_fewer_starts_and_violators_each(windows, monkeypatch):
     """What begins beyond 131,072 rows, on a few: the same optimum, in rounds of at most so many."""
     program = AllPatterns(windows.X, windows.y, 1e-3)
     plain = ActiveSetSolver(gap=1e-2, confirm_starts=300).solve(program)
