@@ -17,11 +17,12 @@ from ecgcvx.solvers.active_set.loop import ActiveSetSolver
 from ecgcvx.solvers.active_set.pricing import CONFIRM, search
 from ecgcvx.solvers.active_set.solution import AtomSolution, Round
 from ecgcvx.solvers.active_set.sparsify import (
+    RELAXED_STEPS,
     SparsePoint,
     Sparsified,
     carry_over,
+    pruned_curve,
     relax,
-    relaxed_curve,
     sparsify,
 )
 from ecgcvx.solvers.check import Check, check_network
@@ -36,11 +37,11 @@ FEWER = 1000
 RANKING_GAP, RANKING_ROUNDS = 0.05, 2  # of a point of a path: enough to rank betas
 RANKING_ROWS = 1 << 16  # of it at least, evenly spaced: neighbouring windows say much the same
 LARGEST_STARTS = 32
-# Share of beta at which neurons descend once more. Record 208, beta = 2e-5, 453 neurons with .01718 mV: at .5 .01689 mV
-# and P + 1.1 %, at .35 .01671 and + 2.8 %; less costs more of the gap than it gains.
-RELAXED = 0.35
+# Times beta: where neurons are removed (at beta fewer of them recur from seed to seed), and where those that are left,
+# or all of them, descend once more (less costs more of the gap than it gains).
+REMOVED, RELAXED, RELAXED_ALL = 1.5, 0.3, 0.2
+SIZE_STEPS, ALL_STEPS = 60, 50  # of that descent: of a size to choose from, of all neurons
 MOST_READABLE = 256  # neurons above which pruning is fast, where the size is to be chosen
-CAREFUL = 96  # neurons up to which the sizes to choose from descend longer
 SLOWLY = 3  # times the chosen size, below which pruning is slow
 
 
@@ -71,7 +72,7 @@ class Size(NamedTuple):
 
 
 class Readable(NamedTuple):
-    """A network of few neurons, the most accurate one, and whether the few were carried over from other rows."""
+    """A network of few neurons, that of all neurons, and whether the few were carried over from other rows."""
 
     few: Trained
     best: Trained
@@ -159,61 +160,65 @@ class AllPatternsProblem:
     def sizes(self, trained: Trained, held: Windows, limits: Limits, progress: Progress) -> list[Size]:
         """Return networks of falling size, a rough training pruned and relaxed, with errors on held-out windows."""
         sizes: list[Size] = []
+        program, beta = self.ranking, trained.beta
 
         def seen(point: SparsePoint) -> None:
+            point = relax(program, point.atoms, beta=RELAXED * beta, steps=SIZE_STEPS)
             network = self.network_of(point.atoms, point.free)
             r = held.y - network.predict(held.X)
             sizes.append(Size(point.neurons, point.atoms, network, r * r))
             error = f"{np.sqrt(np.mean(r * r)):.5f} standard deviations"
             progress(f"pruned to {point.neurons} neurons, validation {error}", None)
 
-        program = self.ranking.at(trained.beta)
-        relaxed_curve(
-            program, trained.solution, most=MOST_READABLE, beta=RELAXED * trained.beta, careful=CAREFUL,
-            time_limit=limits.left, callback=seen,
+        pruned_curve(
+            program.at(REMOVED * beta), trained.solution.atoms, most=MOST_READABLE, time_limit=limits.left,
+            callback=seen,
         )  # fmt: skip
         return sizes
 
     def readable(self, trained: Trained, neurons: int, chosen: Atoms, limits: Limits, progress: Progress) -> Readable:
-        """Return the network pruned to so many neurons, and on the way there that of least P, both relaxed.
+        """Return the network pruned to so many neurons, and that of all neurons, both relaxed.
 
-        Both descended at a smaller beta, where P was compared. They are no optimum of either beta: their P and gap are
-        stated at the larger one, where the training proved or searched its lower bound. Many windows are pruned on the
-        program of `ranking`, and what comes of it descends on all of them. chosen : the atoms that were chosen by
-        validation, on other rows, carried over where no time is left to prune with care and that is better.
+        They are no optimum of any beta: their P and gap are stated at that of the training, where it proved or searched
+        its lower bound. Many windows are pruned and relaxed on the program of `ranking`, and what comes of it descends
+        on all of them. chosen : the atoms that were chosen by validation, on other rows, carried over where no time is
+        left to prune with care and that is better.
         """
-        program, ranking = self.program.at(trained.beta), self.ranking.at(trained.beta)
+        program, ranking = self.program.at(trained.beta), self.ranking
 
         def tell(point: SparsePoint) -> None:
             progress(f"pruned to {point.neurons} neurons, P = {point.primal:.6e}", None)
 
+        def relaxed(atoms: Atoms, share: float, steps: int) -> SparsePoint:
+            beta = share * trained.beta
+            point = relax(ranking, atoms, beta=beta, steps=steps, expired=lambda: limits.expired)
+            return point if self._step == 1 else carry_over(program, point.atoms, beta=beta)
+
         progress(f"removing neurons down to {neurons}", None)
-        smaller = RELAXED * trained.beta
-        points = relaxed_curve(
-            ranking, trained.solution, most=SLOWLY * neurons, fewest=neurons, beta=smaller, reach=True,
-            time_limit=limits.left, callback=tell,
+        points = pruned_curve(
+            ranking.at(REMOVED * trained.beta), trained.solution.atoms, most=SLOWLY * neurons, fewest=neurons,
+            reach=True, time_limit=limits.left, callback=tell,
         ).points  # fmt: skip
         if not points:  # a network of no neurons
             return Readable(trained, trained)
-        few, best = points[-1], min(points, key=lambda point: point.primal)
-        few = relax(ranking, few.atoms, beta=smaller, expired=lambda: limits.expired)
-        if self._step > 1:
-            few = carry_over(program, few.atoms, beta=smaller)
-            best = few if limits.expired else carry_over(program, best.atoms, beta=smaller)
-        carried = False
+        few, carried = relaxed(points[-1].atoms, RELAXED, RELAXED_STEPS), False
         if limits.expired and not wanted():
-            other = carry_over(program, chosen, beta=smaller)
+            other = carry_over(program, chosen, beta=RELAXED * trained.beta)
             carried = other.primal < few.primal
             few = other if carried else few
-        best = min(best, few, key=lambda point: point.primal)
-        return Readable(self._at(program, trained, few, "chosen"), self._at(program, trained, best, "best"), carried)
+        kept, every = self._at(program, trained, few, RELAXED), trained.solution.atoms
+        if len(every) <= few.neurons or limits.expired:
+            return Readable(kept, kept, carried)
+        progress(f"relaxing all {len(every)} neurons", None)
+        best = self._at(program, trained, relaxed(every, RELAXED_ALL, ALL_STEPS), RELAXED_ALL)
+        return Readable(kept, best, carried)
 
-    def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, which: str) -> Trained:
+    def _at(self, program: AllPatterns, trained: Trained, point: SparsePoint, share: float) -> Trained:
         primal = program.objective(point.atoms)
         return replace(
             trained, network=self.network_of(point.atoms, point.free), objective=primal, warm=point.atoms,
             gap=replace(trained.gap, primal=primal, whose=f"at beta = {trained.beta:.3g}"),
-            detail=f"{trained.detail}; {which}: {point.neurons} neurons, relaxed at {RELAXED:g} beta",
+            detail=f"{trained.detail}; {point.neurons} neurons, relaxed at {share:g} beta",
         )  # fmt: skip
 
     def network_of(self, atoms: Atoms, free: Array) -> Any:

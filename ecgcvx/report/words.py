@@ -18,7 +18,7 @@ NAMES = {
     "persistence": "repeat the last value",
     "linear_ar": "linear predictor",
     "backprop_adam": "ReLU network by backprop (Adam)",
-    "convex_best": "the network of least objective before it was pruned",
+    "convex_best": "the network of all neurons before it was pruned",
     "convex": "this network",
 }
 PARTS = (("on_p", "P wave"), ("on_qrs", "QRS"), ("on_t", "T wave"), ("on_baseline", "baseline"))

@@ -21,6 +21,7 @@ SHRINK = 0.4
 TRIALS = 8
 CROSSED = 1e-3  # an atom that turns this far from itself has passed through zero
 RIDGE = 1e-7
+FAR = 3.0  # times an atom, beyond which its first step is damped
 LOOK = 10  # iterations between looks at the progress
 
 
@@ -43,7 +44,7 @@ def descend(
     widths = width * program.passes.height * family.norms(atoms)
     profile = Profile(program)
     P, G = _objective(profile, atoms, widths)
-    inverse = _inverse_blocks(program, atoms)
+    inverse = _inverse_blocks(program, atoms, G)
     scale = 1.0 / max(4.0, len(atoms) / 8)
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
     passes, last = 1, P
@@ -94,15 +95,27 @@ def _objective(profile: Profile, atoms: Atoms, widths: Array) -> tuple[float, Ar
     return loss + beta * float(norms.sum()), gradient + beta * atoms.points / np.maximum(norms, 1e-300)[:, None]
 
 
-def _inverse_blocks(program: AllPatterns, atoms: Atoms) -> Array:
+def _inverse_blocks(program: AllPatterns, atoms: Atoms, G: Array) -> Array:
+    """Inverses (m, k, b, b) of the blocks, damped where their Newton step along the gradient G (m, p) would be far.
+
+    Blocks come from a sample of the rows. Of an atom that is on in few rows it may hold none, and its block is nothing
+    but the ridge along the atom: with one such step no step of all atoms together goes downhill. A step longer than FAR
+    times its atom has the block damped by ||G_j|| / (FAR ||p_j||), with which it cannot be (Levenberg 1944).
+    """
     family = program.family
     weights = None if program.quadratic else program.curvature_weights(program.at_atoms(atoms))
     blocks = program.passes.curvature(atoms, program.sample_weight if program.quadratic else weights)
     m, k, b, _ = blocks.shape
-    units, weights = family.units(atoms).points.reshape(m, k, b), program.beta / family.norms(atoms)
+    norms = family.norms(atoms)
+    units, weights = family.units(atoms).points.reshape(m, k, b), program.beta / norms
     blocks = blocks + weights[:, None, None, None] * (np.eye(b) - units[:, :, :, None] * units[:, :, None, :])
     size = np.trace(blocks, axis1=2, axis2=3)[:, :, None, None] / b
-    return np.linalg.inv(blocks + RIDGE * size * np.eye(b))
+    blocks = blocks + RIDGE * size * np.eye(b)
+    inverse = np.linalg.inv(blocks)
+    far = np.linalg.norm(_apply(inverse, G), axis=1) > FAR * norms
+    damping = np.linalg.norm(G[far], axis=1) / (FAR * norms[far])
+    inverse[far] = np.linalg.inv(blocks[far] + damping[:, None, None, None] * np.eye(b))
+    return np.asarray(inverse)
 
 
 def _apply(inverse: Array, q: Array) -> Array:

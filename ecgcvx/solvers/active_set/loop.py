@@ -76,6 +76,7 @@ STALL = 8  # rounds without progress after which float32 has no more to give
 PROGRESS, PROGRESS_OF_GAP = 1e-9, 1e-3  # what counts as such: a share of P, less where the gap asked for is small
 CONFIRMATION = 1  # name of the other stream of random starts
 ROUNDS_SHARE = 0.8  # of a time limit, for the rounds; the rest is for the confirmation
+SURPRISE = 2.0  # times the gap of the search before, above which what the last confirmation found gets one more round
 FIRST_SHARE = 8  # one start in so many of a confirmation goes first
 
 
@@ -107,7 +108,8 @@ class ActiveSetSolver:
     """Minimise P over all patterns, to a searched relative gap.
 
     gap : relative searched gap to stop at, confirmed by `confirm_starts` fresh starts (0: not confirmed). rounds :
-    after which to stop all the same, a limit that unlike time gives the same result everywhere. starts : fresh starts
+    after which to stop all the same, a limit that unlike time gives the same result everywhere; one more where the
+    confirmation then finds more than twice the gap of the search before, as of one rare violator. starts : fresh starts
     of a round at least. threads : None for all cores; changes no result.
     """
 
@@ -215,8 +217,8 @@ class _Run:
                 if self.expired(took):
                     status = self.clock.reason
                     break
-                if state.number >= self.solver.rounds or stalled >= STALL:
-                    status = "round limit" if state.number >= self.solver.rounds else "stalled"
+                if stalled >= STALL or self._ends(state):
+                    status = "stalled" if state.number < self.solver.rounds else "round limit"
                     break
                 state, moved = self._round(self.full, here, pricing, state, gap)
                 stalled = 0 if moved.primal < here.primal * (1 - progress) else stalled + 1
@@ -237,6 +239,13 @@ class _Run:
         return AtomSolution(
             best.atoms, best.free, best.primal, dual, confirmation, status, self.clock.seconds, state.history, basis
         )
+
+    def _ends(self, state: State) -> bool:
+        """Whether the round limit ends the rounds: not where its confirmation found far more than the search before."""
+        if state.number != self.solver.rounds or not self.solver.confirm_starts:
+            return state.number >= self.solver.rounds
+        gaps = [line.gap for line in state.history if line.rows == self.full.n]
+        return len(gaps) < 2 or gaps[-1] <= SURPRISE * gaps[-2]
 
     def _first(self, warm_start: Atoms | None) -> State:
         none = self.full.passes.none()

@@ -6,11 +6,13 @@ resize the others costs at least c_j^2 / (2 (Q^-1)_jj), and exactly that unless 
 is below the least cost found. Small atoms are not always the cheap ones: one of two close atoms costs nothing.
 
 After a removal descent moves the atoms that are left, which changes the costs. Far from the tolerance an eighth of the
-atoms goes at once, those of the lowest bounds; near it fewer, in the end one at a time by its exact cost.
+atoms goes between two descents, those of the lowest bounds, in portions after which the others are sized again: of two
+close atoms each is cheap, and the second one is not once the first is gone. Near the tolerance fewer go, in the end one
+at a time by its exact cost.
 
 What is left was shrunk for many atoms. At a smaller beta, where no atoms are added, it gets back what the penalty took:
-the relaxed lasso (Meinshausen 2007). A curve of relaxed networks is pruned there, so that every size costs one short
-descent. Its P is that of the smaller beta.
+the relaxed lasso (Meinshausen 2007). Its P is that of the smaller beta. Atoms are removed before that: the larger the
+beta at which they are, the more of what is left another training leaves too (docs/choosing.md).
 """
 
 from collections.abc import Callable
@@ -32,18 +34,19 @@ from ecgcvx.solvers.active_set.solution import AtomSolution, evaluate, used
 from ecgcvx.solvers.solution import Stopwatch
 from ecgcvx.types import Array
 
-GROUP = 8  # of the atoms one is removed at once, far from the tolerance
-GROUP_FIRST = 3  # above the sizes that a relaxed curve is for
+GROUP = 8  # of the atoms one goes between two descents, far from the tolerance
+GROUP_FIRST = 3  # above the sizes that a curve is for
+PORTIONS = 8  # of a group, after each of which the other atoms are sized again
 EXACT = 300  # atoms up to which the one that goes is chosen by its exact cost
 WIDTH = 1e-4  # of the rounded kinks, relative
 RIDGE = 1e-12  # of the mean diagonal of Q
 DESCENT_STEPS = 60
 DESCENT_TOLERANCE = 1e-6
 SHOWN = 0.1  # of P: how far the curve goes at least, by default
-RELAXED = 0.1  # of beta: that of the second descent
-RELAXED_WIDTHS = (1e-3, 1e-4)
-RELAXED_STEPS, LONG_STEPS = 30, 100  # at each of them, before pruning and after it
-RELAXED_PRUNING, RELAXED_CAREFUL = 15, 40  # between two sizes of a relaxed curve: usually, of few neurons
+CURVE_STEPS = 20  # between two sizes of a curve
+RELAXED = 0.1  # of beta: that of the descent after pruning
+RELAXED_STEPS, RELAXED_WIDTH = 300, 1e-2  # of it; narrower kinks gain nothing on rows that were not trained on
+CARRIED_STEPS = 15
 
 
 class SparsePoint(NamedTuple):
@@ -159,10 +162,7 @@ class _Elimination:
         if count == 1 and len(norms) <= EXACT:
             norms = cheapest_removal(system, program.beta, norms)
         else:
-            kept = np.sort(np.argsort(removal_bounds(system, norms), kind="stable")[count:])
-            resized = nonnegative_quadratic(_part(system, kept), program.beta, norms[kept])
-            norms = np.zeros(len(norms))
-            norms[kept] = resized
+            norms = cheap_removals(system, program.beta, norms, count)
         sized = used(program, family.scaled(units, norms))
         if not program.quadratic:
             sized = used(program, resize(program, sized))
@@ -180,88 +180,78 @@ def relax(
     atoms: Atoms,
     *,
     beta: float | None = None,
+    steps: int = RELAXED_STEPS,
     threads: int | None = None,
     expired: Callable[[], bool] = wanted,
 ) -> SparsePoint:
-    """Return atoms after a long descent at a smaller beta, a tenth of the program's unless given; P is that of this.
+    """Return atoms after a descent of so many steps at a smaller beta; P is that of this.
 
-    expired : asked between steps whether the descent is to end with what it has; by default where the work is to stop.
+    beta : a tenth of the program's unless given. expired : asked between steps whether the descent is to end with what
+    it has; by default where the work is to stop.
 
     Raises InputError for a beta that is not positive.
     """
     with workers(threads) as pool:
-        low = program.using(pool).at(RELAXED * program.beta if beta is None else beta)
-        return _relax(low, atoms, LONG_STEPS, expired)
+        return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms, steps, expired)
 
 
 def carry_over(program: AllPatterns, atoms: Atoms, *, beta: float) -> SparsePoint:
     """Return atoms that were trained on other rows, resized and moved a little at a smaller beta; P is that of this."""
     with workers(None) as pool:
         low = program.using(pool).at(beta)
-        return _relax(low, used(low, resize(low, atoms)), RELAXED_PRUNING, wanted)
+        return _relax(low, used(low, resize(low, atoms)), CARRIED_STEPS, wanted)
 
 
 def _relax(program: AllPatterns, atoms: Atoms, steps: int, expired: Callable[[], bool]) -> SparsePoint:
-    best = _point(program, atoms)
-    for width in RELAXED_WIDTHS:
-        if expired():
-            break
-        atoms, _ = descend(program, atoms, width, DESCENT_TOLERANCE, steps, expired)
-        best = min(best, _point(program, atoms), key=lambda point: point.primal)
-    return best
+    moved, _ = descend(program, atoms, RELAXED_WIDTH, DESCENT_TOLERANCE, steps, expired)
+    return min(_point(program, atoms), _point(program, moved), key=lambda point: point.primal)
 
 
 @dataclass(frozen=True, eq=False)
-class RelaxedCurve:
-    """Relaxed networks, most neurons first, the first one of all; their P is that of the smaller beta.
-
-    beta : the smaller one. status : 'complete', 'time limit' or 'interrupted'.
-    """
+class PrunedCurve:
+    """Networks of falling size, the first one of all atoms. status : 'complete', 'time limit' or 'interrupted'."""
 
     points: tuple[SparsePoint, ...]
-    beta: float
     status: str
     seconds: float
 
 
-def relaxed_curve(
+def pruned_curve(
     program: AllPatterns,
-    solution: AtomSolution,
+    atoms: Atoms,
     *,
     most: int = 256,
     fewest: int = 8,
-    beta: float | None = None,
-    careful: int = 0,
     reach: bool = False,
     threads: int | None = None,
     callback: Callback | None = None,
     time_limit: float = float("inf"),
-) -> RelaxedCurve:
-    """Relax a solution at a smaller beta and prune it there, down to `fewest` neurons.
+) -> PrunedCurve:
+    """Prune atoms down to `fewest` neurons, whatever P they cost.
 
-    Above `most` neurons a third of them goes at once, from there on an eighth. The networks to choose from when few
-    neurons should forecast as well as all: by their error on rows that were not trained on, which is the caller's to
-    compute. beta : the smaller one, a tenth of the program's unless given. careful : neurons up to which every size
-    descends nearer its optimum, as the one that is kept will, so that few neurons are not judged by a short descent.
-    On the time limit or Ctrl-C the curve ends early; with reach, the time limit makes the rest of the way to `fewest`
-    one step.
+    First they are resized and descend a little: they may come from another beta. Above `most` neurons a third of them
+    goes between two descents, from there on an eighth. The networks to choose from when few neurons should forecast as
+    well as all: relaxed, by their error on rows that were not trained on, which is the caller's to compute. On the time
+    limit or Ctrl-C the curve ends early; with reach, the time limit makes the rest of the way to `fewest` one step.
 
-    Raises InputError for numbers of neurons below 1 or a beta or time limit that is not positive.
+    Raises InputError for numbers of neurons below 1 or a time limit that is not positive.
     """
     if not 1 <= fewest <= most:
         raise InputError(f"fewest = {fewest}, most = {most}: give 1 <= fewest <= most")
     clock = Stopwatch(time_limit)
     points: list[SparsePoint] = []
     with workers(threads) as pool:
-        low, status = program.using(pool).at(RELAXED * program.beta if beta is None else beta), "complete"
+        program, status = program.using(pool), "complete"
         with stoppable() as loop:
-            here = _relax(low, solution.atoms, RELAXED_STEPS, lambda: clock.expired)
-            run = _Elimination(low, here, here.primal, clock)
+            sized = used(program, resize(program, atoms))
+            moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, CURVE_STEPS, lambda: clock.expired)
+            here = min(_point(program, sized), _point(program, moved), key=lambda point: point.primal)
+            run = _Elimination(program, here, here.primal, clock)
             while len(here.atoms):
                 if points and clock.expired:  # a descent that was cut short would be compared with whole ones
                     status = clock.reason
                     if reach and not wanted() and here.neurons > fewest:
-                        points.append(run.without(points[-1], points[-1].neurons - fewest, RELAXED_PRUNING))
+                        points.append(run.without(points[-1], points[-1].neurons - fewest, CURVE_STEPS))
                     break
                 points.append(here)
                 if callback is not None:
@@ -270,11 +260,29 @@ def relaxed_curve(
                     break
                 group, least = (GROUP_FIRST, most) if here.neurons > most else (GROUP, fewest)
                 count = min(max(1, here.neurons // group), here.neurons - least)
-                steps = RELAXED_CAREFUL if here.neurons - count <= careful else RELAXED_PRUNING
-                here = run.without(here, count, steps)
+                here = run.without(here, count, CURVE_STEPS)
         if loop.stopped:
             status = "interrupted"
-    return RelaxedCurve(tuple(points), low.beta, status, clock.seconds)
+    return PrunedCurve(tuple(points), status, clock.seconds)
+
+
+def cheap_removals(system: AmplitudeSystem, beta: float, amplitudes: Array, count: int) -> Array:
+    """Return the amplitudes (m,) >= 0 without the `count` atoms of the lowest bounds, or more, the others resized.
+
+    amplitudes : (m,) >= 0, where to start from. They go in up to `PORTIONS` portions, each by the bounds of what is
+    left, sized again.
+    """
+    c, left = amplitudes, np.arange(len(amplitudes))
+    portion, target = -(-count // PORTIONS), len(amplitudes) - count
+    while len(left) > target:
+        part = _part(system, left)
+        order = np.argsort(removal_bounds(part, c[left]), kind="stable")
+        left = np.sort(left[order[min(portion, len(left) - target) :]])
+        resized = nonnegative_quadratic(_part(system, left), beta, c[left])
+        left, resized = left[resized > 0], resized[resized > 0]
+        c = np.zeros(len(amplitudes))
+        c[left] = resized
+    return c
 
 
 def cheapest_removal(system: AmplitudeSystem, beta: float, amplitudes: Array) -> Array:

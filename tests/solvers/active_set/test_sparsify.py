@@ -13,7 +13,14 @@ from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.records import read_recording
 from ecgcvx.solvers.active_set.amplitudes import AmplitudeSystem
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.sparsify import cheapest_removal, relax, relaxed_curve, removal_bounds, sparsify
+from ecgcvx.solvers.active_set.sparsify import (
+    cheap_removals,
+    cheapest_removal,
+    pruned_curve,
+    relax,
+    removal_bounds,
+    sparsify,
+)
 from ecgcvx.windows import split_windows
 
 
@@ -141,38 +148,41 @@ def test_no_removal_costs_less_than_its_bound(seed, m):
 
 def test_relaxing_gives_back_what_the_penalty_took(solved):
     program, solution = solved
-    curve = relaxed_curve(program, solution, most=20, fewest=4, threads=1)
-    assert (curve.status, curve.beta) == ("complete", 1e-4)
-    neurons = [point.neurons for point in curve.points]
-    assert all(after < before for before, after in itertools.pairwise(neurons))
-    assert neurons[-1] <= 4
-    low, pruned = program.at(1e-4), sparsify(program, solution, tolerance=0.0, shown=10.0, threads=1).curve
-    for point in curve.points:
-        assert point.primal == pytest.approx(objective(low, point.atoms), rel=1e-12)
-    assert curve.points[0].primal < objective(low, solution.atoms)
-    assert curve.points[0].rmse < pruned[0].rmse
-    few = next(point for point in pruned if point.neurons <= neurons[-1])
-    assert curve.points[-1].rmse < few.rmse
-    again = relaxed_curve(program, solution, most=20, fewest=4, threads=2).points
-    assert [point.neurons for point in again] == neurons
-    np.testing.assert_array_equal(again[-1].atoms.points, curve.points[-1].atoms.points)
-    last = relax(program, curve.points[-1].atoms, threads=1)
-    assert last.primal <= curve.points[-1].primal
-    assert last.primal == pytest.approx(objective(low, last.atoms), rel=1e-12)
+    low, points = program.at(1e-4), pruned_curve(program, solution.atoms, most=20, fewest=4, threads=1).points
+    for point in (points[0], points[-1]):
+        relaxed = relax(program, point.atoms, threads=1)
+        assert relaxed.neurons <= point.neurons
+        assert relaxed.primal == pytest.approx(objective(low, relaxed.atoms), rel=1e-12)
+        assert relaxed.primal < objective(low, point.atoms)
+        assert relaxed.rmse < point.rmse
+        assert objective(program, relaxed.atoms) > point.primal
+    again = relax(program, points[-1].atoms, threads=2)
+    np.testing.assert_array_equal(again.atoms.points, relax(program, points[-1].atoms, threads=1).atoms.points)
+    with pytest.raises(InputError, match="beta = -1"):
+        relax(program, solution.atoms, beta=-1.0)
 
 
-def test_a_relaxed_curve_ends_at_the_size_that_was_asked_for(solved):
+def test_a_pruned_curve_has_falling_sizes_down_to_the_one_that_was_asked_for(solved):
     program, solution = solved
-    whole = relaxed_curve(program, solution, most=12, fewest=7, threads=1)
-    assert [point.neurons for point in whole.points].count(12) == 1  # large steps end at `most`
-    assert whole.points[-1].neurons <= 7
-    cut = relaxed_curve(program, solution, most=12, fewest=7, reach=True, threads=1, time_limit=1e-9)
+    curve = pruned_curve(program, solution.atoms, most=12, fewest=7, threads=1)
+    neurons = [point.neurons for point in curve.points]
+    assert curve.status == "complete"
+    assert neurons[0] <= len(solution.atoms)
+    assert curve.points[0].primal <= solution.primal
+    assert neurons.count(12) == 1  # large steps end at `most`
+    assert neurons[-1] <= 7
+    assert all(after < before for before, after in itertools.pairwise(neurons))
+    for point in curve.points:
+        assert point.primal == pytest.approx(objective(program, point.atoms), rel=1e-12)
+    again = pruned_curve(program, solution.atoms, most=12, fewest=7, threads=2).points
+    np.testing.assert_array_equal(again[-1].atoms.points, curve.points[-1].atoms.points)
+    cut = pruned_curve(program, solution.atoms, most=12, fewest=7, reach=True, threads=1, time_limit=1e-9)
     assert cut.status == "time limit"
     assert len(cut.points) == 2
     assert cut.points[-1].neurons <= 7
 
 
-def test_a_relaxed_curve_ends_early_and_refuses_nonsense(solved):
+def test_a_pruned_curve_ends_early_and_refuses_nonsense(solved):
     def stop(point):
         seen.append(point)
         if len(seen) == 2:
@@ -180,23 +190,35 @@ def test_a_relaxed_curve_ends_early_and_refuses_nonsense(solved):
 
     program, solution = solved
     seen = []
-    assert relaxed_curve(program, solution, threads=1, callback=stop).status == "interrupted"
-    assert relaxed_curve(program, solution, threads=1, time_limit=1e-9).status == "time limit"
+    assert pruned_curve(program, solution.atoms, threads=1, callback=stop).status == "interrupted"
+    assert pruned_curve(program, solution.atoms, threads=1, time_limit=1e-9).status == "time limit"
     with pytest.raises(InputError, match="fewest = 9, most = 8"):
-        relaxed_curve(program, solution, most=8, fewest=9)
-    with pytest.raises(InputError, match="beta = -1"):
-        relax(program, solution.atoms, beta=-1.0)
+        pruned_curve(program, solution.atoms, most=8, fewest=9)
 
 
-def test_a_careful_curve_has_the_same_sizes_and_no_larger_objectives(solved):
-    program, solution = solved
-    usual, careful = (relaxed_curve(program, solution, fewest=4, careful=k) for k in (0, 20))
-    assert [point.neurons for point in careful.points] == [point.neurons for point in usual.points]
-    for one, other in zip(usual.points, careful.points, strict=True):
-        if one.neurons > 20:
-            assert other.primal == one.primal
-    few = [
-        (one.primal, other.primal) for one, other in zip(usual.points, careful.points, strict=True) if one.neurons <= 20
-    ]
-    assert np.mean([other / one for one, other in few]) < 1
-    assert few[0][1] <= few[0][0]
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), m=st.integers(3, 40), share=st.floats(0.05, 0.9))
+def test_cheap_removals_resize_what_is_left(seed, m, share):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((3 * m, m)) + 0.5
+    Q, b, beta = A.T @ A / len(A), A.T @ (A @ rng.uniform(0, 1, m)) / len(A), 0.05
+    count = max(1, int(share * m))
+    found = cheap_removals(AmplitudeSystem(Q, b), beta, np.full(m, 0.5), count)
+    left = np.flatnonzero(found)
+    assert len(left) <= m - count
+    assert (found >= 0).all()
+    if len(left):
+        best = least_value(Q[np.ix_(left, left)], b[left] - beta)
+        assert found @ Q @ found / 2 - (b - beta) @ found == pytest.approx(best, rel=1e-8, abs=1e-10)
+
+
+def test_of_two_close_atoms_one_stays():
+    """Either alone is cheap to remove while the other one is there; both together are not."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((500, 20))
+    A[:, 1] = A[:, 0] + 1e-3 * rng.standard_normal(500)
+    c = np.concatenate([[1.0, 1.0], np.linspace(0.2, 0.4, 18)])
+    Q = A.T @ A / len(A)
+    found = cheap_removals(AmplitudeSystem(Q, Q @ c + 1e-3), 1e-3, c, 2)
+    assert np.count_nonzero(found[:2]) == 1
+    assert found[:2].sum() == pytest.approx(2.0, rel=0.1)
