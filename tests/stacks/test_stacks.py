@@ -54,7 +54,7 @@ def written_out(stack, X):
 
 @pytest.fixture(scope="module")
 def windows(record_208):
-    return split_windows(read_recording(record_208, end=25).signal, horizon=5)
+    return split_windows(read_recording(record_208, end=90).signal, horizon=5)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_a_stream_has_the_bits_of_the_batch_and_goes_on_from_its_checkpoint(tmp_
 
 
 def test_an_interpretation_reads_the_lowest_stage_and_says_what_the_others_add(trained, windows, record_208):
-    recording = read_recording(record_208, end=25)
+    recording = read_recording(record_208, end=90)
     model = Forecaster(trained.stack, windows.scaler, recording.lead, 360.0, 15, 5, trained.betas[-1])
     found = interpret(model, recording, part="test")
     assert found.kind == "stack"
@@ -289,7 +289,7 @@ def test_joint_descent_lowers_the_error_it_descends_on_and_keeps_a_bounded_last_
 
 @pytest.mark.slow
 def test_the_commands_take_a_stack(record_208, tmp_path, capsys):
-    record, folder = [str(record_208), "--end", "25"], str(tmp_path / "out")
+    record, folder = [str(record_208), "--end", "90"], str(tmp_path / "out")
     options = ["--network", "stack", "--horizon", "5", "--average", "2", "--confirm-starts", "20", "--output", folder]
     assert main(["fit", *record, *options]) == 0
     told = capsys.readouterr().out
