@@ -51,8 +51,8 @@ class Relu(NetworkKind):
     )  # fmt: skip
     rounds: int | None = option(
         None,
-        "rounds at most (default: active-set 8, 6 where neurons are chosen, unless gap or time limit is given, 200 of "
-        "the others, admm 50)",
+        "rounds at most (default: active-set 8, 6 where neurons are chosen, unless gap or time limit is given, and one "
+        "more where the confirmation finds over twice the gap; 200 of the others, admm 50)",
         metavar="N", least=1, methods=(*ALL, "fista", "admm", "osqp"),
     )  # fmt: skip
     confirm_starts: int | None = option(
