@@ -185,7 +185,7 @@ def _choice_json(choice: SizeChoice) -> dict[str, Any]:
 def choice_note(choice: SizeChoice, kept: int) -> str:
     """One sentence on the choice."""
     best = min(line.validation_rmse_mv for line in choice.lines)
-    every = choice.lines[0]
+    first = choice.lines[0]
     how = f"as many for each training window as the {choice.chosen.neurons} chosen by {choice.rule}"
     if choice.carried:
         how = (
@@ -194,8 +194,8 @@ def choice_note(choice: SizeChoice, kept: int) -> str:
         )
     return (
         f"{kept} neurons, {how}: "
-        f"validation {choice.chosen.validation_rmse_mv:.5f} mV, all {every.neurons} there "
-        f"{every.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
+        f"validation {choice.chosen.validation_rmse_mv:.5f} mV, the largest there, {first.neurons} "
+        f"neurons, {first.validation_rmse_mv:.5f}, best of the curve {best:.5f}"
     )
 
 

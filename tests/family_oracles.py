@@ -103,6 +103,12 @@ def three_layer_optimum(X, y, beta, inner, linear):
     return group_lasso(both_signs(blocks), y, beta)
 
 
+def relu_objective(program, atoms):
+    """P of two-layer ReLU atoms, as in the paper."""
+    f = np.maximum(program.X @ atoms.points.T, 0) @ atoms.tags[:, 0]
+    return np.mean((f - program.y) ** 2) / 2 + program.beta * np.linalg.norm(atoms.points, axis=1).sum()
+
+
 def conv_objective(x, patches, y, beta, neurons, scale):
     """Of networks x (R, N), one a row: values (R,) and gradients (R, N); so the other objectives."""
     n, K, w = patches.shape

@@ -160,10 +160,10 @@ class AllPatternsProblem:
     def sizes(self, trained: Trained, held: Windows, limits: Limits, progress: Progress) -> list[Size]:
         """Return networks of falling size, a rough training pruned and relaxed, with errors on held-out windows."""
         sizes: list[Size] = []
-        program, beta = self.ranking, trained.beta
+        program, smaller = self.ranking.at(REMOVED * trained.beta), self.ranking.at(RELAXED * trained.beta)
 
         def seen(point: SparsePoint) -> None:
-            point = relax(program, point.atoms, beta=RELAXED * beta, steps=SIZE_STEPS)
+            point = relax(smaller, point.atoms, steps=SIZE_STEPS)
             network = self.network_of(point.atoms, point.free)
             r = held.y - network.predict(held.X)
             sizes.append(Size(point.neurons, point.atoms, network, r * r))
@@ -171,8 +171,7 @@ class AllPatternsProblem:
             progress(f"pruned to {point.neurons} neurons, validation {error}", None)
 
         pruned_curve(
-            program.at(REMOVED * beta), trained.solution.atoms, most=MOST_READABLE, time_limit=limits.left,
-            callback=seen,
+            program, trained.solution.atoms, most=MOST_READABLE, time_limit=limits.left, callback=seen
         )  # fmt: skip
         return sizes
 
@@ -191,8 +190,8 @@ class AllPatternsProblem:
 
         def relaxed(atoms: Atoms, share: float, steps: int) -> SparsePoint:
             beta = share * trained.beta
-            point = relax(ranking, atoms, beta=beta, steps=steps, expired=lambda: limits.expired)
-            return point if self._step == 1 else carry_over(program, point.atoms, beta=beta)
+            point = relax(ranking.at(beta), atoms, steps=steps, expired=lambda: limits.expired)
+            return point if self._step == 1 else carry_over(program.at(beta), point.atoms)
 
         progress(f"removing neurons down to {neurons}", None)
         points = pruned_curve(
@@ -203,7 +202,7 @@ class AllPatternsProblem:
             return Readable(trained, trained)
         few, carried = relaxed(points[-1].atoms, RELAXED, RELAXED_STEPS), False
         if limits.expired and not wanted():
-            other = carry_over(program, chosen, beta=RELAXED * trained.beta)
+            other = carry_over(program.at(RELAXED * trained.beta), chosen)
             carried = other.primal < few.primal
             few = other if carried else few
         kept, every = self._at(program, trained, few, RELAXED), trained.solution.atoms

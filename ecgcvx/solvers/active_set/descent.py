@@ -111,11 +111,11 @@ def _inverse_blocks(program: AllPatterns, atoms: Atoms, G: Array) -> Array:
     blocks = blocks + weights[:, None, None, None] * (np.eye(b) - units[:, :, :, None] * units[:, :, None, :])
     size = np.trace(blocks, axis1=2, axis2=3)[:, :, None, None] / b
     blocks = blocks + RIDGE * size * np.eye(b)
-    inverse = np.linalg.inv(blocks)
+    inverse: Array = np.linalg.inv(blocks)
     far = np.linalg.norm(_apply(inverse, G), axis=1) > FAR * norms
     damping = np.linalg.norm(G[far], axis=1) / (FAR * norms[far])
     inverse[far] = np.linalg.inv(blocks[far] + damping[:, None, None, None] * np.eye(b))
-    return np.asarray(inverse)
+    return inverse
 
 
 def _apply(inverse: Array, q: Array) -> Array:

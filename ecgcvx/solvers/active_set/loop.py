@@ -217,7 +217,7 @@ class _Run:
                 if self.expired(took):
                     status = self.clock.reason
                     break
-                if stalled >= STALL or self._ends(state):
+                if stalled >= STALL or self._ends(state, confirmation):
                     status = "stalled" if state.number < self.solver.rounds else "round limit"
                     break
                 state, moved = self._round(self.full, here, pricing, state, gap)
@@ -240,9 +240,9 @@ class _Run:
             best.atoms, best.free, best.primal, dual, confirmation, status, self.clock.seconds, state.history, basis
         )
 
-    def _ends(self, state: State) -> bool:
+    def _ends(self, state: State, confirmation: Confirmation | None) -> bool:
         """Whether the round limit ends the rounds: not where its confirmation found far more than the search before."""
-        if state.number != self.solver.rounds or not self.solver.confirm_starts:
+        if state.number != self.solver.rounds or confirmation is None:
             return state.number >= self.solver.rounds
         gaps = [line.gap for line in state.history if line.rows == self.full.n]
         return len(gaps) < 2 or gaps[-1] <= SURPRISE * gaps[-2]

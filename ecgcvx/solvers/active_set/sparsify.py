@@ -44,8 +44,8 @@ DESCENT_STEPS = 60
 DESCENT_TOLERANCE = 1e-6
 SHOWN = 0.1  # of P: how far the curve goes at least, by default
 CURVE_STEPS = 20  # between two sizes of a curve
-RELAXED = 0.1  # of beta: that of the descent after pruning
-RELAXED_STEPS, RELAXED_WIDTH = 300, 1e-2  # of it; narrower kinks gain nothing on rows that were not trained on
+RELAXED_STEPS = 300  # of the descent after pruning
+RELAXED_WIDTH = 1e-2  # of its kinks; narrower ones gain nothing on rows that were not trained on
 CARRIED_STEPS = 15
 
 
@@ -166,8 +166,7 @@ class _Elimination:
         sized = used(program, family.scaled(units, norms))
         if not program.quadratic:
             sized = used(program, resize(program, sized))
-        moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, steps, self.expired)
-        return min(_point(program, sized), _point(program, moved), key=lambda point: point.primal)
+        return _descended(program, sized, WIDTH, steps, self.expired)
 
 
 def _point(program: AllPatterns, atoms: Atoms) -> SparsePoint:
@@ -175,45 +174,44 @@ def _point(program: AllPatterns, atoms: Atoms) -> SparsePoint:
     return SparsePoint(atoms, here.free, here.primal, float(np.sqrt(here.v @ here.v / program.n)))
 
 
+def _descended(
+    program: AllPatterns, atoms: Atoms, width: float, steps: int, expired: Callable[[], bool]
+) -> SparsePoint:
+    """The atoms after so many steps of descent at most, or as they are where that is better."""
+    moved, _ = descend(program, atoms, width, DESCENT_TOLERANCE, steps, expired)
+    return min(_point(program, atoms), _point(program, moved), key=lambda point: point.primal)
+
+
 def relax(
     program: AllPatterns,
     atoms: Atoms,
     *,
-    beta: float | None = None,
     steps: int = RELAXED_STEPS,
     threads: int | None = None,
     expired: Callable[[], bool] = wanted,
 ) -> SparsePoint:
-    """Return atoms after a descent of so many steps at a smaller beta; P is that of this.
+    """Return atoms of a larger beta after a descent of so many steps at the program's; P is the program's.
 
-    beta : a tenth of the program's unless given. expired : asked between steps whether the descent is to end with what
-    it has; by default where the work is to stop.
-
-    Raises InputError for a beta that is not positive.
+    expired : asked between steps whether the descent is to end with what it has; by default where the work is to stop.
     """
     with workers(threads) as pool:
-        return _relax(program.using(pool).at(RELAXED * program.beta if beta is None else beta), atoms, steps, expired)
+        return _descended(program.using(pool), atoms, RELAXED_WIDTH, steps, expired)
 
 
-def carry_over(program: AllPatterns, atoms: Atoms, *, beta: float) -> SparsePoint:
-    """Return atoms that were trained on other rows, resized and moved a little at a smaller beta; P is that of this."""
+def carry_over(program: AllPatterns, atoms: Atoms) -> SparsePoint:
+    """Return atoms that were trained on other rows, resized and relaxed a little; P is the program's."""
     with workers(None) as pool:
-        low = program.using(pool).at(beta)
-        return _relax(low, used(low, resize(low, atoms)), CARRIED_STEPS, wanted)
-
-
-def _relax(program: AllPatterns, atoms: Atoms, steps: int, expired: Callable[[], bool]) -> SparsePoint:
-    moved, _ = descend(program, atoms, RELAXED_WIDTH, DESCENT_TOLERANCE, steps, expired)
-    return min(_point(program, atoms), _point(program, moved), key=lambda point: point.primal)
+        program = program.using(pool)
+        sized = used(program, resize(program, atoms))
+        return _descended(program, sized, RELAXED_WIDTH, CARRIED_STEPS, wanted)
 
 
 @dataclass(frozen=True, eq=False)
 class PrunedCurve:
-    """Networks of falling size, the first one of all atoms. status : 'complete', 'time limit' or 'interrupted'."""
+    """Networks of falling size, from all atoms that it needs. status : 'complete', 'time limit' or 'interrupted'."""
 
     points: tuple[SparsePoint, ...]
     status: str
-    seconds: float
 
 
 def pruned_curve(
@@ -244,8 +242,7 @@ def pruned_curve(
         program, status = program.using(pool), "complete"
         with stoppable() as loop:
             sized = used(program, resize(program, atoms))
-            moved, _ = descend(program, sized, WIDTH, DESCENT_TOLERANCE, CURVE_STEPS, lambda: clock.expired)
-            here = min(_point(program, sized), _point(program, moved), key=lambda point: point.primal)
+            here = _descended(program, sized, WIDTH, CURVE_STEPS, lambda: clock.expired)
             run = _Elimination(program, here, here.primal, clock)
             while len(here.atoms):
                 if points and clock.expired:  # a descent that was cut short would be compared with whole ones
@@ -263,7 +260,7 @@ def pruned_curve(
                 here = run.without(here, count, CURVE_STEPS)
         if loop.stopped:
             status = "interrupted"
-    return PrunedCurve(tuple(points), status, clock.seconds)
+    return PrunedCurve(tuple(points), status)
 
 
 def cheap_removals(system: AmplitudeSystem, beta: float, amplitudes: Array, count: int) -> Array:
@@ -272,17 +269,17 @@ def cheap_removals(system: AmplitudeSystem, beta: float, amplitudes: Array, coun
     amplitudes : (m,) >= 0, where to start from. They go in up to `PORTIONS` portions, each by the bounds of what is
     left, sized again.
     """
-    c, left = amplitudes, np.arange(len(amplitudes))
+    left, c, part = np.arange(len(amplitudes)), amplitudes, system
     portion, target = -(-count // PORTIONS), len(amplitudes) - count
     while len(left) > target:
-        part = _part(system, left)
-        order = np.argsort(removal_bounds(part, c[left]), kind="stable")
-        left = np.sort(left[order[min(portion, len(left) - target) :]])
-        resized = nonnegative_quadratic(_part(system, left), beta, c[left])
-        left, resized = left[resized > 0], resized[resized > 0]
-        c = np.zeros(len(amplitudes))
-        c[left] = resized
-    return c
+        order = np.argsort(removal_bounds(part, c), kind="stable")
+        kept = np.sort(order[min(portion, len(left) - target) :])
+        resized = nonnegative_quadratic(_part(part, kept), beta, c[kept])
+        kept, c = kept[resized > 0], resized[resized > 0]
+        left, part = left[kept], _part(part, kept)
+    out = np.zeros(len(amplitudes))
+    out[left] = c
+    return out
 
 
 def cheapest_removal(system: AmplitudeSystem, beta: float, amplitudes: Array) -> Array:

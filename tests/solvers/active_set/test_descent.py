@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
+from family_oracles import relu_objective as objective
 
 from ecgcvx.atoms.family import Atoms
 from ecgcvx.atoms.kernels import CHUNK
 from ecgcvx.atoms.relu import CURVATURE_CHUNKS
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.descent import descend
-
-
-def objective(program, atoms):
-    f = np.maximum(program.X @ atoms.points.T, 0) @ atoms.tags[:, 0]
-    return np.mean((f - program.y) ** 2) / 2 + program.beta * np.linalg.norm(atoms.points, axis=1).sum()
 
 
 @pytest.mark.parametrize("seed", range(3))

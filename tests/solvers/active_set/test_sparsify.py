@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from family_oracles import relu_objective as objective
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
@@ -30,12 +31,6 @@ def solved(record_208):
     X, y = np.asarray(train.X[:]), train.y
     program = AllPatterns(X, y, 1e-3)
     return program, ActiveSetSolver(gap=1e-3, confirm_starts=0, rounds=15, threads=1).solve(program)
-
-
-def objective(program, atoms):
-    X, y, beta = program.X, program.y, program.beta
-    f = np.maximum(X @ atoms.points.T, 0) @ atoms.tags[:, 0]
-    return np.mean((f - y) ** 2) / 2 + beta * np.linalg.norm(atoms.points, axis=1).sum()
 
 
 def least_value(Q, b):
@@ -150,16 +145,16 @@ def test_relaxing_gives_back_what_the_penalty_took(solved):
     program, solution = solved
     low, points = program.at(1e-4), pruned_curve(program, solution.atoms, most=20, fewest=4, threads=1).points
     for point in (points[0], points[-1]):
-        relaxed = relax(program, point.atoms, threads=1)
+        relaxed = relax(low, point.atoms, threads=1)
         assert relaxed.neurons <= point.neurons
         assert relaxed.primal == pytest.approx(objective(low, relaxed.atoms), rel=1e-12)
         assert relaxed.primal < objective(low, point.atoms)
         assert relaxed.rmse < point.rmse
         assert objective(program, relaxed.atoms) > point.primal
-    again = relax(program, points[-1].atoms, threads=2)
-    np.testing.assert_array_equal(again.atoms.points, relax(program, points[-1].atoms, threads=1).atoms.points)
+    again = relax(low, points[-1].atoms, threads=2)
+    np.testing.assert_array_equal(again.atoms.points, relax(low, points[-1].atoms, threads=1).atoms.points)
     with pytest.raises(InputError, match="beta = -1"):
-        relax(program, solution.atoms, beta=-1.0)
+        relax(program.at(-1.0), solution.atoms)
 
 
 def test_a_pruned_curve_has_falling_sizes_down_to_the_one_that_was_asked_for(solved):
