@@ -39,7 +39,7 @@ RANKING_ROWS = 1 << 16  # of it at least, evenly spaced: neighbouring windows sa
 LARGEST_STARTS = 32
 # Times beta: where neurons are removed (at beta fewer of them recur from seed to seed), and where those that are left,
 # or all of them, descend once more (less costs more of the gap than it gains).
-REMOVED, RELAXED, RELAXED_ALL = 1.5, 0.3, 0.2
+REMOVED, RELAXED, RELAXED_ALL = 1.6, 0.28, 0.2
 SIZE_STEPS, ALL_STEPS = 60, 50  # of that descent: of a size to choose from, of all neurons
 MOST_READABLE = 256  # neurons above which pruning is fast, where the size is to be chosen
 SLOWLY = 3  # times the chosen size, below which pruning is slow

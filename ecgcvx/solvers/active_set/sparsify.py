@@ -44,7 +44,7 @@ DESCENT_STEPS = 60
 DESCENT_TOLERANCE = 1e-6
 SHOWN = 0.1  # of P: how far the curve goes at least, by default
 CURVE_STEPS = 20  # between two sizes of a curve
-RELAXED_STEPS = 300  # of the descent after pruning
+RELAXED_STEPS = 500  # of the descent after pruning
 RELAXED_WIDTH = 1e-2  # of its kinks; narrower ones gain nothing on rows that were not trained on
 CARRIED_STEPS = 15
 
