@@ -14,7 +14,7 @@ from ecgcvx.interruption import wanted
 from ecgcvx.kinds.kind import Limits, Trained
 from ecgcvx.programs.all_patterns import AllPatterns
 from ecgcvx.solvers.active_set.loop import ActiveSetSolver
-from ecgcvx.solvers.active_set.pricing import CONFIRM, search
+from ecgcvx.solvers.active_set.pricing import CLOSE, search
 from ecgcvx.solvers.active_set.solution import AtomSolution, Round
 from ecgcvx.solvers.active_set.sparsify import (
     RELAXED_STEPS,
@@ -39,8 +39,8 @@ RANKING_ROWS = 1 << 16  # of it at least, evenly spaced: neighbouring windows sa
 LARGEST_STARTS = 32
 # Times beta: where neurons are removed (at beta fewer of them recur from seed to seed), and where those that are left,
 # or all of them, descend once more (less costs more of the gap than it gains).
-REMOVED, RELAXED, RELAXED_ALL = 1.6, 0.28, 0.2
-SIZE_STEPS, ALL_STEPS = 60, 50  # of that descent: of a size to choose from, of all neurons
+REMOVED, RELAXED, RELAXED_ALL = 1.6, 0.28, 0.21
+SIZE_STEPS, ALL_STEPS = 40, 160  # of that descent: of a size to choose from, of all neurons
 MOST_READABLE = 256  # neurons above which pruning is fast, where the size is to be chosen
 SLOWLY = 3  # times the chosen size, below which pruning is slow
 
@@ -110,7 +110,7 @@ class AllPatternsProblem:
         passes = self.program.passes
         none, v = passes.none(), self.program.fitted(np.zeros(self.program.n)).v
         starts = passes.starts(LARGEST_STARTS, none, np.random.default_rng(self.seed))
-        return float(search(self.program, v, starts, none, CONFIRM).prices.max(initial=0.0))
+        return float(search(self.program, v, starts, none, CLOSE).prices.max(initial=0.0))
 
     def train(
         self, beta: float, *, warm: Trained | None, limits: Limits, progress: Progress, rough: bool = False

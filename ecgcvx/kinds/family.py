@@ -73,12 +73,12 @@ def searched_certificate(program: "AllPatterns", atoms: "Atoms", starts: int = C
 
     from ecgcvx.certificates import Certificate
     from ecgcvx.evidence import Evidence
-    from ecgcvx.solvers.active_set.pricing import CONFIRM, search
+    from ecgcvx.solvers.active_set.pricing import CLOSE, search
     from ecgcvx.solvers.active_set.solution import evaluate
 
     here, family = evaluate(program, atoms), program.family
     fresh = program.passes.starts(starts, atoms, np.random.default_rng(0))
-    found = search(program, here.v, family.units(atoms).with_more(fresh), program.passes.none(), CONFIRM)
+    found = search(program, here.v, family.units(atoms).with_more(fresh), program.passes.none(), CLOSE)
     price = float(found.prices.max(initial=0.0))
     dual = min(program.dual_value(here.v, price), here.primal)
     return Certificate(here.primal, dual, price / program.beta, Evidence.SEARCHED, f"{starts} starts")

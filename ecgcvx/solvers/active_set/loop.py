@@ -22,9 +22,7 @@ from ecgcvx.solvers.active_set.amplitudes import amplitudes, resize
 from ecgcvx.solvers.active_set.descent import descend
 from ecgcvx.solvers.active_set.pricing import (
     CLOSE,
-    CONFIRM,
     FAR,
-    LAST,
     ON_SAMPLE,
     Bank,
     Bound,
@@ -62,9 +60,8 @@ EXCESS_FAR = 0.6  # of the largest price over beta, beyond which half as many an
 STARTS_AN_ATOM = 4
 MOST_STARTS = 3000
 POOL = 600
-ADDED_FAR = 100  # atoms a round, or the share of the atoms
-ADDED_CLOSE = 1500
-ROUND_ROWS, LEAST_SHARE = 1 << 17, 0.25  # of more rows a round takes fewer starts and violators
+ROUND_ROWS, LEAST_SHARE = 1 << 17, 0.25  # of more rows a round takes fewer starts
+ADDED_FAR, ADDED_CLOSE = 100, 300  # atoms a round, or the share of the atoms
 SHARE_FAR, SHARE_CLOSE = 0.4, 0.5
 CLEAR = 0.02  # of the excess: how far over beta a price must be
 WIDTHS = (1e-3, 1e-4)  # of the rounded kinks, relative: first and last, on all rows
@@ -318,8 +315,8 @@ class _Run:
         known = self.full.family.units(here.atoms)
         if last:
             known = known.with_more(state.pool)
-        begin, bank, schedule = known.with_more(starts.subset(first)), pricing.found.bank, LAST if last else CONFIRM
-        fresh = search(self.full, here.v, begin, here.atoms, schedule, bank, self.sample, pricing.largest)
+        begin, bank = known.with_more(starts.subset(first)), pricing.found.bank
+        fresh = search(self.full, here.v, begin, here.atoms, CLOSE, bank, self.sample, pricing.largest)
         made = int(first.sum())
         tried = _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made)
         if not last and not self._would_stop(here, tried):
@@ -327,11 +324,11 @@ class _Run:
         if last or not self.clock.expired:
             rest, more = search_until(
                 self.full, here.v, starts.subset(~first), here.atoms, self.clock, fresh.bank, self.sample,
-                schedule=schedule, known=tried.largest,
+                known=tried.largest,
             )  # fmt: skip
             fresh, made = fresh.joined(rest), made + more
         above = fresh.atoms.subset(fresh.prices > self.beta)
-        violators = first_of_close(self.full.family, above, schedule.cosine)
+        violators = first_of_close(self.full.family, above, CLOSE.cosine)
         sure = Confirmation(made, len(violators), float(fresh.prices.max(initial=0.0)) / self.beta)
         return _Pricing(pricing.found.joined(fresh), pricing.own, pricing.starts + made, sure)
 
@@ -404,7 +401,7 @@ def _levels(n: int) -> int:
 
 
 def _share(n: int) -> float:
-    """Of the most starts and violators of a round, what one of n rows takes."""
+    """Of the most starts of a round, what one of n rows takes."""
     return max(LEAST_SHARE, min(1.0, ROUND_ROWS / n))
 
 
@@ -412,8 +409,8 @@ def _choose(program: AllPatterns, pricing: _Pricing, active: Atoms, state: State
     """Indices of the violators to add: clearly above beta, highest first, no two of them close."""
     far, excess, priced = state.far, state.excess, pricing.found
     cosine = SAME if pricing.exact else (FAR if far else CLOSE).cosine
-    close = int(ADDED_CLOSE * _share(program.n))
-    most = max(ADDED_FAR, int(SHARE_FAR * len(active))) if far else max(close, int(SHARE_CLOSE * len(active)))
+    least, share = (ADDED_FAR, SHARE_FAR) if far else (ADDED_CLOSE, SHARE_CLOSE)
+    most = max(least, int(share * len(active)))
     good = np.flatnonzero(priced.prices > program.beta * (1.0 + CLEAR * max(excess, 0.0)))
     return good[first_of_close(program.family, priced.atoms.subset(good), cosine, most)]
 

@@ -52,21 +52,19 @@ def check_search(starts: int, confirm_starts: int, seed: int) -> None:
 class Schedule(NamedTuple):
     """Ascent steps of each stage; after a stage, starts closer than `cosine` to a better one go.
 
-    So do those that close to an active atom, unless their price is larger than `above` times beta. resting : promise of
-    a step, in units of beta, below which an ascent may rest.
+    So do those that close to an active atom, unless their price is larger than `above` times beta. resting : whether
+    ascents rest that will hardly exceed the largest price.
     """
 
     steps: tuple[int, ...]
     cosine: float
     above: float
-    resting: float = 0.0
+    resting: bool = False
 
 
 FAR = Schedule((8,), 0.98, 1.002)  # far from the optimum: diverse and half-way up is better than the few same maxima
-CLOSE = Schedule((6, 8), 0.9995, 1.00001)  # 14 more gain nothing: what is half-way up goes on in the next round
+CLOSE = Schedule((6, 8, 10, 14), 0.9995, 1.00001, resting=True)  # the bound rests on rare, late risers
 ON_SAMPLE = Schedule((6, 8, 8, 6), 0.9995, 1.00001)  # where all but the last stage cost little
-CONFIRM = Schedule((6, 8, 10, 14), 0.9995, 1.00001, 1e-3)
-LAST = CONFIRM._replace(resting=np.inf)  # a confirmation of which nothing is added any more: the bound alone counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +141,7 @@ def search(
 
     active: atoms that need not be found again. bank: maxima of a search before, at another residual. sample : rows on
     which all stages but the last climb, where there are several; every price that is returned is that of all rows.
-    known : a price found before: ascents may rest that will hardly exceed it.
+    known : a price found before: where the schedule lets them, ascents rest that will hardly exceed it.
     """
     early, late = (program, v), (program, v)
     if sample is not None and len(schedule.steps) > 1:
@@ -180,7 +178,6 @@ def search_until(
     bank: Bank | None = None,
     sample: Sample | None = None,
     *,
-    schedule: Schedule = CONFIRM,
     known: float = 0.0,
 ) -> tuple[Priced, int]:
     """Confirm by ascents from the starts, and return how many were made: all, unless the clock ended it.
@@ -192,7 +189,7 @@ def search_until(
     for part in np.array_split(np.arange(len(starts)), parts):
         if found is not None and clock.expired:
             break
-        one = search(program, v, starts.subset(part), active, schedule, bank, sample, known)
+        one = search(program, v, starts.subset(part), active, CLOSE, bank, sample, known)
         found, bank, made = one if found is None else found.joined(one), one.bank, made + len(part)
         known = max(known, float(one.prices.max(initial=0.0)))
     assert found is not None
@@ -246,22 +243,21 @@ class Ascent:
         self.prices, self.slopes = self._price(self.atoms)
         self.step[:], self.failures[:] = 1.0, 0
 
-    def climb(self, steps: int, resting: float = 0.0, known: float = 0.0) -> None:
+    def climb(self, steps: int, resting: bool = False, known: float = 0.0) -> None:
         for _ in range(steps):
             directions = np.matmul(self.inverse, self.slopes[:, :, None])[:, :, 0]
             promise = np.einsum("ij,ij->i", self.slopes, directions)
-            moving = np.flatnonzero(~self._resting(promise, resting, known))
+            moving = np.flatnonzero(~self._resting(promise, known)) if resting else np.arange(len(promise))
             if not len(moving):
                 return
             self._move(moving, directions[moving], promise[moving])
 
-    def _resting(self, promise: Array, resting: float, known: float) -> NDArray[np.bool_]:
-        """Which ascents are so near their maximum that a pass over the rows is better spent on others.
+    def _resting(self, promise: Array, known: float) -> NDArray[np.bool_]:
+        """Which ascents will hardly exceed the largest price, so that a pass over the rows is better spent on others.
 
-        Not the dearest ones, on which the bound rests, nor one whose last step was rejected, as at a kink.
+        Not one whose last step was rejected, as at a kink.
         """
-        near = (promise < resting * self.beta) & (self.failures == 0)
-        return near & (self.prices + HOPE * promise < self.prices.max(initial=known))
+        return (self.failures == 0) & (self.prices + HOPE * promise < self.prices.max(initial=known))
 
     def _begin_from(self, bank: Bank) -> None:
         """Take the inverse Hessian of the nearest maximum in the bank, if any is on the same side; every second start.
