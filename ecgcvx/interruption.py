@@ -169,10 +169,17 @@ def _handled(numbers: tuple[int, ...], usual: object) -> Iterator[None]:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     note()
-    if frame is not None and frame.f_code.co_filename == __file__:
-        _again(outside=False)  # on the way into a block, or out of it
+    if _between(frame):
+        _again(outside=False)
     elif _scope.raises:
         raise KeyboardInterrupt
+
+
+def _between(frame: FrameType | None) -> bool:
+    """Whether the program is on the way into a block, or out of it: here, or in `signal.signal` called from here."""
+    while frame is not None and frame.f_code.co_filename == signal.__file__:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == __file__
 
 
 def _lost(what: "sys.UnraisableHookArgs") -> None:

@@ -167,6 +167,25 @@ def test_a_signal_while_its_handler_is_set_ends_the_program(monkeypatch, number)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_inside_signal_signal_leaves_every_handler_as_it_was(monkeypatch, number):
+    """Python's `signal.signal` is a function of the module `signal`, in which a signal may come as well."""
+    from ecgcvx import interruption
+
+    late = """def late(one, handler):
+        if one == number and handler is not ours:
+            kill(process, number)
+        return handle(one, handler)"""
+    names = {"handle": signal.signal, "kill": os.kill, "process": os.getpid(), "number": number}
+    names["ours"] = interruption._handle
+    exec(compile(late, signal.__file__, "exec"), names)
+    monkeypatch.setattr(interruption.signal, "signal", names["late"])
+    with signals():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_a_signal_between_blocks_that_fell_into_this_module_ends_the_next_one():
     from ecgcvx import interruption
 
