@@ -307,7 +307,7 @@ class _Run:
         """The pricing with a search by fresh starts, and by the atoms themselves, whose summits may lie beside them.
 
         A share of the starts goes first: violators that it finds spare the others. last : no round follows, so that all
-        starts are made, the bound alone counts, and what the pricing before left is searched with them.
+        starts are made, and what the pricing before left is searched with them.
         """
         random = np.random.default_rng([self.solver.seed, state.level, state.number, CONFIRMATION])
         starts = self.full.passes.starts(self.solver.confirm_starts, here.atoms, random)

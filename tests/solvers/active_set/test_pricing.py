@@ -141,6 +141,21 @@ def priced(monkeypatch):
     return numbers
 
 
+def test_ascents_that_rest_find_the_violators_beside_known_maxima(near_the_optimum, priced):
+    program, atoms, v = near_the_optimum
+    first = search(program, v, program.passes.starts(400, atoms, np.random.default_rng(0)), atoms, CLOSE)
+    starts = program.passes.starts(400, atoms, np.random.default_rng(1)).with_more(first.atoms)
+    priced.clear()
+    found = search(program, v, starts, atoms, CLOSE, first.bank)
+    with_rest = sum(priced)
+    priced.clear()
+    whole = search(program, v, starts, atoms, CLOSE._replace(resting=False), first.bank)
+    assert with_rest < 0.9 * sum(priced)
+    assert found.prices[0] == pytest.approx(whole.prices[0], rel=1e-3)
+    clear = [int((prices > 1.01 * program.beta).sum()) for prices in (found.prices, whole.prices)]
+    assert clear[0] >= 0.9 * clear[1] > 0
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_ascents_that_rest_save_passes_and_leave_the_bound_as_it_is(near_the_optimum, priced, seed):
     program, atoms, v = near_the_optimum
