@@ -71,7 +71,10 @@ ADAM = (  # schedule, neurons, epochs, step (None: the tuned one)
     *product(("cosine", "constant"), WIDTHS, (100,), (None,)), *product(("cosine",), WIDTHS, (400,), (LONG_STEP, None)),
 )  # fmt: skip
 PERCEPTRONS = (((64,), 60), ((64,), 400), ((512,), 60), ((512,), 400), ((128, 128), 60), ((128, 128), 160),
-               ((128, 128), 400))  # hidden units, epochs  # fmt: skip
+               ((128, 128), 400), ((48,), 400))  # hidden units, epochs  # fmt: skip
+PRUNED = (  # hidden units, units kept, epochs after that, first step of these
+    (64, 48, 0, 3e-3), *product((64, 512), (48,), (160,), (1e-3, 3e-3)),
+)  # fmt: skip
 SKLEARN = {
     "MLPRegressor, defaults": ("--model", "mlp"),
     "MLPRegressor, tol 1e-6": ("--model", "mlp", "--option", "tol=1e-6"),
@@ -182,6 +185,14 @@ def run_forecasters(arguments: argparse.Namespace) -> None:
             ("--hidden", *map(str, hidden), "--epochs", str(epochs)), 1,
         )
         for hidden, epochs in PERCEPTRONS
+    ]  # fmt: skip
+    perceptrons += [
+        Contender(
+            f"pruned to {kept}: Adam cosine {hidden}, 400 epochs" + (f", {epochs} from {step:g}" if epochs else ""),
+            "forecast_torch.py",
+            ("--hidden", str(hidden), "--prune", str(kept), "--retrain", str(epochs), "--retrain-step", str(step)), 1,
+        )
+        for hidden, kept, epochs, step in PRUNED
     ]  # fmt: skip
     others = [Contender(name, "forecast_sklearn.py", options, arguments.threads) for name, options in SKLEARN.items()]
     for horizon in arguments.horizon:

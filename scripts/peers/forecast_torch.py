@@ -1,6 +1,9 @@
 """A multilayer perceptron trained for accuracy alone by PyTorch: minibatch Adam, cosine schedule, no penalty.
 
 Usage: python forecast_torch.py PROGRAM.npz RESULT.npz --threads 1 --hidden 128 128 [--epochs 400] [--step 3e-3]
+       python forecast_torch.py PROGRAM.npz RESULT.npz --threads 1 --hidden 64 --prune 48 --retrain 160
+With --prune a network of one hidden layer keeps the units of largest magnitude, |output weight| times the length of the
+input weights and bias; --retrain trains what is left for so many epochs more, with a schedule of its own.
 PROGRAM holds X (n, d) with a last column of ones, y (n,) and X_test (n', d). RESULT gets seconds (1,) of the training,
 cpu_seconds, predictions (1, n') and version.
 """
@@ -24,16 +27,25 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, nargs="+", required=True, help="units of each hidden layer")
     parser.add_argument("--epochs", type=int, default=400, help="default: %(default)s")
     parser.add_argument("--step", type=float, default=3e-3, help="first step size (default: %(default)s)")
+    parser.add_argument("--prune", type=int, default=0, help="units to keep of one hidden layer (default: all)")
+    parser.add_argument("--retrain", type=int, default=0, help="epochs after pruning (default: none)")
+    parser.add_argument("--retrain-step", type=float, default=1e-3, help="first step size then (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.prune and len(arguments.hidden) > 1:
+        parser.error("argument --prune: it takes a network of one hidden layer")
     torch.set_num_threads(arguments.threads)
     data = np.load(arguments.program)
     X, y, X_test = (torch.tensor(data[name], dtype=torch.float32) for name in ("X", "y", "X_test"))
     X, X_test = X[:, :-1].contiguous(), X_test[:, :-1].contiguous()  # layers have biases of their own
 
-    _train(X[:BATCH], y[:BATCH], 5, arguments)
+    _train(_initial(X.shape[1], arguments), X[:BATCH], y[:BATCH], 5, arguments.step)
     started, cpu_started = time.perf_counter(), time.process_time()
-    model = _train(X, y, arguments.epochs, arguments)
+    model = _initial(X.shape[1], arguments)
+    _train(model, X, y, arguments.epochs, arguments.step)
+    if arguments.prune:
+        model = _pruned(model, arguments.prune)
+        _train(model, X, y, arguments.retrain, arguments.retrain_step)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     with torch.no_grad():
         predictions = model(X_test)[:, 0].numpy()
@@ -43,13 +55,36 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _train(X: torch.Tensor, y: torch.Tensor, epochs: int, arguments: argparse.Namespace) -> torch.nn.Module:
+def _initial(inputs: int, arguments: argparse.Namespace) -> torch.nn.Sequential:
     torch.manual_seed(arguments.seed)
     layers: list[torch.nn.Module] = []
-    for inputs, outputs in pairwise([X.shape[1], *arguments.hidden]):
-        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers, torch.nn.Linear(arguments.hidden[-1], 1))
-    optimizer = torch.optim.Adam(model.parameters(), arguments.step, fused=True)
+    for width, outputs in pairwise([inputs, *arguments.hidden]):
+        layers += [torch.nn.Linear(width, outputs), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(arguments.hidden[-1], 1))
+
+
+def _pruned(model: torch.nn.Sequential, units: int) -> torch.nn.Sequential:
+    """The units of one hidden layer with the largest magnitude."""
+    hidden, output = model[0], model[2]
+    with torch.no_grad():
+        lengths = torch.cat([hidden.weight, hidden.bias[:, None]], dim=1).norm(dim=1)
+        kept = torch.topk(lengths * output.weight[0].abs(), units).indices.sort().values
+        small = torch.nn.Sequential(
+            torch.nn.Linear(hidden.in_features, units), torch.nn.ReLU(), torch.nn.Linear(units, 1)
+        )
+        for mine, value in zip(
+            small.parameters(),
+            (hidden.weight[kept], hidden.bias[kept], output.weight[:, kept], output.bias),
+            strict=True,
+        ):
+            mine.copy_(value)
+    return small
+
+
+def _train(model: torch.nn.Module, X: torch.Tensor, y: torch.Tensor, epochs: int, step: float) -> None:
+    if not epochs:
+        return
+    optimizer = torch.optim.Adam(model.parameters(), step, fused=True)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (len(X) // BATCH))
     for _ in range(epochs):
         for batch in torch.randperm(len(X))[: len(X) // BATCH * BATCH].split(BATCH):
@@ -57,7 +92,6 @@ def _train(X: torch.Tensor, y: torch.Tensor, epochs: int, arguments: argparse.Na
             ((model(X[batch])[:, 0] - y[batch]) ** 2).mean().backward()
             optimizer.step()
             cosine.step()
-    return model
 
 
 if __name__ == "__main__":
