@@ -41,7 +41,8 @@ def fit_cautions(
     if trained.status not in QUIET:
         end = ENDS.get(trained.status, f"the training ended as '{trained.status}'")
         found.append(f"{end}, before it reached the gap that was asked for: {at_most(trained.gap.relative)} are left")
-    found += gap_cautions(trained.gap, trained.beta)
+    limited = trained.status == "round limit" and hasattr(options.network, "rounds")
+    found += gap_cautions(trained.gap, trained.beta, more_rounds=limited)
     if outside is not None and outside.words:
         found.append(f"test part: {outside.words}")
     if overrun > 0.05:
@@ -53,14 +54,15 @@ def fit_cautions(
     return tuple(found)
 
 
-def gap_cautions(gap: Gap, beta: float) -> list[str]:
-    """Return what a large gap leaves open."""
+def gap_cautions(gap: Gap, beta: float, *, more_rounds: bool = False) -> list[str]:
+    """Return what a large gap leaves open. more_rounds : whether a limit of rounds ended it that can be raised."""
     if gap.relative <= LARGE_GAP:
         return []
     whose = gap.whose or f"at beta = {beta:.3g}"
+    ways = "a larger beta or more --rounds close it" if more_rounds else "a larger beta closes it sooner"
     return [
         f"the gap {whose} is {at_most(gap.relative)}: whether the network is near the best one with this penalty is "
-        "open; a larger beta closes it sooner"
+        f"open; {ways}"
     ]
 
 
