@@ -25,7 +25,7 @@ from ecgcvx.types import Array
 TOP = 256  # of the stacks of groups and of splits
 SAMPLE = 64  # items, of many, that say where a cluster is cut
 CAPACITY = 32768  # clusters, at most, of a cell and of all that it descends from
-COARSE, LIGHT = 0.07, 1e-2  # when a cluster is fine enough, see `too_coarse`; LIGHT relative to the excess over 1
+COARSE, LIGHT = 0.14, 1e-2  # when a cluster is fine enough, see `too_coarse`; LIGHT relative to the excess over 1
 FINE = 0.4  # of these for a group of the tree
 AGAIN = 1.15  # of these for a cluster that was made for a larger cell
 

@@ -25,7 +25,7 @@ from ecgcvx.types import Array
 
 AIM = 0.3  # how much of the excess over 1 of a target
 ROUNDS = 5  # models of a function in a cell
-EVERY = 8  # cuts of a cell before its clusters are looked at again
+EVERY = 5  # cuts of a cell before its clusters are looked at again
 BUDGET = 256  # cells bounded by one task
 LISTS = 1 << 18  # clusters, at most, in the lists of a cell and of all that it descends from
 RUN = 16  # neighbouring cells, taken up again, that share their clusters
