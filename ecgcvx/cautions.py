@@ -5,6 +5,7 @@ import numpy as np
 from ecgcvx.evidence import Gap, at_most
 from ecgcvx.fit_options import FitOptions
 from ecgcvx.kinds.kind import Trained
+from ecgcvx.options import options_of
 from ecgcvx.outside import OutsideScore
 from ecgcvx.path import RegularisationPath
 from ecgcvx.types import Array
@@ -41,8 +42,10 @@ def fit_cautions(
     if trained.status not in QUIET:
         end = ENDS.get(trained.status, f"the training ended as '{trained.status}'")
         found.append(f"{end}, before it reached the gap that was asked for: {at_most(trained.gap.relative)} are left")
-    limited = trained.status == "round limit" and hasattr(options.network, "rounds")
-    found += gap_cautions(trained.gap, trained.beta, more_rounds=limited)
+    ways: tuple[str, ...] = ("a larger beta",) if options.network.takes_beta else ()
+    if trained.status == "round limit" and "rounds" in options_of(options.network):
+        ways += ("more --rounds",)
+    found += gap_cautions(trained.gap, trained.beta, ways)
     if outside is not None and outside.words:
         found.append(f"test part: {outside.words}")
     if overrun > 0.05:
@@ -54,15 +57,15 @@ def fit_cautions(
     return tuple(found)
 
 
-def gap_cautions(gap: Gap, beta: float, *, more_rounds: bool = False) -> list[str]:
-    """Return what a large gap leaves open. more_rounds : whether a limit of rounds ended it that can be raised."""
+def gap_cautions(gap: Gap, beta: float, ways: tuple[str, ...] = ()) -> list[str]:
+    """Return what a large gap leaves open. ways : to close it, of those that the network has options for."""
     if gap.relative <= LARGE_GAP:
         return []
     whose = gap.whose or f"at beta = {beta:.3g}"
-    ways = "a larger beta or more --rounds close it" if more_rounds else "a larger beta closes it sooner"
+    closed = f"; {' or '.join(ways)} would close it" if ways else ""
     return [
         f"the gap {whose} is {at_most(gap.relative)}: whether the network is near the best one with this penalty is "
-        f"open; {ways}"
+        f"open{closed}"
     ]
 
 

@@ -39,9 +39,11 @@ def main() -> None:
     X, y, X_test = (torch.tensor(data[name], dtype=torch.float32) for name in ("X", "y", "X_test"))
     X, X_test = X[:, :-1].contiguous(), X_test[:, :-1].contiguous()  # layers have biases of their own
 
-    _train(_initial(X.shape[1], arguments), X[:BATCH], y[:BATCH], 5, arguments.step)
+    widths = [X.shape[1], *arguments.hidden]
+    _train(_network(widths), X[:BATCH], y[:BATCH], 5, arguments.step)
     started, cpu_started = time.perf_counter(), time.process_time()
-    model = _initial(X.shape[1], arguments)
+    torch.manual_seed(arguments.seed)
+    model = _network(widths)
     _train(model, X, y, arguments.epochs, arguments.step)
     if arguments.prune:
         model = _pruned(model, arguments.prune)
@@ -55,35 +57,26 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _initial(inputs: int, arguments: argparse.Namespace) -> torch.nn.Sequential:
-    torch.manual_seed(arguments.seed)
+def _network(widths: list[int]) -> torch.nn.Sequential:
+    """A network with layers of these widths, inputs first, and one output."""
     layers: list[torch.nn.Module] = []
-    for width, outputs in pairwise([inputs, *arguments.hidden]):
-        layers += [torch.nn.Linear(width, outputs), torch.nn.ReLU()]
-    return torch.nn.Sequential(*layers, torch.nn.Linear(arguments.hidden[-1], 1))
+    for inputs, outputs in pairwise(widths):
+        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(widths[-1], 1))
 
 
 def _pruned(model: torch.nn.Sequential, units: int) -> torch.nn.Sequential:
     """The units of one hidden layer with the largest magnitude."""
-    hidden, output = model[0], model[2]
-    with torch.no_grad():
-        lengths = torch.cat([hidden.weight, hidden.bias[:, None]], dim=1).norm(dim=1)
-        kept = torch.topk(lengths * output.weight[0].abs(), units).indices.sort().values
-        small = torch.nn.Sequential(
-            torch.nn.Linear(hidden.in_features, units), torch.nn.ReLU(), torch.nn.Linear(units, 1)
-        )
-        for mine, value in zip(
-            small.parameters(),
-            (hidden.weight[kept], hidden.bias[kept], output.weight[:, kept], output.bias),
-            strict=True,
-        ):
-            mine.copy_(value)
+    held = model.state_dict()
+    lengths = torch.cat([held["0.weight"], held["0.bias"][:, None]], dim=1).norm(dim=1)
+    kept = torch.topk(lengths * held["2.weight"][0].abs(), units).indices.sort().values
+    small = _network([held["0.weight"].shape[1], units])
+    few = {"0.weight": held["0.weight"][kept], "0.bias": held["0.bias"][kept], "2.weight": held["2.weight"][:, kept]}
+    small.load_state_dict({**held, **few})
     return small
 
 
 def _train(model: torch.nn.Module, X: torch.Tensor, y: torch.Tensor, epochs: int, step: float) -> None:
-    if not epochs:
-        return
     optimizer = torch.optim.Adam(model.parameters(), step, fused=True)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (len(X) // BATCH))
     for _ in range(epochs):
